@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+
+#include "base/result.hpp"
+
+namespace fieldpost {
+
+// The whole file. Errors: NotFound, Invalid (longer than `limit` bytes), Io.
+Result<std::string> read_file(const std::string& path, size_t limit);
+
+// Replaces the file in one step: after a power cut it holds the old content or the new one (write
+// a temporary file beside it, fsync, rename, fsync the folder). Errors: Full, Io.
+Result<> write_file_atomically(const std::string& path, std::string_view content,
+                               mode_t mode = 0640);
+
+}  // namespace fieldpost

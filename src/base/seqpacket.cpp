@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/seqpacket.hpp"
+
+#include <sys/socket.h>
+
+namespace fieldpost {
+
+Result<std::pair<UniqueFd, UniqueFd>> make_seqpacket_pair() {
+  int ends[2] = {-1, -1};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    return Error::from_errno(errno, "make a socket pair");
+  }
+  std::pair<UniqueFd, UniqueFd> pair{UniqueFd(ends[0]), UniqueFd(ends[1])};
+  for (const int fd : ends) {
+    const int bytes = static_cast<int>(4 * kMaxDatagram);  // the kernel may cap it: harmless
+    (void)::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+  }
+  return pair;
+}
+
+Result<> send_datagram(int fd, std::span<const std::byte> datagram, bool wait) {
+  for (;;) {
+    const ssize_t n = ::send(fd, datagram.data(), datagram.size(),
+                             MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
+    if (n >= 0) return {};
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN) return Error{Errc::Full, "the peer does not read"};
+    if (errno == EPIPE || errno == ECONNRESET) return Error{Errc::Unavailable, "the peer is gone"};
+    return Error::from_errno(errno, "send a datagram");
+  }
+}
+
+Result<std::span<std::byte>> receive_datagram(int fd, std::vector<std::byte>& buffer, bool wait) {
+  for (;;) {
+    const ssize_t n = ::recv(fd, buffer.data(), buffer.size(), MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT));
+    if (n >= 0 && static_cast<size_t>(n) > buffer.size()) {
+      return Error{Errc::Invalid, "a datagram of " + std::to_string(n) + " bytes"};
+    }
+    if (n >= 0) return std::span(buffer).first(static_cast<size_t>(n));
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN) return Error{Errc::Unavailable, "nothing there"};
+    if (errno == ECONNRESET) return std::span<std::byte>{};
+    return Error::from_errno(errno, "receive a datagram");
+  }
+}
+
+}  // namespace fieldpost

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/spawn.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <unistd.h>
+
+#include <vector>
+
+#include "base/unique_fd.hpp"
+
+namespace fieldpost {
+namespace {
+
+struct Actions {
+  posix_spawn_file_actions_t raw{};
+  Actions() { posix_spawn_file_actions_init(&raw); }
+  Actions(const Actions&) = delete;
+  Actions& operator=(const Actions&) = delete;
+  ~Actions() { posix_spawn_file_actions_destroy(&raw); }
+};
+
+struct Attributes {
+  posix_spawnattr_t raw{};
+  Attributes() {
+    posix_spawnattr_init(&raw);
+    sigset_t none;
+    sigset_t all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_setsigmask(&raw, &none);
+    posix_spawnattr_setsigdefault(&raw, &all);
+    posix_spawnattr_setflags(&raw, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  }
+  Attributes(const Attributes&) = delete;
+  Attributes& operator=(const Attributes&) = delete;
+  ~Attributes() { posix_spawnattr_destroy(&raw); }
+};
+
+}  // namespace
+
+Result<pid_t> spawn(const SpawnRequest& request) {
+  const int count = static_cast<int>(request.descriptors.size());
+  // First out of the way of 0..count-1, so that no dup2 overwrites a descriptor still to be used;
+  // it also clears the case of dup2(n, n), which would leave close-on-exec set.
+  std::vector<UniqueFd> moved;
+  Actions actions;
+  for (int target = 0; target < count; ++target) {
+    const int fd = request.descriptors[static_cast<size_t>(target)];
+    if (fd < 0) {
+      posix_spawn_file_actions_addopen(&actions.raw, target, "/dev/null", O_RDWR, 0);
+      continue;
+    }
+    moved.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, count));
+    if (!moved.back()) return Error::from_errno(errno, "duplicate a descriptor");
+    posix_spawn_file_actions_adddup2(&actions.raw, moved.back().get(), target);
+  }
+  posix_spawn_file_actions_addclosefrom_np(&actions.raw, count);
+
+  std::vector<char*> argv{const_cast<char*>(request.program.c_str())};
+  for (const std::string& arg : request.args) argv.push_back(const_cast<char*>(arg.c_str()));
+  argv.push_back(nullptr);
+  const Attributes attributes;
+  pid_t pid = -1;
+  const int r = ::posix_spawn(&pid, request.program.c_str(), &actions.raw, &attributes.raw,
+                              argv.data(), environ);
+  if (r != 0) return Error::from_errno(r, "start '" + request.program + "'");
+  return pid;
+}
+
+}  // namespace fieldpost

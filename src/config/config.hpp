@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A configuration that has been read, checked and resolved: what a start runs on.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "model/plugin_info.hpp"
+
+namespace fieldpost {
+
+// Where something stands in the files. Lines and columns count from 1; 0: unknown.
+struct Location {
+  std::string file;
+  int line = 0;
+  int column = 0;
+};
+
+struct Problem {
+  enum class Severity : uint8_t {
+    Error,     // the configuration is not used
+    Instance,  // one instance cannot run; the rest does
+    Warning,   // works, but probably not as meant
+  };
+  Severity severity = Severity::Error;
+  Location location;
+  std::string text;  // "plugin.register.tabel: unknown key; did you mean 'table'?"
+};
+// "file:line:column: text", the form of compilers.
+std::string to_string(const Problem& problem);
+
+struct GatewayConfig {
+  std::string device_id;  // Losant id; also the MQTT client id
+  std::string name;       // as [[plugin]] device = … refers to it; default "gateway"
+};
+
+struct UplinkConfig {
+  std::string url;           // mqtt:// or mqtts://, host, port filled in
+  bool tls = false;
+  std::string host;
+  uint16_t port = 0;
+  std::string access_key_file;     // the user name; empty: no user name
+  std::string access_secret_file;  // the password
+  std::string ca_file;             // empty: the system's trust store
+  nanoseconds keepalive{};
+  nanoseconds connect_timeout{};   // for each step of connecting
+  nanoseconds backoff_max{};
+  int window_messages = 20;
+  int64_t window_bytes = 0;
+  int64_t max_payload = 0;         // bytes of one publish
+};
+
+struct OutboxConfig {
+  std::string durability;       // "disk"
+  nanoseconds commit_delay{};   // how long a sample may wait for others before it is committed
+};
+
+struct CommandsConfig {
+  std::string answer_topic;     // template with ${device_id}; empty: no answers
+  nanoseconds timeout{};
+};
+
+struct DeviceConfig {
+  std::string name;
+  std::string id;        // Losant id
+  Location location;
+};
+
+struct PluginConfig {
+  std::string name;
+  std::string type;
+  InstanceConfig instance;              // what the host gets
+  std::vector<std::string> unit_names;  // for people; same order as instance.units
+  Declaration declaration;              // empty if `failed`
+  std::vector<size_t> attribute_device; // for each declared attribute: index into Config::devices
+  std::vector<size_t> command_device;   // for each declared command
+  // For each section the device its row names, or its unit's, or its instance's. Lets the running
+  // daemon map a declaration that changed because the plugin was upgraded.
+  std::vector<size_t> section_device;
+  std::string failed;                   // why it cannot run; empty: it can
+};
+
+struct Config {
+  GatewayConfig gateway;
+  UplinkConfig uplink;
+  OutboxConfig outbox;
+  CommandsConfig commands;
+  std::vector<DeviceConfig> devices;    // [0] is the gateway
+  std::vector<PluginConfig> plugins;
+};
+
+// What plugins say of themselves and of a configuration. Implemented by running a throw-away host
+// (supervisor/probe.hpp): a broken plugin cannot break validation.
+class PluginProbe {
+ public:
+  struct Verdict {
+    Declaration declaration;
+    struct Complaint {
+      uint32_t section = 0;
+      std::string option;  // may be empty
+      std::string text;
+    };
+    std::vector<Complaint> complaints;
+  };
+  virtual ~PluginProbe() = default;
+  // Types that are installed, sorted.
+  virtual std::vector<std::string> types() = 0;
+  // Errors: NotFound (not installed), Invalid (cannot be loaded; the message says why), Timeout.
+  virtual Result<PluginInfo> describe(const std::string& type) = 0;
+  virtual Result<Verdict> declare(const std::string& type, const InstanceConfig& config) = 0;
+};
+
+}  // namespace fieldpost

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+
+namespace fieldpost {
+
+struct Loaded {
+  Config config;                  // only meaningful without problems of Severity::Error
+  std::vector<Problem> problems;  // in the order of files and lines
+  // Every file that was read, with its content: what is kept as the last good configuration.
+  std::vector<std::pair<std::string, std::string>> files;
+  bool usable() const;  // no problem of Severity::Error
+};
+
+// Reads `path`, a file or a folder that holds fieldpost.toml and conf.d/*.toml (for a file, the
+// conf.d beside it is read too), merges in the order of names, checks everything a start would
+// check, and reports all problems at once (of a file with a syntax error just that one). Never
+// touches a device or the network; runs plugins' `declare` through `probe`.
+Loaded load_config(const std::string& path, PluginProbe& probe);
+
+// Keeps what was loaded in `folder`, so that a later start with a broken configuration can run on
+// it: load_config(folder, …) gives the same configuration back. Errors: Full, Io.
+Result<> keep_config(const Loaded& loaded, const std::string& folder);
+
+// The commented example, and the manual's tables, from the same tables as parsing: all core
+// sections in TOML, each key with its help, form and default.
+std::string example_config();
+
+}  // namespace fieldpost

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What supervisor and plugin host say to each other, and its bytes. The bytes of Samples are also
+// what stage 1 of the outbox keeps.
+//
+// A message is one frame, or several when it is longer than a datagram:
+//   frame   = magic:u16 'FP' | version:u8 | type:u8 | flags:u32 (bit 0: last) | sequence:u64 | part
+//   message = the parts of consecutive frames up to the one with `last`, at most 1 MiB together
+// Integers are little-endian or varints; text is a varint length and bytes. Decoding accepts
+// nothing that encoding does not produce: unknown enumerators, a value beyond a limit and bytes
+// left over are errors, so that a confused host is found out at its first message.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.hpp"
+#include "model/plugin_info.hpp"
+#include "model/reading.hpp"
+
+namespace fieldpost::message {
+
+// ---- Supervisor to host.
+
+// First of all: what the instance is to do. The host answers Declared, or Problems and Declared.
+struct Configure {
+  InstanceConfig config;
+  bool operator==(const Configure&) const = default;
+};
+// Run a command; answered by Outcome with the same id.
+struct Call {
+  uint64_t id = 0;
+  uint32_t command = 0;                     // index into the Declaration
+  std::vector<std::optional<Value>> args;   // in the order of its table
+  bool operator==(const Call&) const = default;
+};
+// Answered by Pong as soon as no call is running.
+struct Ping {
+  bool operator==(const Ping&) const = default;
+};
+
+// ---- Host to supervisor.
+
+struct Described {
+  PluginInfo info;
+  bool operator==(const Described&) const = default;
+};
+// Something in the configuration cannot work. `option` may be empty.
+struct Problem {
+  uint32_t section = 0;
+  std::string option;
+  std::string text;
+  bool operator==(const Problem&) const = default;
+};
+struct Declared {
+  Declaration declaration;
+  bool operator==(const Declared&) const = default;
+};
+// The plugin has opened; polling starts.
+struct Ready {
+  bool operator==(const Ready&) const = default;
+};
+// The host is about to exit because it cannot run the plugin.
+struct Refused {
+  // Lasting: the plugin is missing, of another ABI, or rejects its configuration. Passing: the
+  // device is not there. Fault: the plugin failed in a way that is its own bug.
+  enum class Kind : uint8_t { Lasting = 0, Passing = 1, Fault = 2 };
+  Kind kind = Kind::Lasting;
+  std::string reason;
+  bool operator==(const Refused&) const = default;
+};
+// What one call into the plugin brought.
+struct Samples {
+  std::vector<Sample> samples;
+  bool operator==(const Samples&) const = default;
+};
+// Sent when it changes, and with the first poll.
+struct UnitState {
+  uint32_t unit = 0;
+  bool good = false;
+  std::string reason;  // why not
+  bool operator==(const UnitState&) const = default;
+};
+struct Outcome {
+  enum class Status : uint8_t { Done = 0, Rejected = 1, Failed = 2 };
+  uint64_t id = 0;
+  Status status = Status::Done;
+  std::optional<Value> readback;
+  std::string reason;  // why it was rejected or failed
+  bool operator==(const Outcome&) const = default;
+};
+struct Pong {
+  bool operator==(const Pong&) const = default;
+};
+
+// The position in this list is the frame's type: append only.
+using Any = std::variant<Configure, Call, Ping, Described, Problem, Declared, Ready, Refused,
+                         Samples, UnitState, Outcome, Pong>;
+
+inline constexpr size_t kMaxMessage = size_t{1} << 20;
+inline constexpr size_t kHeaderSize = 16;
+
+// Limits that decoding holds strangers to.
+inline constexpr size_t kMaxReadings = 65'536;  // in one message
+inline constexpr size_t kMaxTableRows = 4'096;  // of any list in descriptions and declarations
+
+// Appends the frames of a message to `ret_frames`, each at most kMaxDatagram long. `sequence` is
+// the first frame's and is advanced by one for each. Errors: Full (longer than kMaxMessage).
+Result<> encode(const Any& message, uint64_t& sequence,
+                std::vector<std::vector<std::byte>>& ret_frames);
+
+// Puts messages together from frames. One for each direction of each connection.
+class Decoder {
+ public:
+  // A message when `frame` completes one, nothing while more frames must follow. Errors: Invalid,
+  // with what is wrong; the connection is not worth continuing then.
+  Result<std::optional<Any>> feed(std::span<const std::byte> frame);
+
+ private:
+  std::vector<std::byte> parts_;
+  std::optional<uint8_t> type_;     // of the message that parts_ belongs to
+  std::optional<uint64_t> expected_;  // sequence of the next frame
+};
+
+}  // namespace fieldpost::message

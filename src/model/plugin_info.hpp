@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is known of a plugin: its tables (PluginInfo, the same for every instance), what an
+// instance is configured with (InstanceConfig), and what it has then (Declaration). They travel
+// between supervisor and host as messages (model/message.hpp).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "model/option.hpp"
+#include "model/value.hpp"
+
+namespace fieldpost {
+
+struct TableSpec {
+  std::string name;
+  bool units = false;  // each row is a unit, and the other tables may repeat inside it
+  std::string help;
+  std::vector<OptionSpec> options;
+  bool operator==(const TableSpec&) const = default;
+};
+
+struct AttributeSpec {
+  std::string name;
+  DataType type = DataType::Number;
+  std::string unit;  // of measure
+  std::string help;
+  bool operator==(const AttributeSpec&) const = default;
+};
+
+struct CommandSpec {
+  std::string name;
+  std::string help;
+  std::vector<OptionSpec> args;
+  std::string output;    // what it drives
+  std::string readback;  // attribute that shows the effect; may be empty
+  bool idempotent = false;
+  bool operator==(const CommandSpec&) const = default;
+};
+
+struct PluginInfo {
+  std::string type;
+  std::string version;
+  std::string summary;
+  uint32_t abi_major = 0, abi_minor = 0;
+  uint32_t needs = 0;  // FP_NEEDS_…
+  std::vector<OptionSpec> options;
+  std::vector<TableSpec> tables;
+  std::vector<AttributeSpec> attributes;
+  std::vector<CommandSpec> commands;
+  bool operator==(const PluginInfo&) const = default;
+};
+
+// One part of an instance's configuration. Values are checked and fallbacks are filled in.
+struct ConfigSection {
+  uint32_t parent = 0;  // index of the section that contains it; the first contains itself
+  std::string table;    // "" for the first, which holds the instance's options
+  std::map<std::string, Value> values;
+  bool operator==(const ConfigSection&) const = default;
+};
+
+struct InstanceConfig {
+  std::string name;
+  nanoseconds interval{};  // between polls of a unit; 0: never polled
+  nanoseconds deadline{};  // of any call into the plugin
+  // sections[0] is the instance. Rows of one table and parent stand in the order of the file.
+  std::vector<ConfigSection> sections;
+  // The section of each unit; {0} when there are no rows for units.
+  std::vector<uint32_t> units{0};
+  bool operator==(const InstanceConfig&) const = default;
+};
+
+// What an instance has. Readings and calls name attributes and commands by their index here.
+struct Declaration {
+  struct Attribute {
+    AttributeSpec spec;
+    uint32_t unit = 0;     // index into InstanceConfig::units
+    uint32_t section = 0;  // that asks for it
+    bool operator==(const Attribute&) const = default;
+  };
+  struct Command {
+    CommandSpec spec;
+    uint32_t unit = 0;
+    uint32_t section = 0;
+    bool operator==(const Command&) const = default;
+  };
+  std::vector<Attribute> attributes;
+  std::vector<Command> commands;
+  bool operator==(const Declaration&) const = default;
+};
+
+}  // namespace fieldpost

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Samples carry boot time; wall time is a view on it. A boot has epochs: from a boot time on, wall
+// time was boot time plus an offset. A later clock step appends an epoch and changes none, so what
+// was stamped once keeps its stamp.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace fieldpost {
+
+struct Epoch {
+  int64_t since_ms = 0;   // boot time from which it holds
+  int64_t offset_ms = 0;  // UTC minus boot time
+  bool operator==(const Epoch&) const = default;
+};
+
+// The epochs of one boot, ascending.
+class WallView {
+ public:
+  bool empty() const { return epochs_.empty(); }
+  const Epoch& last() const { return epochs_.back(); }
+  // `epoch.since_ms` must not be before the last one's.
+  void append(Epoch epoch) { epochs_.push_back(epoch); }
+  // UTC of a boot time: by the epoch in force then, or by the first one for what came before it.
+  // Not to be called while empty.
+  int64_t to_utc_ms(int64_t boot_ms) const {
+    size_t i = epochs_.size() - 1;
+    while (i > 0 && epochs_[i].since_ms > boot_ms) --i;
+    return boot_ms + epochs_[i].offset_ms;
+  }
+
+ private:
+  std::vector<Epoch> epochs_;
+};
+
+}  // namespace fieldpost

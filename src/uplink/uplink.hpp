@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The uplink thread: an Asio loop with the MQTT session and the transport. It takes chunks from
+// the store, publishes them as Losant states, and tells the store what was acknowledged; it hands
+// commands to the main thread. It never waits for anything but its own loop.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/command.hpp"
+#include "store/outbox.hpp"
+
+namespace fieldpost {
+
+struct UplinkStatus {
+  enum class State : uint8_t { Stopped, Waiting, Connecting, Connected };
+  State state = State::Stopped;
+  std::string reason;          // in Waiting: why the last attempt or connection ended
+  std::string step;            // in Connecting: "resolve broker.example", "connect 127.0.0.1:1883", …
+  int64_t since_ns = 0;        // BootTime of the last change of state
+  int64_t retry_ns = 0;        // in Waiting: BootTime of the next attempt
+  int64_t connections = 0;     // since the start
+  int64_t published = 0;       // messages acknowledged
+  int64_t published_bytes = 0;
+  int64_t readings = 0;        // acknowledged
+  int64_t in_flight = 0;       // messages
+  int64_t refused = 0;         // readings that cannot be published (larger than a payload may be)
+};
+
+class Uplink {
+ public:
+  struct Options {
+    std::string run_dir;        // the private socket is made here; the folder must be 0700
+    std::string client_id;      // Losant id of the gateway
+    bool tls = false;
+    std::string host;
+    uint16_t port = 0;
+    std::string ca_file;        // empty: the system's trust store
+    std::string access_key_file, access_secret_file;  // read at each connect; empty: none
+    std::chrono::nanoseconds keepalive{}, connect_timeout{}, backoff_max{};
+    int window_messages = 20;
+    int64_t window_bytes = int64_t{1} << 20;
+    int64_t max_payload = 240'000;
+    std::vector<std::string> device_ids;  // whose command topics are subscribed
+  };
+  // Called on the uplink thread; must only post to a mailbox.
+  struct Sinks {
+    std::function<void(int64_t after, size_t max_points)> fetch;  // answered by on_chunks
+    std::function<void(std::vector<int64_t> rows)> acknowledge;
+    std::function<void(IncomingCommand)> command;
+    std::function<void(const UplinkStatus&)> status;              // on change
+    // A publication was acknowledged, or given up because the line is down.
+    std::function<void(const Publication&, bool delivered)> published;
+  };
+
+  Uplink(Options options, Sinks sinks);  // starts the thread
+  ~Uplink();                             // stop()
+  Uplink(const Uplink&) = delete;
+  Uplink& operator=(const Uplink&) = delete;
+
+  // Any thread; never waits.
+  void on_committed(int64_t newest_row);
+  void on_chunks(std::vector<Chunk> chunks);
+  void publish(Publication publication);  // QoS 1, ahead of states; not kept over a disconnection
+  void reconnect();                       // ends a back-off at once
+  void apply(Options options);            // a new configuration; reconnects only if it must
+  // Asks for a sign of life; answered() counts the answers. For the watchdog.
+  void ping();
+  uint64_t answered() const;
+
+  // Disconnects in order if that is quick, and ends the thread; never takes longer than `limit`.
+  void stop(std::chrono::milliseconds limit = std::chrono::milliseconds(500));
+
+ private:
+  struct Thread;
+  std::unique_ptr<Thread> thread_;
+};
+
+}  // namespace fieldpost
