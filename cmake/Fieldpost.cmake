@@ -9,6 +9,7 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/libexec)
 add_library(fieldpost_flags INTERFACE)
 target_compile_options(fieldpost_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+  -Wno-missing-field-initializers # designated initialisers: what is not named has its default
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
   $<$<BOOL:${FIELDPOST_WERROR}>:-Werror>
   $<$<BOOL:${FIELDPOST_SANITIZE}>:-fsanitize=${FIELDPOST_SANITIZE}>

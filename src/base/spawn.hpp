@@ -13,9 +13,9 @@ namespace fieldpost {
 
 // What a child sees as descriptors 0, 1, 2, 3…; -1 becomes /dev/null. Nothing else is inherited.
 struct SpawnRequest {
-  std::string program;             // an absolute path
-  std::vector<std::string> args;   // without the program's name
-  std::vector<int> descriptors;    // borrowed for the call
+  std::string program;            // an absolute path
+  std::vector<std::string> args;  // without the program's name
+  std::vector<int> descriptors;   // borrowed for the call
 };
 
 // Starts a program without running any of our code in the child (posix_spawn): signal mask empty,
