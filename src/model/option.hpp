@@ -37,6 +37,7 @@ struct OptionSpec {
   std::string help;                     // one sentence
   std::vector<std::string> choices;     // Choice only
   double min = 0, max = 0;              // inclusive, in the Value's unit; both 0: no limit
+  bool exclusive = false;               // no two instances may have the same value
   bool operator==(const OptionSpec&) const = default;
 };
 
