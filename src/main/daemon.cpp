@@ -268,6 +268,9 @@ void Daemon::on(Loaded&& loaded) {
   for (const Problem& p : loaded.problems)
     log::warning("configuration", {{"FP_REASON", to_string(p)}});
   if (loaded.usable()) {
+    if (loaded.config.outbox != config_.outbox) {
+      log::notice("[outbox] has changed; that takes effect at the next start");
+    }
     config_ = loaded.config;
     config_trouble_.clear();
     router_.set_timeout(config_.commands.timeout);
