@@ -2,8 +2,8 @@
 #include "host/channel.hpp"
 
 #include <poll.h>
-#include <sys/socket.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/seqpacket.hpp"
@@ -41,12 +41,12 @@ Result<> Channel::send(const message::Any& message) {
 }
 
 Result<std::optional<message::Any>> Channel::receive() {
-  // Asks for the length first, so that a host does not keep a buffer for the longest datagram.
-  const ssize_t length = ::recv(fd_, nullptr, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
-  if (length < 0 && (errno == EAGAIN || errno == EINTR)) return std::optional<message::Any>{};
-  if (length < 0 && errno != ECONNRESET) return Error::from_errno(errno, "receive a datagram");
-  if (length <= 0) return Error{Errc::Unavailable, "the supervisor is gone"};
-  buffer_.resize(static_cast<size_t>(length));
+  // Asks for the length first, so that a host keeps no buffer for the longest datagram.
+  const auto length = next_datagram(fd_);
+  if (!length && length.error().code == Errc::Unavailable) return std::optional<message::Any>{};
+  if (!length) return length.error();
+  if (*length == 0) return Error{Errc::Unavailable, "the supervisor is gone"};
+  buffer_.resize(std::min(*length, kMaxDatagram));
   const auto frame = FP_TRY(receive_datagram(fd_, buffer_, false));
   auto message = decoder_.feed(frame);
   if (buffer_.capacity() > 4096) buffer_ = {};
