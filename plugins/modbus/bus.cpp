@@ -88,6 +88,13 @@ void wait(nanoseconds time) {
 
 }  // namespace
 
+void Bus::Closer::operator()(modbus_t* ctx) const {
+  // The terminal stays exclusive after its last close if somebody else has it open.
+  if (const int fd = modbus_get_socket(ctx); fd >= 0) ioctl(fd, TIOCNXCL);
+  modbus_close(ctx);
+  modbus_free(ctx);
+}
+
 Bus::Bus(Endpoint endpoint, nanoseconds connect_timeout)
     : endpoint_(std::move(endpoint)), connect_timeout_(connect_timeout) {}
 

@@ -42,10 +42,7 @@ class Bus {
  private:
   using Clock = std::chrono::steady_clock;
   struct Closer {
-    void operator()(modbus_t* ctx) const {
-      modbus_close(ctx);
-      modbus_free(ctx);
-    }
+    void operator()(modbus_t* ctx) const;
   };
 
   // Runs `request(modbus_t*, Answer&)`, which returns what libmodbus did. `line_bytes` is what it

@@ -35,7 +35,7 @@ struct Register {
   bool low_byte_first = false;  // BADC; with low_word_first DCBA
   double scale = 1;             // value = raw × scale + offset
   double offset = 0;
-  std::optional<int> decimals;  // the value is rounded to; none: as it comes
+  std::optional<int> decimals{};  // the value is rounded to; none: as it comes
   uint16_t width() const { return width_of(type); }
   uint32_t end() const { return uint32_t{address} + width(); }
 };
