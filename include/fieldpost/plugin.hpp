@@ -319,6 +319,7 @@ std::unique_ptr<P> make(const fp_host& raw, Host& host) {
   if constexpr (Planned<P>) {
     Declare declare(raw);
     const typename P::Plan plan(declare);
+    if (declare.problems()) throw ConfigError("the configuration has problems");
     return std::make_unique<P>(host, plan);
   } else {
     return std::make_unique<P>(host);
