@@ -156,6 +156,20 @@ TEST_F(GpioTest, ABounceIsNotReportedAndTheChangeHasTheTimeOfItsEdge) {
   EXPECT_GE(boottime_now() - stood, 290'000'000);
 }
 
+TEST_F(GpioTest, ADebouncedPressIsReportedEachTime) {
+  start({{"input",
+          {Row{{"attribute", "key"}, {"line", "door"}, {"edge", "rising"}, {"debounce", "20ms"}}}}});
+  host_->samples.clear();
+  gpio_rig::pull(gpio_rig::kDoor, true);
+  ASSERT_TRUE(serve([&] { return host_->samples.size() == 1; }));
+  gpio_rig::pull(gpio_rig::kDoor, false);
+  const int64_t released = boottime_now();  // which must stand its time, too, but is not reported
+  while (boottime_now() - released < 25'000'000) (void)serve([] { return false; }, milliseconds(5));
+  gpio_rig::pull(gpio_rig::kDoor, true);
+  EXPECT_TRUE(serve([&] { return host_->samples.size() == 2; }, seconds(2)));
+  EXPECT_EQ(levels("key"), (Levels{true, true}));
+}
+
 TEST_F(GpioTest, ACommandSetsTheLineAndAnswersWithItsLevel) {
   start({{"output", {Row{{"attribute", "relay"}, {"line", "relay"}, {"command", "set-relay"}}}}});
   auto outcome = host_->command("set-relay", {{"value", true}});
