@@ -9,12 +9,34 @@
 namespace fieldpost {
 namespace {
 
-constexpr uint8_t kPublish = 3;
+constexpr unsigned kPublish = 3;
+constexpr unsigned kSuback = 9;
+// Of a SUBACK: one byte for each topic that we asked for at a time.
+constexpr uint32_t kMaxSuback = 1'000;
 
-// What a server may send (MQTT 3.1.1, table 2.1): CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL,
-// PUBCOMP, SUBACK, UNSUBACK, PINGRESP.
-constexpr bool is_from_server(unsigned type) {
-  return type == 2 || (type >= 3 && type <= 7) || type == 9 || type == 11 || type == 13;
+// Whether a server may begin a packet with this byte (MQTT 3.1.1, tables 2.1 and 2.2).
+constexpr bool is_from_server(unsigned header) {
+  const unsigned type = header >> 4;
+  const unsigned flags = header & 15;
+  if (type == kPublish) return (flags & 6) != 6;  // there is no QoS 3
+  if (type == 6) return flags == 2;               // PUBREL
+  // CONNACK, PUBACK, PUBREC, PUBCOMP, SUBACK, UNSUBACK, PINGRESP.
+  const bool known = type == 2 || type == 4 || type == 5 || type == 7 || type == kSuback ||
+                     type == 11 || type == 13;
+  return known && flags == 0;
+}
+
+constexpr bool is_length_of(unsigned type, uint32_t length) {
+  switch (type) {
+    case kPublish:
+      return true;
+    case kSuback:
+      return length <= kMaxSuback;
+    case 13:
+      return length == 0;
+    default:
+      return length == 2;
+  }
 }
 
 }  // namespace
@@ -54,11 +76,11 @@ Result<> MqttGuard::feed_length(uint8_t byte) {
     if (length_bytes_ < 4) return {};
     return Error{Errc::Invalid, "the broker sent a packet whose length is malformed"};
   }
-  // Only a message is ever long; anything else that says so is not MQTT.
-  const uint32_t limit = type_ == kPublish ? kMaxPacket : 65'536;
-  if (remaining_ > limit) {
-    return Error{Errc::Invalid, "the broker announced a packet of " + format_size(remaining_) +
-                                    ", more than the " + format_size(limit) + " that are taken"};
+  if (remaining_ > kMaxPacket || !is_length_of(type_, remaining_)) {
+    return Error{Errc::Invalid,
+                 "the broker announced a packet of " + format_size(remaining_) +
+                     (type_ == kPublish ? "; at most " + format_size(kMaxPacket) + " are taken"
+                                        : " that has another length in MQTT")};
   }
   expect_ = remaining_ == 0 ? Expect::Type : Expect::Body;
   return {};
