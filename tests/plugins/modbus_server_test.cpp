@@ -58,6 +58,16 @@ milliseconds duration_of(const std::function<void()>& action) {
   return std::chrono::duration_cast<milliseconds>(Clock::now() - start);
 }
 
+// Whether every good reading of the attribute that was ever taken has this value.
+bool always(const FakeHost& host, const std::string& attribute, double value) {
+  for (const auto& sample : host.samples) {
+    for (const auto& r : sample.readings) {
+      if (r.attribute == attribute && r.quality == FP_GOOD && r.value != Value(value)) return false;
+    }
+  }
+  return true;
+}
+
 TEST(ModbusTcp, ReadsAllTablesAndTypes) {
   ModbusServer server({"--do", "set 1 coil 3 1", "--do", "set 1 discrete 4 1", "--do",
                        "set 1 input 5 65535", "--do", "float 1 holding 100 21.6", "--do",
@@ -176,24 +186,26 @@ TEST(ModbusTcp, ASilentUnitCostsOneTimeout) {
   EXPECT_LT(duration_of([&] { EXPECT_EQ(host.poll(), FP_E_IO); }), milliseconds(395));
 }
 
-// libmodbus#255: an answer after its time-out must not become the answer to the next request.
-// Both registers count, so an answer that is taken for another shows as a wrong value.
+// libmodbus#255: an answer after its time-out must not become the answer to the next request. The
+// requests differ in nothing but the address, and one register counts its reads, so that an answer
+// taken for another shows as a wrong value.
 TEST(ModbusTcp, ALateAnswerIsNeverTakenForTheNextOne) {
-  ModbusServer server(
-      {"--do", "count 1 holding 0", "--do", "count 1 holding 9", "--do", "set 1 input 0 40000"});
-  FakeHost host(
-      {{"url", server.url()}, {"timeout", "100ms"}},
-      {{"register", {reg("a", "holding", 0), reg("b", "holding", 9), reg("c", "input", 0)}}});
+  ModbusServer server({"--do", "count 1 holding 0", "--do", "set 1 holding 9 40000"});
+  FakeHost host({{"url", server.url()}, {"timeout", "100ms"}},
+                {{"register", {reg("a", "holding", 0), reg("b", "holding", 9)}}});
   ASSERT_EQ(host.open(), FP_OK);
   ASSERT_EQ(host.poll(), FP_OK) << host.trouble();
-  for (int i = 2; i < 12; ++i) {
-    server.tell("delay 1 0.15 1");
+  for (int i = 0; i < 8; ++i) {
+    // Now and then the second answer is late too, so that the first comes while it is waited for.
+    server.tell(i % 2 == 0 ? "delay 1 0.15 1" : "delay 1 0.15 2");
     host.poll();
-    ASSERT_EQ(host.poll(), FP_OK) << host.trouble();
-    // Counted by the server in the second poll just now.
+    if (i % 2 == 0) {
+      ASSERT_EQ(host.poll(), FP_OK) << host.trouble();
+      ASSERT_TRUE(host.number("a")) << host.latest("a")->detail;
+    }
+    ASSERT_TRUE(eventually([&] { return host.poll() == FP_OK && host.number("a"); }));
     EXPECT_EQ(host.number("a"), std::stod(server.tell("get 1 holding 0")));
-    EXPECT_EQ(host.number("b"), std::stod(server.tell("get 1 holding 9")));
-    EXPECT_EQ(host.number("c"), 40000);
+    ASSERT_TRUE(always(host, "b", 40000));
   }
 }
 
@@ -276,7 +288,7 @@ class ModbusRtu : public testing::Test {
   // A server on the other end of the cable, with two units; others do not answer.
   ModbusRtu() {
     std::vector<std::string> args{"--serial", cable.b(), "--units", "3,4"};
-    for (const char* c : {"count 3 holding 0", "count 4 holding 0", "count 3 input 0"}) {
+    for (const char* c : {"count 3 holding 0", "count 4 holding 0", "set 3 holding 9 40000"}) {
       args.insert(args.end(), {"--do", c});
     }
     server.emplace(args);
@@ -284,7 +296,7 @@ class ModbusRtu : public testing::Test {
   std::string url() const { return "rtu://" + cable.a() + "?baud=19200&parity=N&stop=1"; }
   Row::Tables two_units() const {
     return {{"unit",
-             {unit(3, {reg("a", "holding", 0, {{"command", "write"}}), reg("c", "input", 0)}),
+             {unit(3, {reg("a", "holding", 0, {{"command", "write"}}), reg("c", "holding", 9)}),
               unit(4, {reg("b", "holding", 0)}), unit(5, {reg("nobody", "holding", 0)})}}};
   }
   fakes::SerialPair cable;
@@ -311,16 +323,16 @@ TEST_F(ModbusRtu, ALateAnswerIsNeverTakenForTheNextOne) {
   FakeHost host({{"url", url()}, {"timeout", "100ms"}}, two_units());
   ASSERT_EQ(host.open(), FP_OK);
   for (int i = 0; i < 8; ++i) {
-    // Answers after 150 ms, while unit 3 is asked again, or unit 4, by turns.
-    server->tell("delay 3 0.15 1");
+    // Late answers come while unit 3 is asked again, or unit 4, by turns.
+    server->tell("delay 3 0.15 2");
     host.poll(0);
     if (i % 2 == 1) {
       ASSERT_EQ(host.poll(1), FP_OK) << host.trouble();
       EXPECT_EQ(host.number("b", 1), std::stod(server->tell("get 4 holding 0")));
     }
-    ASSERT_EQ(host.poll(0), FP_OK) << host.trouble();
+    ASSERT_TRUE(eventually([&] { return host.poll(0) == FP_OK && host.number("a", 0); }));
     EXPECT_EQ(host.number("a", 0), std::stod(server->tell("get 3 holding 0")));
-    EXPECT_EQ(host.number("c", 0), std::stod(server->tell("get 3 input 0")));
+    ASSERT_TRUE(always(host, "c", 40000));
   }
 }
 
