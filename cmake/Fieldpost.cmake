@@ -9,6 +9,7 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/libexec)
 add_library(fieldpost_flags INTERFACE)
 target_compile_options(fieldpost_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+  -Wno-missing-field-initializers # designated initialisers: what is not named has its default
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
   $<$<BOOL:${FIELDPOST_WERROR}>:-Werror>
   $<$<BOOL:${FIELDPOST_SANITIZE}>:-fsanitize=${FIELDPOST_SANITIZE}>
@@ -75,6 +76,9 @@ function(fieldpost_test name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(${name} PRIVATE fieldpost_flags ${arg_LINKS} ${arg_LIBS} GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  if(NOT arg_LABELS)
+    set(arg_LABELS default) # an empty value would be taken for a missing one
+  endif()
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST
     PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}"
     ENVIRONMENT "FIELDPOST_BUILD_DIR=${PROJECT_BINARY_DIR};FIELDPOST_SOURCE_DIR=${PROJECT_SOURCE_DIR}")

@@ -22,16 +22,16 @@ namespace fieldpost {
 
 // A row on its way out. Symbols belong to the outbox and live as long as it.
 struct Chunk {
-  int64_t row = 0;        // ascending in the order of capture, never reused while the process lives
-  Symbol device = nullptr;  // Losant id
+  int64_t row = 0;  // ascending in the order of capture, never reused while the process lives
+  Symbol device = nullptr;    // Losant id
   std::vector<State> states;  // ascending, times unique
 };
 
 struct OutboxTotals {
   int64_t rows = 0;
   int64_t readings = 0;
-  int64_t file_bytes = 0;      // database and WAL
-  int64_t oldest_utc_ms = 0;   // of the oldest row; 0 when empty
+  int64_t file_bytes = 0;     // database and WAL
+  int64_t oldest_utc_ms = 0;  // of the oldest row; 0 when empty
 };
 
 class Outbox {
@@ -61,8 +61,8 @@ class Outbox {
   // anything stamped with it is fetched.
   Result<> append_epoch(Epoch epoch);
 
-  int64_t newest_row() const;  // 0 if there never was one
-  OutboxTotals totals() const; // no disk access
+  int64_t newest_row() const;   // 0 if there never was one
+  OutboxTotals totals() const;  // no disk access
 
  private:
   struct Impl;
