@@ -39,7 +39,8 @@ void nowhere(void* /*object*/, const Value& /*value*/) {}
 
 constexpr double kHour = 3600;
 constexpr double kDay = 24 * kHour;
-constexpr double kKiB = 1024;
+constexpr double kKb = 1e3;
+constexpr double kMb = 1e6;
 
 using enum OptionType;
 
@@ -137,15 +138,15 @@ std::vector<CoreOption> uplink_options() {
                 .type = Size,
                 .fallback = "1MiB",
                 .help = "Bytes that may be on their way unacknowledged.",
-                .min = 16 * kKiB,
-                .max = 64 * kKiB * kKiB},
+                .min = 16 * kKb,
+                .max = 64 * kMb},
        .store = into<&UplinkConfig::window_bytes>},
       {.spec = {.name = "max_payload",
                 .type = Size,
                 .fallback = "240kB",
                 .help = "The longest message to publish. Losant refuses more than 256 KB.",
-                .min = 4 * kKiB,
-                .max = kKiB * kKiB},
+                .min = 4 * kKb,
+                .max = kMb},
        .store = into<&UplinkConfig::max_payload>},
   };
 }
