@@ -30,6 +30,17 @@ Result<> send_datagram(int fd, std::span<const std::byte> datagram, bool wait) {
   }
 }
 
+Result<size_t> next_datagram(int fd) {
+  for (;;) {
+    const ssize_t n = ::recv(fd, nullptr, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+    if (n >= 0) return static_cast<size_t>(n);
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN) return Error{Errc::Unavailable, "nothing there"};
+    if (errno == ECONNRESET) return size_t{0};
+    return Error::from_errno(errno, "receive a datagram");
+  }
+}
+
 Result<std::span<std::byte>> receive_datagram(int fd, std::vector<std::byte>& buffer, bool wait) {
   for (;;) {
     const ssize_t n =

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "base/unique_fd.hpp"
 
 namespace fieldpost {
 
@@ -22,5 +23,8 @@ struct SpawnRequest {
 // every signal at its default, environment ours. Call it from the main thread for children that
 // set a parent-death signal, because that signal follows the thread. Errors: NotFound, Io.
 Result<pid_t> spawn(const SpawnRequest& request);
+
+// A descriptor that becomes readable when the child ends. Errors: Io.
+Result<UniqueFd> open_pidfd(pid_t pid);
 
 }  // namespace fieldpost

@@ -24,7 +24,7 @@ constexpr auto kStoreLimit = 700ms;
 
 Uplink::Options uplink_options(const Config& config, const Paths& paths) {
   const UplinkConfig& u = config.uplink;
-  Uplink::Options o{.run_dir = paths.run_dir,
+  Uplink::Options o{.run_dir = paths.run_dir + "/uplink",  // the folder itself is open to groups
                     .client_id = config.gateway.device_id,
                     .tls = u.tls,
                     .host = u.host,
@@ -268,6 +268,9 @@ void Daemon::on(Loaded&& loaded) {
   for (const Problem& p : loaded.problems)
     log::warning("configuration", {{"FP_REASON", to_string(p)}});
   if (loaded.usable()) {
+    if (loaded.config.outbox != config_.outbox) {
+      log::notice("[outbox] has changed; that takes effect at the next start");
+    }
     config_ = loaded.config;
     config_trouble_.clear();
     router_.set_timeout(config_.commands.timeout);

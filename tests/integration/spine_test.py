@@ -221,7 +221,7 @@ class SpineTest(unittest.TestCase):
 
     def command_setup(self):
         rows = ('[[plugin.register]]\nattribute = "setpoint"\ntable = "holding"\naddress = 10\n'
-                'type = "int16"\nscale = 0.1\ncommand = "set-point"\nmin = 0\nmax = 90\n')
+                'type = "int16"\nscale = 0.1\ncommand = "set-point"\nwrite_min = 0\nwrite_max = 90\n')
         self.start(lambda port: '[commands]\nanswer_topic = "answers/${device_id}"\n'
                    + modbus(port, rows=rows))
         eventually(lambda: self.agent.status()["uplink"]["state"] == "connected")
