@@ -35,6 +35,7 @@ class Demo:
         self.stage = stage
         self.chapters = iter(HEADINGS)
         self.held = 0
+        self.agent = None
 
     def chapter(self):
         print(f"== {next(self.chapters)}", flush=True)
@@ -67,7 +68,8 @@ class Demo:
         config = (ROOT / "examples/demo/fieldpost.toml").read_text(encoding="utf-8")
         config = config.replace("127.0.0.1:18830", f"127.0.0.1:{self.broker.port}")
         config = config.replace("127.0.0.1:15020", f"127.0.0.1:{self.server.port}")
-        self.agent = self.stage.agent(config).wait_until_up()
+        self.agent = self.stage.agent(config)
+        self.agent.wait_until_up()
         eventually(lambda: self.delivered() and self.delivered(GATEWAY, "count"), 20, "first readings")
         for line in self.agent.cli("status").stdout.splitlines():
             self.say(line)
@@ -173,7 +175,7 @@ def main():
             status = 0 if arguments.keep else 130
         except (AssertionError, OSError, KeyError, ValueError) as problem:
             print(f"FAILED: {problem}", flush=True)
-            if hasattr(demo, "agent"):
+            if demo.agent:
                 print("the agent's last words:\n" + demo.agent.text()[-3000:], flush=True)
             status = 1
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # cleaning up is short
