@@ -140,6 +140,20 @@ TEST_F(LoopTest, InputsRunBeforeDeadlinesAfterAStall) {
   EXPECT_EQ(order, "id");
 }
 
+TEST_F(LoopTest, ADescriptorCanBeWatchedForBothAtOnce) {
+  auto [a, b] = *make_seqpacket_pair();
+  bool readable = false;
+  bool writable = false;
+  const Source in = *loop_.on_readable(a.get(), [&, fd = a.get()] {
+    std::vector<std::byte> buffer(16);
+    readable = receive_datagram(fd, buffer, false).has_value();
+  });
+  Source out;
+  out = *loop_.on_writable(a.get(), [&] { writable = true, out = Source(); });
+  ASSERT_TRUE(send_datagram(b.get(), std::vector<std::byte>(3), true));
+  EXPECT_TRUE(turn_until([&] { return readable && writable; }));
+}
+
 TEST_F(LoopTest, SignalsAndChildrenArriveInTheLoop) {
   bool signalled = false;
   const Source on_signal = *loop_.on_signal(SIGUSR1, [&] { signalled = true; });

@@ -128,11 +128,15 @@ class Broker:
 class Witness(Process):
     """mosquitto_sub with a session that outlives the broker: sees every message once."""
 
-    def __init__(self, port, topic="#", name="witness"):
+    def __init__(self, broker, topic="#", name="witness"):
         self.messages = []  # (monotonic time, topic, payload text)
-        super().__init__([program("mosquitto_sub"), "-h", "127.0.0.1", "-p", port, "-i", name, "-c",
-                          "-q", "1", "-t", topic, "-F", "%t\t%p", "-d"])
-        eventually(lambda: "SUBACK" in self.text(), what="the witness's subscription")
+        super().__init__([program("mosquitto_sub"), "-h", "127.0.0.1", "-p", broker.port, "-i", name,
+                          "-c", "-q", "1", "-t", topic, "-F", "%t\t%p"])
+        # It says nothing of its subscription, so it is asked until it hears the question.
+        def hears():
+            broker.publish("witness/ready", "?")
+            return self.messages
+        eventually(hears, what="the witness's subscription")
 
     def on_line(self, line):
         if "\t" in line:
@@ -253,7 +257,7 @@ class Field:
         return broker
 
     def witness(self, broker):
-        return self.add(Witness(broker.port))
+        return self.add(Witness(broker))
 
     def modbus(self, **options):
         return self.add(ModbusServer(**options))
