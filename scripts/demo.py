@@ -170,7 +170,7 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/demo", description="Fieldpost without hardware.")
     parser.add_argument("--keep", action="store_true", help="go on until Ctrl-C")
     arguments = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes pause() when the agent ends
     status = 0
@@ -187,7 +187,8 @@ def main():
             if demo.agent:
                 print("the agent's last words:\n" + demo.agent.text()[-3000:], flush=True)
             status = 1
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # cleaning up is short
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # cleaning up is short
     return status
 
 
