@@ -184,7 +184,9 @@ class Host : public Context {
   void emit(std::initializer_list<Reading> readings, int64_t boottime_ns = 0) const {
     emit(std::span(readings.begin(), readings.size()), boottime_ns);
   }
-  void emit(uint32_t attribute, Value value) const { emit({{attribute, std::move(value), {}, {}}}); }
+  void emit(uint32_t attribute, Value value) const {
+    emit({{attribute, std::move(value), {}, {}}});
+  }
 };
 
 // A command to run; arguments in the order of its table.
@@ -211,7 +213,8 @@ class Call {
   const fp_call* raw_;
 };
 
-// ---- Rows of tables. Set members by name: {.name = "path", .help = "…"} is checked by the compiler.
+// ---- Rows of tables. Set members by name: {.name = "path", .help = "…"} is checked by the
+// compiler.
 
 struct Option {
   const char* name;
@@ -225,8 +228,7 @@ struct Option {
   bool exclusive = false;
 
   constexpr operator fp_option() const {  // NOLINT: a row is an fp_option
-    const uint32_t flags =
-        (required ? FP_OPT_REQUIRED : 0u) | (exclusive ? FP_OPT_EXCLUSIVE : 0u);
+    const uint32_t flags = (required ? FP_OPT_REQUIRED : 0u) | (exclusive ? FP_OPT_EXCLUSIVE : 0u);
     return {sizeof(fp_option), type, flags, 0, name, unit, fallback, help, choices, min, max};
   }
 };
@@ -238,8 +240,8 @@ struct Table {
   std::span<const fp_option> options = {};
 
   constexpr operator fp_table() const {  // NOLINT: a row is an fp_table
-    return {sizeof(fp_table), units ? FP_TABLE_UNITS : 0u, name,
-            help,             options.data(),              options.size()};
+    return {sizeof(fp_table), units ? FP_TABLE_UNITS : 0u, name, help, options.data(),
+            options.size()};
   }
 };
 
@@ -263,10 +265,14 @@ struct Command {
   bool idempotent = false;
 
   constexpr operator fp_command() const {  // NOLINT: a row is an fp_command
-    return {sizeof(fp_command), idempotent ? FP_COMMAND_IDEMPOTENT : 0u,
-            name,               help,
-            args.data(),        args.size(),
-            output,             readback};
+    return {sizeof(fp_command),
+            idempotent ? FP_COMMAND_IDEMPOTENT : 0u,
+            name,
+            help,
+            args.data(),
+            args.size(),
+            output,
+            readback};
   }
 };
 
@@ -304,13 +310,16 @@ fp_status guarded(const fp_host& host, F&& body) noexcept {
 }
 
 template <class P>
-concept Planned = requires { typename P::Plan; };
+concept Planned = requires {
+  typename P::Plan;
+};
 
 template <class P>
 std::unique_ptr<P> make(const fp_host& raw, Host& host) {
   if constexpr (Planned<P>) {
     Declare declare(raw);
     const typename P::Plan plan(declare);
+    if (declare.problems()) throw ConfigError("the configuration has problems");
     return std::make_unique<P>(host, plan);
   } else {
     return std::make_unique<P>(host);
@@ -401,9 +410,9 @@ constexpr fp_plugin describe(const Descriptor& d) {
 }  // namespace fieldpost::sdk
 
 // The one symbol of a plugin. P is described at the top; the rest is a sdk::Descriptor.
-#define FP_PLUGIN(P, ...)                                                                    \
-  extern "C" FP_EXPORT const fp_plugin* fp_plugin_get(void) {                                \
-    static constexpr fieldpost::sdk::Descriptor kDescriptor = __VA_ARGS__;                   \
-    static constexpr fp_plugin kPlugin = fieldpost::sdk::detail::describe<P>(kDescriptor);   \
-    return &kPlugin;                                                                         \
+#define FP_PLUGIN(P, ...)                                                                  \
+  extern "C" FP_EXPORT const fp_plugin* fp_plugin_get(void) {                              \
+    static constexpr fieldpost::sdk::Descriptor kDescriptor = __VA_ARGS__;                 \
+    static constexpr fp_plugin kPlugin = fieldpost::sdk::detail::describe<P>(kDescriptor); \
+    return &kPlugin;                                                                       \
   }

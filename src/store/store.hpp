@@ -22,8 +22,9 @@ struct StoreStatus {
   OutboxTotals totals;
   int64_t appended = 0;      // readings taken since the start
   int64_t acknowledged = 0;  // readings
-  int64_t lost = 0;          // readings that could be kept nowhere, because the disk stalled or failed too long
-  std::string trouble;       // "disk is full", …; empty: none
+  int64_t lost =
+      0;  // readings that could be kept nowhere, because the disk stalled or failed too long
+  std::string trouble;  // "disk is full", …; empty: none
   // When the running disk operation began (BootTime, ns); 0: not inside one. A reader says
   // `disk stalled for n s` when that is long ago.
   int64_t busy_since_ns = 0;
@@ -34,7 +35,7 @@ class Store {
   struct Options {
     std::string folder;
     std::string boot_id;
-    std::chrono::nanoseconds commit_delay{};  // group commit: a sample waits at most this long
+    std::chrono::nanoseconds commit_delay{};      // group commit: a sample waits at most this long
     size_t max_waiting_bytes = size_t{16} << 20;  // of samples that the disk has not taken yet
   };
   struct Sinks {
@@ -66,7 +67,8 @@ class Store {
 
  private:
   struct Thread;
-  std::shared_ptr<Thread> thread_;  // two owners: this and the thread itself, which stop() may leave behind
+  std::shared_ptr<Thread>
+      thread_;  // two owners: this and the thread itself, which stop() may leave behind
 };
 
 }  // namespace fieldpost
