@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/file.hpp"
 #include "base/seqpacket.hpp"
 #include "base/spawn.hpp"
 #include "base/unique_fd.hpp"
@@ -43,6 +44,12 @@ inline InstanceConfig puppet(const std::string& mode, size_t n = 0, nanoseconds 
     config.sections.push_back({0, "unit", {{"silent", false}}});
   }
   return config;
+}
+
+// Whether the puppet is inside a call that never ends.
+inline bool is_hanging(pid_t pid) {
+  const auto name = read_file("/proc/" + std::to_string(pid) + "/comm", 64);
+  return name && *name == "hanging\n";
 }
 
 class HostDriver {
