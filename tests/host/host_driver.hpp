@@ -46,11 +46,13 @@ inline InstanceConfig puppet(const std::string& mode, size_t n = 0, nanoseconds 
   return config;
 }
 
-// Whether the puppet is inside a call that never ends.
-inline bool is_hanging(pid_t pid) {
-  const auto name = read_file("/proc/" + std::to_string(pid) + "/comm", 64);
-  return name && *name == "hanging\n";
+// What the puppet calls its process inside a call that takes its time ("napping") or never ends
+// ("hanging").
+inline bool is_named(pid_t pid, const std::string& name) {
+  const auto found = read_file("/proc/" + std::to_string(pid) + "/comm", 64);
+  return found && *found == name + "\n";
 }
+inline bool is_hanging(pid_t pid) { return is_named(pid, "hanging"); }
 
 class HostDriver {
  public:

@@ -301,11 +301,11 @@ TEST(RunnerEnd, ARunningCallMayEndAndItsReadingsArrive) {
   config.sections[0].values["nap"] = 0.4;
   Running r(config);
   ASSERT_TRUE(r.ready);
-  r.host.terminate();  // the first poll is running, or about to
+  ASSERT_TRUE(test::eventually([&] { return test::is_named(r.host.pid(), "napping"); }));
+  r.host.terminate();
   const auto samples = r.host.await<Samples>();
-  if (samples) {
-    EXPECT_EQ(number(samples->samples[0].readings[0]), 1);
-  }
+  ASSERT_TRUE(samples);
+  EXPECT_EQ(number(samples->samples[0].readings[0]), 1);
   EXPECT_EQ(r.host.exit_status(1300ms), 0);
 }
 

@@ -95,7 +95,6 @@ class HostLinkTest : public testing::Test {
     HostLink link(
         *loop_, std::move(pair->first),
         {[&](message::Any&&) { ++messages; }, [&](const std::string& why) { said = why; }, [] {}});
-    EXPECT_TRUE(link.start());
     EXPECT_EQ(::send(pair->second.get(), datagram.data(), datagram.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(datagram.size()));
     pair->second = UniqueFd();
@@ -119,7 +118,7 @@ TEST_F(HostLinkTest, TruncatedDatagramsAreRefused) {
 }
 
 TEST_F(HostLinkTest, OversizedDatagramsAreRefused) {
-  for (int i = 0; i < count() / 10; ++i) {
+  for (int i = 0; i < count(); ++i) {
     const size_t size = kMaxDatagram + 1 + static_cast<size_t>(i % 1'000);
     ASSERT_EQ(verdict(Bytes(size)), "sent a datagram of " + std::to_string(size) + " bytes");
   }

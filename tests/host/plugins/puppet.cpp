@@ -47,6 +47,7 @@ constexpr fp_command kCommands[] = {
 }
 
 void nap(std::chrono::nanoseconds duration) {
+  ::prctl(PR_SET_NAME, "napping");
   const timespec t{duration.count() / 1'000'000'000, duration.count() % 1'000'000'000};
   ::clock_nanosleep(CLOCK_MONOTONIC, 0, &t, nullptr);
 }
