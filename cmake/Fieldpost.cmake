@@ -55,6 +55,7 @@ function(fieldpost_plugin type)
   target_link_libraries(fp_${type}_objects PUBLIC fieldpost_flags ${arg_LIBS})
   add_library(fp_${type} MODULE)
   target_link_libraries(fp_${type} PRIVATE fp_${type}_objects)
+  target_link_options(fp_${type} PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/plugin.map)
   set_target_properties(fp_${type} PROPERTIES PREFIX "" OUTPUT_NAME ${type}
     LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/plugins)
   install(TARGETS fp_${type} DESTINATION ${CMAKE_INSTALL_PREFIX}/lib/fieldpost/plugins-${FIELDPOST_ABI})

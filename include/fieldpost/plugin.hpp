@@ -225,19 +225,11 @@ struct Option {
   const char* help = "";
   const char* choices = nullptr;
   double min = 0, max = 0;
+  bool exclusive = false;
 
   constexpr operator fp_option() const {  // NOLINT: a row is an fp_option
-    return {sizeof(fp_option),
-            type,
-            required ? FP_OPT_REQUIRED : 0u,
-            0,
-            name,
-            unit,
-            fallback,
-            help,
-            choices,
-            min,
-            max};
+    const uint32_t flags = (required ? FP_OPT_REQUIRED : 0u) | (exclusive ? FP_OPT_EXCLUSIVE : 0u);
+    return {sizeof(fp_option), type, flags, 0, name, unit, fallback, help, choices, min, max};
   }
 };
 
@@ -327,6 +319,7 @@ std::unique_ptr<P> make(const fp_host& raw, Host& host) {
   if constexpr (Planned<P>) {
     Declare declare(raw);
     const typename P::Plan plan(declare);
+    if (declare.problems()) throw ConfigError("the configuration has problems");
     return std::make_unique<P>(host, plan);
   } else {
     return std::make_unique<P>(host);

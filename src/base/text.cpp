@@ -149,10 +149,11 @@ std::string format_number(double value) {
 }
 
 std::string_view nearest(std::string_view name, std::span<const std::string_view> candidates) {
+  if (name.size() > 255) return "";  // no slip of a hand, and the distance is quadratic
   std::string_view best;
   size_t best_distance = name.size() / 3 + 2;  // one slip in three letters, and one more
   for (const std::string_view candidate : candidates) {
-    const size_t distance = edit_distance(name.substr(0, 64), candidate);
+    const size_t distance = edit_distance(name, candidate);
     if (distance < best_distance && distance < std::max(name.size(), candidate.size())) {
       best = candidate;
       best_distance = distance;

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <iostream>
 #include <sstream>
+#include <thread>
 
 #include "base/text.hpp"
 #include "cli/client.hpp"
@@ -135,16 +136,6 @@ int run_one(const Subcommand& command, std::span<const std::string> args) {
   return command.run(call);
 }
 
-// A request that acts and has nothing to tell but that it was taken.
-int act(const Call& call, std::string_view what, std::string_view done) {
-  auto client = ControlClient::connect(call.paths, true);
-  if (!client) return fail(client.error().message);
-  const auto answer = client->ask(Json{{"do", what}}, std::chrono::seconds(60));
-  if (!answer) return fail(answer.error().message);
-  std::cout << done << "\n";
-  return 0;
-}
-
 }  // namespace
 
 std::span<const Subcommand> subcommands() { return kSubcommands; }
@@ -154,8 +145,33 @@ int fail(std::string_view message) {
   return kFailed;
 }
 
-int reload(const Call& call) { return act(call, "reload", "the configuration was read again"); }
-int reconnect(const Call& call) { return act(call, "reconnect", "connecting"); }
+int reconnect(const Call& call) {
+  auto client = ControlClient::connect(call.paths, true);
+  if (!client) return fail(client.error().message);
+  const auto answer = client->ask(Json{{"do", "reconnect"}});
+  return answer ? 0 : fail(answer.error().message);
+}
+
+// The agent reads its configuration beside its work; its status tells when that is over.
+int reload(const Call& call) {
+  auto client = ControlClient::connect(call.paths, true);
+  if (!client) return fail(client.error().message);
+  const auto started = client->ask(Json{{"do", "reload"}});
+  if (!started) return fail(started.error().message);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (std::chrono::steady_clock::now() < deadline) {
+    const auto answer = client->ask(Json{{"do", "status"}});
+    if (!answer) return fail(answer.error().message);
+    const Json& config = (*answer)["status"]["config"];
+    if (config["loads"] > (*started)["loads"]) {
+      const std::string trouble = config["trouble"];
+      return trouble.empty() ? (std::cout << "the configuration was read again\n", 0)
+                             : fail(trouble);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  return fail("the agent has not read its configuration within a minute; see its log");
+}
 
 int version(const Call&) {
   std::cout << "fieldpost " << kVersion << "\n";

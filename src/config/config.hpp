@@ -19,6 +19,7 @@ struct Location {
   std::string file;
   int line = 0;
   int column = 0;
+  bool operator==(const Location&) const = default;
 };
 
 struct Problem {
@@ -37,6 +38,7 @@ std::string to_string(const Problem& problem);
 struct GatewayConfig {
   std::string device_id;  // Losant id; also the MQTT client id
   std::string name;       // as [[plugin]] device = … refers to it; default "gateway"
+  bool operator==(const GatewayConfig&) const = default;
 };
 
 struct UplinkConfig {
@@ -53,16 +55,19 @@ struct UplinkConfig {
   int window_messages = 20;
   int64_t window_bytes = 0;
   int64_t max_payload = 0;  // bytes of one publish
+  bool operator==(const UplinkConfig&) const = default;
 };
 
 struct OutboxConfig {
   std::string durability;      // "disk"
   nanoseconds commit_delay{};  // how long a sample may wait for others before it is committed
+  bool operator==(const OutboxConfig&) const = default;
 };
 
 struct CommandsConfig {
   std::string answer_topic;  // template with ${device_id}; empty: no answers
   nanoseconds timeout{};
+  bool operator==(const CommandsConfig&) const = default;
 };
 
 struct DeviceConfig {

@@ -4,14 +4,10 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "config/diff.hpp"
 
 namespace fieldpost {
 namespace {
-
-// What a host was started with; a difference needs another host.
-bool same_for_host(const PluginConfig& a, const PluginConfig& b) {
-  return a.type == b.type && a.instance == b.instance && a.failed.empty() && b.failed.empty();
-}
 
 bool is_down(const Supervisor::Entry& entry) {
   return !entry.host || entry.host->status().state == HostState::Down;
@@ -26,7 +22,7 @@ Supervisor::~Supervisor() = default;
 
 std::unique_ptr<Supervisor::Entry> Supervisor::make(const PluginConfig& plugin) {
   auto config = std::make_unique<PluginConfig>(plugin);
-  Instance instance(*config, devices_, *symbols_);
+  Instance instance(*config, config_.devices, *symbols_);
   auto entry = std::make_unique<Entry>(Entry{std::move(config), std::move(instance), nullptr});
   if (!plugin.failed.empty()) {
     log::error("the plugin cannot run", {{"FP_PLUGIN", plugin.name}, {"FP_REASON", plugin.failed}});
@@ -75,24 +71,23 @@ void Supervisor::on_state(Entry& entry) {
 }
 
 void Supervisor::apply(const Config& config) {
-  devices_ = config.devices;
-  std::vector<std::unique_ptr<Entry>> old = std::exchange(entries_, {});
-  for (const PluginConfig& plugin : config.plugins) {
-    const auto it = std::ranges::find_if(old, [&](const auto& entry) {
-      return entry && entry->config->name == plugin.name && same_for_host(*entry->config, plugin);
-    });
-    if (it == old.end()) {
-      entries_.push_back(make(plugin));
-      continue;
-    }
-    auto kept = std::make_unique<PluginConfig>(plugin);
-    (*it)->instance.rebind(*kept, devices_);
-    (*it)->config = std::move(kept);
-    entries_.push_back(std::move(*it));
-  }
-  for (auto& entry : old) {
+  const ConfigDiff changes = diff(config_, config);
+  config_ = config;
+  std::vector<std::unique_ptr<Entry>> before = std::exchange(entries_, {});
+  entries_.resize(config.plugins.size());
+  const auto keep = [&](const ConfigDiff::Pair& pair) {
+    auto kept = std::make_unique<PluginConfig>(config.plugins[pair.after]);
+    before[pair.before]->instance.rebind(*kept, config.devices);
+    before[pair.before]->config = std::move(kept);
+    entries_[pair.after] = std::move(before[pair.before]);
+  };
+  std::ranges::for_each(changes.unchanged, keep);
+  std::ranges::for_each(changes.remapped, keep);
+  for (auto& entry : before) {
     if (entry) retire(std::move(entry));
   }
+  for (const size_t i : changes.added) entries_[i] = make(config.plugins[i]);
+  for (const auto& pair : changes.changed) entries_[pair.after] = make(config.plugins[pair.after]);
   settle();
   sinks_.changed();
 }

@@ -56,7 +56,7 @@ class Supervisor {
     Instance instance;
     std::unique_ptr<HostProcess> host;  // none: the instance cannot run, config->failed says why
   };
-  // In the order of the configuration.
+  // One for each plugin of the configuration, in its order.
   const std::vector<std::unique_ptr<Entry>>& entries() const { return entries_; }
   int up() const;  // how many hosts are up
 
@@ -73,7 +73,7 @@ class Supervisor {
   Options options_;
   Sinks sinks_;
   SymbolTable* symbols_;
-  std::vector<DeviceConfig> devices_;
+  Config config_;
   std::vector<std::unique_ptr<Entry>> entries_;
   std::vector<std::unique_ptr<Entry>> retired_;  // being stopped
   Source settler_;                               // settle() runs outside the hosts' own callbacks

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bus.hpp"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+namespace fieldpost::modbus {
+namespace {
+
+using sdk::IoError;
+using std::chrono::duration_cast;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+// USB adapters hold bytes back for so long (FTDI's default is 16 ms).
+constexpr milliseconds kAdapterLatency{20};
+
+std::string text_of(int error) {
+  return error >= MODBUS_ENOBASE ? modbus_strerror(error)
+                                 : std::error_code(error, std::generic_category()).message();
+}
+
+int poll_ms(nanoseconds left) {
+  return static_cast<int>(std::max<int64_t>(
+      0, duration_cast<milliseconds>(left + milliseconds(1) - nanoseconds(1)).count()));
+}
+
+// A connected socket, or -1 with errno.
+int connect_to(const addrinfo& to, nanoseconds timeout) {
+  const int fd = socket(to.ai_family, to.ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -1;
+  int error = 0;
+  if (connect(fd, to.ai_addr, to.ai_addrlen) < 0) {
+    error = errno;
+    if (error == EINPROGRESS) {
+      pollfd p{fd, POLLOUT, 0};
+      socklen_t size = sizeof error;
+      const int ready = poll(&p, 1, poll_ms(timeout));
+      if (ready == 1) getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+      if (ready != 1) error = ready == 0 ? ETIMEDOUT : errno;
+    }
+  }
+  if (error == 0) return fd;
+  ::close(fd);
+  errno = error;
+  return -1;
+}
+
+bool is_exception(int error) { return error > MODBUS_ENOBASE && error < EMBBADCRC; }
+
+// The line is gone, rather than the unit silent.
+bool is_dead_line(int error) {
+  switch (error) {
+    case ECONNRESET:
+    case EPIPE:
+    case EIO:
+    case EBADF:
+    case ENXIO:
+    case ENODEV:
+    case ENOTCONN:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void wait(nanoseconds time) {
+  if (time > nanoseconds(0)) std::this_thread::sleep_for(time);
+}
+
+}  // namespace
+
+void Bus::Closer::operator()(modbus_t* ctx) const {
+  // The terminal stays exclusive after its last close if somebody else has it open.
+  if (const int fd = modbus_get_socket(ctx); fd >= 0) ioctl(fd, TIOCNXCL);
+  modbus_close(ctx);
+  modbus_free(ctx);
+}
+
+Bus::Bus(Endpoint endpoint, nanoseconds connect_timeout)
+    : endpoint_(std::move(endpoint)), connect_timeout_(connect_timeout) {}
+
+void Bus::fail(const std::string& why) {
+  close();
+  throw IoError(endpoint_.name() + ": " + why);
+}
+
+void Bus::connect() {
+  if (line_ && !endpoint_.rtu && stale()) close();
+  if (line_) return;
+  endpoint_.rtu ? connect_rtu() : connect_tcp();
+  // Own recovery; and the whole answer within the time-out, however its bytes are spread.
+  modbus_set_error_recovery(line_.get(), MODBUS_ERROR_RECOVERY_NONE);
+  modbus_set_byte_timeout(line_.get(), 0, 0);
+  fresh_ = true;
+}
+
+// libmodbus can connect too, but reports every name that cannot be resolved as "Connection
+// refused", and needs the response time-out for it.
+void Bus::connect_tcp() {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* list = nullptr;
+  const std::string port = std::to_string(endpoint_.port);
+  if (const int rc = getaddrinfo(endpoint_.host.c_str(), port.c_str(), &hints, &list); rc != 0) {
+    fail(rc == EAI_SYSTEM ? text_of(errno) : gai_strerror(rc));
+  }
+  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(list, freeaddrinfo);
+  const auto deadline = Clock::now() + connect_timeout_;
+  int fd = -1;
+  int error = 0;
+  for (const addrinfo* to = list; to != nullptr && fd < 0; to = to->ai_next) {
+    fd = connect_to(*to, deadline - Clock::now());
+    if (fd < 0) error = errno;
+  }
+  if (fd < 0) fail(text_of(error));
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  line_.reset(modbus_new_tcp_pi(endpoint_.host.c_str(), port.c_str()));
+  if (!line_) {
+    ::close(fd);
+    fail(text_of(errno));
+  }
+  modbus_set_socket(line_.get(), fd);
+}
+
+void Bus::connect_rtu() {
+  line_.reset(modbus_new_rtu(endpoint_.device.c_str(), endpoint_.baud, endpoint_.parity, 8,
+                             endpoint_.stop));
+  if (!line_) fail(text_of(errno));
+  if (modbus_connect(line_.get()) < 0) {
+    const int error = errno;
+    fail(error == EBUSY ? "in use by another program" : text_of(error));
+  }
+  const int fd = modbus_get_socket(line_.get());
+  // Two masters on one line destroy each other's telegrams. The lock is for programs that look
+  // for it, TIOCEXCL for those that do not.
+  if (flock(fd, LOCK_EX | LOCK_NB) < 0) fail("in use by another program");
+  ioctl(fd, TIOCEXCL);
+  tcflush(fd, TCIOFLUSH);
+  quiet_since_ = Clock::now();
+  suspect_ = -1;
+}
+
+// Something came that nobody asked for, or the other side has hung up.
+bool Bus::stale() const {
+  pollfd p{modbus_get_socket(line_.get()), POLLIN | POLLRDHUP, 0};
+  return poll(&p, 1, 0) != 0;
+}
+
+nanoseconds Bus::on_the_line(int bytes) const {
+  if (!endpoint_.rtu) return nanoseconds(0);
+  return nanoseconds(int64_t{1'000'000'000} * bytes * endpoint_.bits_per_byte() / endpoint_.baud);
+}
+
+// Serial line specification 2.5.1.1: frames are at least 3.5 characters apart, 1.75 ms above
+// 19,200 baud.
+void Bus::settle(int unit) {
+  if (!endpoint_.rtu) return;
+  const int fd = modbus_get_socket(line_.get());
+  const nanoseconds gap = endpoint_.baud > 19200 ? nanoseconds(1'750'000) : on_the_line(7) / 2;
+  if (suspect_ == unit) {
+    // Its late answer looks like that to the next request: wait until it came or cannot any more.
+    pollfd p{fd, POLLIN, 0};
+    poll(&p, 1, poll_ms(suspect_until_ - Clock::now()));
+    suspect_ = -1;
+  }
+  // Whatever is still coming in is nobody's.
+  const auto give_up = Clock::now() + on_the_line(300) + kAdapterLatency;
+  for (int pending = 0;
+       ioctl(fd, FIONREAD, &pending) == 0 && pending > 0 && Clock::now() < give_up;) {
+    tcflush(fd, TCIFLUSH);
+    wait(gap + kAdapterLatency);
+    quiet_since_ = Clock::now();
+  }
+  wait(quiet_since_ + gap - Clock::now());
+}
+
+void Bus::after_silence(int unit, nanoseconds timeout) {
+  if (!endpoint_.rtu) return close();
+  quiet_since_ = Clock::now();
+  suspect_ = unit;
+  suspect_until_ = Clock::now() + timeout;
+}
+
+template <class F>
+Answer Bus::transact(int unit, nanoseconds timeout, int line_bytes, bool repeatable, F&& request) {
+  connect();
+  settle(unit);
+  const bool first = std::exchange(fresh_, false);
+  modbus_set_slave(line_.get(), unit);
+  const auto limit = duration_cast<microseconds>(timeout + on_the_line(line_bytes)).count();
+  modbus_set_response_timeout(line_.get(), static_cast<uint32_t>(limit / 1'000'000),
+                              static_cast<uint32_t>(limit % 1'000'000));
+  Answer answer;
+  errno = 0;
+  if (request(line_.get(), answer) >= 0) {
+    quiet_since_ = Clock::now();
+    return answer;
+  }
+  const int error = errno;
+  if (is_exception(error)) {
+    quiet_since_ = Clock::now();
+    return {static_cast<uint8_t>(error - MODBUS_ENOBASE), {}};
+  }
+  if (is_dead_line(error)) {
+    close();
+    // The other side may have hung up while nothing was going on: ask once more, afresh.
+    if (!first && repeatable) {
+      return transact(unit, timeout, line_bytes, false, std::forward<F>(request));
+    }
+    fail(error == ECONNRESET ? "the connection was closed by the other side" : text_of(error));
+  }
+  after_silence(unit, timeout);
+  // Noise, or the late answer of another unit: once more.
+  if (error != ETIMEDOUT && repeatable) {
+    return transact(unit, timeout, line_bytes, false, std::forward<F>(request));
+  }
+  if (error == ETIMEDOUT) {
+    throw Silence("no answer within " +
+                  std::to_string(duration_cast<milliseconds>(timeout).count()) + " ms");
+  }
+  throw Silence("a wrong answer (" + text_of(error) + ")");
+}
+
+Answer Bus::read(int unit, const Extent& what, nanoseconds timeout) {
+  const bool bits = is_bits(what.table);
+  const int bytes = 8 + 5 + (bits ? (what.count + 7) / 8 : 2 * what.count);
+  return transact(unit, timeout, bytes, true, [&](modbus_t* line, Answer& ret) {
+    ret.words.resize(what.count);
+    std::array<uint8_t, MODBUS_MAX_READ_BITS> flags{};
+    int rc = -1;
+    switch (what.table) {
+      case Table::Coil:
+        rc = modbus_read_bits(line, what.address, what.count, flags.data());
+        break;
+      case Table::Discrete:
+        rc = modbus_read_input_bits(line, what.address, what.count, flags.data());
+        break;
+      case Table::Input:
+        return modbus_read_input_registers(line, what.address, what.count, ret.words.data());
+      case Table::Holding:
+        return modbus_read_registers(line, what.address, what.count, ret.words.data());
+    }
+    std::copy_n(flags.begin(), what.count, ret.words.begin());
+    return rc;
+  });
+}
+
+Answer Bus::write(int unit, Table table, uint16_t address, std::span<const uint16_t> words,
+                  nanoseconds timeout) {
+  const auto count = static_cast<int>(words.size());
+  return transact(unit, timeout, 8 + 9 + 2 * count + 8, false, [&](modbus_t* line, Answer&) {
+    if (table == Table::Holding) {
+      return count == 1 ? modbus_write_register(line, address, words[0])
+                        : modbus_write_registers(line, address, count, words.data());
+    }
+    if (count == 1) return modbus_write_bit(line, address, words[0] != 0 ? 1 : 0);
+    std::vector<uint8_t> flags(words.begin(), words.end());
+    return modbus_write_bits(line, address, count, flags.data());
+  });
+}
+
+}  // namespace fieldpost::modbus

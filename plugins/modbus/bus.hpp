@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One Modbus line, TCP or RTU: the only place that knows libmodbus. It connects when it is first
+// needed, and an answer that comes too late is never taken for that of a later request:
+// a TCP connection is not used again after a request that went wrong, and on a serial line the
+// unit that fell silent is not asked again before its answer can no longer come.
+#pragma once
+
+#include <fieldpost/plugin.hpp>
+#include <modbus/modbus.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "blocks.hpp"
+#include "url.hpp"
+
+namespace fieldpost::modbus {
+
+// Nothing came back from the unit in time, or nothing that makes sense. The line itself works.
+struct Silence : sdk::IoError {
+  using IoError::IoError;
+};
+
+class Bus {
+ public:
+  Bus(Endpoint endpoint, std::chrono::nanoseconds connect_timeout);
+
+  // One request each. A unit's refusal is an Answer with its exception. Throws Silence, and
+  // IoError when there is no line: "tcp://192.168.1.20:502: Connection refused".
+  Answer read(int unit, const Extent& what, std::chrono::nanoseconds timeout);
+  // Function 5 or 6 for one word, 15 or 16 for more. Only for coils and holding registers.
+  Answer write(int unit, Table table, uint16_t address, std::span<const uint16_t> words,
+               std::chrono::nanoseconds timeout);
+
+  const Endpoint& endpoint() const { return endpoint_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Closer {
+    void operator()(modbus_t* ctx) const;
+  };
+
+  // Runs `request(modbus_t*, Answer&)`, which returns what libmodbus did. `line_bytes` is what it
+  // and its answer take on a serial line; `repeatable`: asking twice does no harm.
+  template <class F>
+  Answer transact(int unit, std::chrono::nanoseconds timeout, int line_bytes, bool repeatable,
+                  F&& request);
+  void connect();
+  void connect_tcp();
+  void connect_rtu();
+  void close() { line_.reset(); }
+  bool stale() const;
+  // Leaves a serial line as it must be before a request to this unit.
+  void settle(int unit);
+  void after_silence(int unit, std::chrono::nanoseconds timeout);
+  std::chrono::nanoseconds on_the_line(int bytes) const;
+  [[noreturn]] void fail(const std::string& why);
+
+  Endpoint endpoint_;
+  std::chrono::nanoseconds connect_timeout_;
+  std::unique_ptr<modbus_t, Closer> line_;
+  bool fresh_ = false;               // nothing has been answered on this connection yet
+  Clock::time_point quiet_since_{};  // serial: when the last byte passed at the latest
+  int suspect_ = -1;                 // serial: the unit whose answer may still come
+  Clock::time_point suspect_until_{};
+};
+
+}  // namespace fieldpost::modbus

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Modbus over TCP and serial lines: one instance is one bus with any number of units.
+#include <fieldpost/plugin.hpp>
+
+#include <array>
+#include <chrono>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "blocks.hpp"
+#include "bus.hpp"
+#include "plan.hpp"
+#include "tables.hpp"
+
+namespace fieldpost::modbus {
+namespace {
+
+using sdk::ConfigError;
+using sdk::IoError;
+
+// "exception 2 (illegal data address)"
+std::string to_text(uint8_t exception) {
+  static constexpr std::array<const char*, 12> kNames = {
+      nullptr,         "illegal function",         "illegal data address",
+      "illegal value", "device failure",           "acknowledge",
+      "device busy",   "negative acknowledge",     "memory parity error",
+      nullptr,         "gateway path unavailable", "gateway target does not answer"};
+  std::string text = "exception " + std::to_string(exception);
+  const char* name = exception < kNames.size() ? kNames.at(exception) : nullptr;
+  return name == nullptr ? text : text + " (" + name + ")";
+}
+
+// A gateway between us and the unit says that it cannot reach it.
+bool is_unreachable(uint8_t exception) { return exception == 10 || exception == 11; }
+
+// Requests of one poll that may stay unanswered before the rest is left for the next.
+constexpr int kPatience = 2;
+
+std::string name_of(const Unit& unit) { return "unit " + std::to_string(unit.address); }
+std::string name_of(const Unit& unit, const Register& reg) {
+  return name_of(unit) + " " + to_text(reg.table, reg.address);
+}
+
+std::vector<Extent> extents_of(const Unit& unit) {
+  std::vector<Extent> all;
+  for (const Point& p : unit.points) {
+    all.push_back({p.reg.table, p.reg.address, p.reg.width()});
+  }
+  return all;
+}
+
+sdk::Value to_value(const Register& reg, double value) {
+  if (is_boolean(reg.type)) return value != 0;
+  return value;
+}
+
+sdk::Reading bad(const Point& point, uint32_t quality, std::string why) {
+  return {point.attribute, to_value(point.reg, 0), quality, std::move(why)};
+}
+
+// The requests of one poll of one unit.
+struct Cycle {
+  Bus& bus;
+  const Unit& unit;
+  int patience;
+  int answered = 0;
+  int silent = 0;
+  std::string why{};  // it is silent
+
+  Answer ask(const Extent& what) {
+    if (silent >= patience) return {kNoAnswer, {}};
+    try {
+      Answer answer = bus.read(unit.address, what, unit.timeout);
+      if (is_unreachable(answer.exception)) {
+        why = to_text(answer.exception);
+        silent = patience;
+        return {kNoAnswer, {}};
+      }
+      ++answered;
+      return answer;
+    } catch (const Silence& e) {
+      why = e.what();
+      ++silent;
+      return {kNoAnswer, {}};
+    }
+  }
+
+  sdk::Reading reading(const Point& point, std::span<const uint16_t> words,
+                       uint8_t exception) const {
+    const auto detail = [&](const std::string& what) {
+      return name_of(unit, point.reg) + ": " + what;
+    };
+    if (exception == kNoAnswer) return bad(point, FP_COMM_ERROR, detail(why));
+    if (exception != 0) return bad(point, FP_COMM_ERROR, detail(to_text(exception)));
+    const auto value = decode(point.reg, words);
+    if (!value) return bad(point, FP_OUT_OF_RANGE, detail("is not a number"));
+    return {point.attribute, to_value(point.reg, *value), FP_GOOD, {}};
+  }
+};
+
+}  // namespace
+
+class Modbus {
+ public:
+  using Plan = modbus::Plan;
+
+  Modbus(sdk::Host& /*host*/, const Plan& plan)
+      : plan_(plan), bus_(plan.endpoint, plan.connect_timeout) {
+    for (const Unit& unit : plan_.units) states_.push_back({ReadPlan(extents_of(unit))});
+  }
+
+  // What the unit answers becomes one sample. When it answers some requests and not others, the
+  // others' values are marked; when it answers none, that is an error.
+  void poll(sdk::Host& host, unsigned index) {
+    const Unit& unit = plan_.units.at(index);
+    State& state = states_.at(index);
+    Cycle cycle{bus_, unit, state.answers ? kPatience : 1};
+    std::vector<sdk::Reading> readings;
+    readings.reserve(unit.points.size());
+    state.answers = false;
+    state.reads.run(
+        std::chrono::steady_clock::now(), [&](const Extent& what) { return cycle.ask(what); },
+        [&](size_t point, std::span<const uint16_t> words, uint8_t exception) {
+          readings.push_back(cycle.reading(unit.points[point], words, exception));
+        });
+    if (cycle.answered == 0) throw IoError(name_of(unit) + ": " + cycle.why);
+    state.answers = true;
+    host.emit(readings);
+  }
+
+  std::optional<sdk::Value> command(sdk::Host& host, const sdk::Call& call) {
+    const Target& target = plan_.commands.at(call.command());
+    const Unit& unit = plan_.units[target.unit];
+    const Register& reg = unit.points[target.point].reg;
+    const double value = is_boolean(reg.type) ? (call.boolean(0) ? 1 : 0) : call.number(0);
+    const auto words = encode(reg, value, reg.type == Type::Bit ? holds(unit, reg).at(0) : 0);
+    if (!words) {
+      throw ConfigError(name_of(unit, reg) + ": the value does not fit into " +
+                        std::string(name_of(reg.type)));
+    }
+    write(unit, reg, *words);
+    return read_back(host, unit, reg);
+  }
+
+ private:
+  struct State {
+    ReadPlan reads;
+    bool answers = true;  // it did last time
+  };
+
+  void write(const Unit& unit, const Register& reg, std::span<const uint16_t> words) {
+    Answer answer;
+    try {
+      answer = bus_.write(unit.address, reg.table, reg.address, words, unit.timeout);
+    } catch (const Silence& e) {
+      throw IoError(name_of(unit, reg) + ": " + e.what() + "; it may have been written");
+    }
+    refuse(unit, reg, answer);
+  }
+
+  std::vector<uint16_t> holds(const Unit& unit, const Register& reg) {
+    try {
+      const Answer answer =
+          bus_.read(unit.address, {reg.table, reg.address, reg.width()}, unit.timeout);
+      refuse(unit, reg, answer);
+      return answer.words;
+    } catch (const Silence& e) {
+      throw IoError(name_of(unit, reg) + ": " + e.what());
+    }
+  }
+
+  // The write has been confirmed, so that failing to read it back does not make it a failure:
+  // some registers can only be written.
+  std::optional<sdk::Value> read_back(sdk::Host& host, const Unit& unit, const Register& reg) {
+    try {
+      const auto value = decode(reg, holds(unit, reg));
+      if (value) return to_value(reg, *value);
+    } catch (const std::runtime_error& e) {
+      host.log(kNotice, std::string("written, but cannot be read back: ") + e.what());
+    }
+    return {};
+  }
+
+  // Exceptions 1 to 3 will be the same next time, others may pass.
+  static void refuse(const Unit& unit, const Register& reg, const Answer& answer) {
+    if (answer.exception == 0) return;
+    const std::string why = name_of(unit, reg) + ": " + to_text(answer.exception);
+    if (answer.exception <= 3) throw ConfigError(why);
+    throw IoError(why);
+  }
+
+  static constexpr int kNotice = 5;
+  Plan plan_;
+  Bus bus_;
+  std::vector<State> states_;  // by unit
+};
+
+}  // namespace fieldpost::modbus
+
+FP_PLUGIN(fieldpost::modbus::Modbus,
+          {.type = "modbus",
+           .version = "0.1.0",
+           .summary = "Reads and writes devices that speak Modbus, over TCP or a serial line.",
+           .needs = FP_NEEDS_DEVICES | FP_NEEDS_NETWORK,
+           .options = fieldpost::modbus::kFlatOptions,
+           .tables = fieldpost::modbus::kTables})

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plan.hpp"
+
+#include <array>
+#include <optional>
+
+namespace fieldpost::modbus {
+namespace {
+
+using sdk::Declare;
+using sdk::Option;
+using sdk::Section;
+
+int unit_address(Declare& declare, const Section& section, const char* option, bool rtu) {
+  const auto address = static_cast<int>(section.integer(option));
+  if (rtu && (address < 1 || address > 247)) {
+    declare.problem(section, option,
+                    "expected 1 to 247 on a serial line, got " + std::to_string(address));
+  } else if (address > 247 && address != 255) {
+    declare.problem(
+        section, option,
+        "expected 0 to 247 or 255, got " + std::to_string(address) + ": 248 to 254 are reserved");
+  }
+  return address;
+}
+
+void check_type(Declare& declare, const Section& row, const Register& reg) {
+  const std::string type(name_of(reg.type));
+  if (is_bits(reg.table) && reg.type != Type::Bool) {
+    declare.problem(row, "type",
+                    "a " + std::string(name_of(reg.table)) + " is a bool, not a " + type);
+  }
+  if (reg.type == Type::Bit && !row.has("bit")) {
+    declare.problem(row, "type", "type bit needs the option bit, 0 to 15");
+  }
+  if (reg.type != Type::Bit && row.has("bit")) {
+    declare.problem(row, "bit", "only type bit takes it, and this is a " + type);
+  }
+  if (reg.low_word_first && reg.width() == 1) {
+    declare.problem(row, "word_order", "a " + type + " has only one word");
+  }
+  if (reg.low_byte_first && is_bits(reg.table)) {
+    declare.problem(row, "byte_order", "a coil or discrete input has no bytes");
+  }
+  if (reg.end() > 65536) {
+    declare.problem(row, "address",
+                    "a " + type + " takes two registers, and 65535 is the last one");
+  }
+}
+
+void check_scale(Declare& declare, const Section& row, const Register& reg) {
+  if (reg.scale == 0) declare.problem(row, "scale", "must not be 0");
+  if (!is_boolean(reg.type)) return;
+  if (reg.scale != 1) declare.problem(row, "scale", "a boolean has none");
+  if (reg.offset != 0) declare.problem(row, "offset", "a boolean has none");
+  if (reg.decimals) declare.problem(row, "decimals", "a boolean has none");
+}
+
+Register read_register(Declare& declare, const Section& row) {
+  Register reg;
+  reg.table = *to_table(row.text("table"));
+  reg.address = static_cast<uint16_t>(row.integer("address"));
+  reg.type = is_bits(reg.table) ? Type::Bool : Type::Uint16;
+  if (row.has("type")) reg.type = *to_type(row.text("type"));
+  if (row.has("bit")) reg.bit = static_cast<uint8_t>(row.integer("bit"));
+  reg.low_word_first = row.text("word_order") == "little";
+  reg.low_byte_first = row.text("byte_order") == "little";
+  reg.scale = row.number("scale");
+  reg.offset = row.number("offset");
+  if (row.has("decimals")) reg.decimals = static_cast<int>(row.integer("decimals"));
+  check_type(declare, row, reg);
+  check_scale(declare, row, reg);
+  return reg;
+}
+
+// The argument of the command: what the row allows, within what the register can hold.
+std::optional<Option> value_argument(Declare& declare, const Section& row, const Register& reg) {
+  Option value{.name = "value", .required = true, .help = "what to write"};
+  if (is_boolean(reg.type)) {
+    value.type = FP_OPT_BOOLEAN;
+    for (const char* limit : {"write_min", "write_max"}) {
+      if (row.has(limit)) declare.problem(row, limit, "a boolean has no limits");
+    }
+    return value;
+  }
+  if (reg.scale == 0) return {};
+  const Range range = range_of(reg);
+  value.type = FP_OPT_NUMBER;
+  value.min = row.has("write_min") ? row.number("write_min") : range.min;
+  value.max = row.has("write_max") ? row.number("write_max") : range.max;
+  if (value.min < range.min) declare.problem(row, "write_min", "the register cannot hold it");
+  if (value.max > range.max) declare.problem(row, "write_max", "the register cannot hold it");
+  if (value.min > value.max) declare.problem(row, "write_min", "is greater than write_max");
+  return value;
+}
+
+void declare_write(Declare& declare, Plan& plan, unsigned unit, const Section& row,
+                   const std::string& attribute) {
+  const Unit& device = plan.units[unit];
+  const Register& reg = device.points.back().reg;
+  if (!is_writable(reg.table)) {
+    declare.problem(
+        row, "command",
+        "a value of the table " + std::string(name_of(reg.table)) + " cannot be written");
+    return;
+  }
+  const auto value = value_argument(declare, row, reg);
+  if (!value) return;
+  const std::array<fp_option, 1> args{*value};
+  const std::string name = row.text("command");
+  // Bits of one register share an output: writing one reads and writes the others.
+  const std::string output =
+      "unit " + std::to_string(device.address) + " " + to_text(reg.table, reg.address);
+  const std::string help = "Writes " + output + ".";
+  declare.command(unit, row,
+                  sdk::Command{.name = name.c_str(),
+                               .help = help.c_str(),
+                               .args = args,
+                               .output = output.c_str(),
+                               .readback = attribute.c_str(),
+                               .idempotent = true});
+  plan.commands.push_back({unit, device.points.size() - 1});
+}
+
+void read_rows(Declare& declare, Plan& plan, unsigned unit, const Section& section) {
+  for (const Section& row : section.rows("register")) {
+    const Register reg = read_register(declare, row);
+    const std::string attribute = row.text("attribute");
+    const uint32_t type = is_boolean(reg.type) ? FP_BOOLEAN : FP_NUMBER;
+    const uint32_t index =
+        declare.attribute(unit, row, sdk::Attribute{.name = attribute.c_str(), .type = type});
+    plan.units[unit].points.push_back({reg, index});
+    if (row.has("command")) {
+      declare_write(declare, plan, unit, row, attribute);
+    } else if (row.has("write_min") || row.has("write_max")) {
+      declare.problem(row, row.has("write_min") ? "write_min" : "write_max",
+                      "needs the option command");
+    }
+  }
+}
+
+}  // namespace
+
+Plan::Plan(Declare& declare) {
+  const Section options = declare.options();
+  try {
+    endpoint = parse_url(options.text("url"));
+  } catch (const sdk::ConfigError& e) {
+    declare.problem(options, "url", e.what());
+  }
+  connect_timeout = options.duration("connect_timeout");
+  const std::vector<Section> sections = declare.units();
+  const bool rows = sections.front().index() != options.index();
+  if (rows) {
+    for (const Section& row : options.rows("register")) {
+      declare.problem(row, nullptr,
+                      "belongs to no unit: with [[plugin.unit]] rows, "
+                      "registers are written as [[plugin.unit.register]]");
+    }
+  }
+  for (unsigned i = 0; i < sections.size(); ++i) {
+    const Section& section = sections[i];
+    const char* option = rows ? "address" : "unit";
+    Unit unit{
+        unit_address(declare, section, option, endpoint.rtu), options.duration("timeout"), {}};
+    if (section.has("timeout")) unit.timeout = section.duration("timeout");
+    for (const Unit& other : units) {
+      if (other.address == unit.address) {
+        declare.problem(section, option,
+                        "another unit has the address " + std::to_string(unit.address) + " too");
+        break;
+      }
+    }
+    units.push_back(std::move(unit));
+    read_rows(declare, *this, i, section);
+    if (units.back().points.empty()) {
+      declare.problem(section, nullptr,
+                      "has no [[plugin." + std::string(rows ? "unit." : "") +
+                          "register]] rows, so nothing would be read");
+    }
+  }
+}
+
+}  // namespace fieldpost::modbus

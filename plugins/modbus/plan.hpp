@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a configuration asks of this plugin, checked as a whole. No device is touched.
+#pragma once
+
+#include <fieldpost/plugin.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "registers.hpp"
+#include "url.hpp"
+
+namespace fieldpost::modbus {
+
+struct Point {
+  Register reg;
+  uint32_t attribute = 0;  // as declared
+};
+
+struct Unit {
+  int address = 1;
+  std::chrono::nanoseconds timeout{};
+  std::vector<Point> points;
+};
+
+// A command writes one point.
+struct Target {
+  size_t unit = 0, point = 0;
+};
+
+struct Plan {
+  explicit Plan(sdk::Declare& declare);
+  Endpoint endpoint;
+  std::chrono::nanoseconds connect_timeout{};
+  std::vector<Unit> units;       // by the host's numbers
+  std::vector<Target> commands;  // by the index that calls carry
+};
+
+}  // namespace fieldpost::modbus

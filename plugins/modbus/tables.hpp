@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What can be configured. README.md shows it to people.
+#pragma once
+
+#include <fieldpost/plugin.hpp>
+
+#include <array>
+
+namespace fieldpost::modbus {
+
+inline constexpr std::array<fp_option, 4> kFlatOptions{{
+    sdk::Option{.name = "url",
+                .required = true,
+                .help = "where the bus is: tcp://HOST:PORT, or "
+                        "rtu:///dev/serial/by-id/…?baud=9600&parity=N&stop=1"},
+    sdk::Option{.name = "unit",
+                .type = FP_OPT_INTEGER,
+                .fallback = "1",
+                .help =
+                    "address of the only unit, when there are no [[plugin.unit]] rows; 0 and 255 "
+                    "are for devices that speak TCP themselves",
+                .max = 255},
+    sdk::Option{.name = "timeout",
+                .type = FP_OPT_DURATION,
+                .fallback = "500ms",
+                .help = "how long an answer may take, not counting its time on a serial line",
+                .min = 0.01,
+                .max = 60},
+    sdk::Option{.name = "connect_timeout",
+                .type = FP_OPT_DURATION,
+                .fallback = "2s",
+                .help = "how long setting up a TCP connection may take",
+                .min = 0.01,
+                .max = 60},
+}};
+
+inline constexpr std::array<fp_option, 2> kUnitRow{{
+    sdk::Option{.name = "address",
+                .type = FP_OPT_INTEGER,
+                .required = true,
+                .help = "address of the unit on the bus",
+                .max = 255},
+    sdk::Option{.name = "timeout",
+                .type = FP_OPT_DURATION,
+                .help = "for this unit, instead of the instance's",
+                .min = 0.01,
+                .max = 60},
+}};
+
+inline constexpr std::array<fp_option, 13> kRegisterRow{{
+    sdk::Option{.name = "attribute",
+                .type = FP_OPT_ATTRIBUTE,
+                .required = true,
+                .help = "where the value goes"},
+    sdk::Option{.name = "table",
+                .type = FP_OPT_CHOICE,
+                .required = true,
+                .help = "coil and holding can be written, discrete and input cannot",
+                .choices = "coil|discrete|input|holding"},
+    sdk::Option{.name = "address",
+                .type = FP_OPT_INTEGER,
+                .required = true,
+                .help = "as it is on the wire, from 0: what manuals call 40101 is holding 100",
+                .max = 65535},
+    sdk::Option{.name = "type",
+                .type = FP_OPT_CHOICE,
+                .help = "default: bool for coil and discrete, uint16 for registers",
+                .choices = "bool|bit|int16|uint16|int32|uint32|float32"},
+    sdk::Option{.name = "bit",
+                .type = FP_OPT_INTEGER,
+                .help = "which bit of the register, 0 is the lowest; for type bit",
+                .max = 15},
+    sdk::Option{.name = "word_order",
+                .type = FP_OPT_CHOICE,
+                .fallback = "big",
+                .help = "of 32-bit types: big is ABCD, little is CDAB",
+                .choices = "big|little"},
+    sdk::Option{.name = "byte_order",
+                .type = FP_OPT_CHOICE,
+                .fallback = "big",
+                .help = "inside a register: little makes BADC of ABCD, and with little words DCBA",
+                .choices = "big|little"},
+    sdk::Option{.name = "scale",
+                .type = FP_OPT_NUMBER,
+                .fallback = "1",
+                .help = "value = raw × scale + offset"},
+    sdk::Option{.name = "offset", .type = FP_OPT_NUMBER, .fallback = "0", .help = "see scale"},
+    sdk::Option{.name = "decimals",
+                .type = FP_OPT_INTEGER,
+                .help = "the value is rounded to so many places",
+                .max = 9},
+    sdk::Option{.name = "command",
+                .type = FP_OPT_COMMAND,
+                .help = "makes it writable: the command of this name takes the argument `value`"},
+    sdk::Option{.name = "write_min",
+                .type = FP_OPT_NUMBER,
+                .help = "the least value the command takes; default: what the register can hold"},
+    sdk::Option{
+        .name = "write_max",
+        .type = FP_OPT_NUMBER,
+        .help = "the greatest value the command takes; default: what the register can hold"},
+}};
+
+inline constexpr std::array<fp_table, 2> kTables{{
+    sdk::Table{.name = "unit",
+               .units = true,
+               .help = "One device on the bus. Without such rows there is one, "
+                       "with the address options.unit.",
+               .options = kUnitRow},
+    sdk::Table{.name = "register",
+               .help = "One value of a unit: a coil, a discrete input, or one or two registers.",
+               .options = kRegisterRow},
+}};
+
+}  // namespace fieldpost::modbus

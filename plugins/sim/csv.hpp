@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Recorded readings, as exported: a header that names at least the columns time, attribute and
+// value, then a row for each reading, oldest first. Times are ISO 8601 ("2026-05-04T10:00:00.250Z")
+// or milliseconds since 1970. Read row by row, so that a recording may be longer than memory.
+#pragma once
+
+#include <fieldpost/plugin.hpp>
+
+#include <cstdint>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fieldpost::sim {
+
+struct CsvRow {
+  int64_t time_ms = 0;
+  std::string attribute;
+  std::string value;
+};
+
+// Milliseconds since 1970; none if it is neither form.
+std::optional<int64_t> parse_time(std::string_view text);
+
+class CsvReader {
+ public:
+  // `device`: only rows whose column `device` says so; empty: all. Throws ConfigError with path and
+  // line when the file cannot be read or is no such file; so does next().
+  CsvReader(std::string path, std::string device);
+  std::optional<CsvRow> next();  // none at the end
+  void rewind();
+
+ private:
+  std::optional<std::vector<std::string>> record();
+  [[noreturn]] void fail(const std::string& why) const;
+  std::string path_, device_;
+  std::ifstream file_;
+  int line_ = 0;
+  size_t columns_ = 0, time_ = 0, attribute_ = 0, value_ = 0;
+  std::optional<size_t> device_column_;
+};
+
+// What a recording has: each attribute's type, the widest that all of its values fit.
+struct CsvSummary {
+  std::map<std::string, uint32_t> types;  // FP_NUMBER …
+  int64_t first_ms = 0, last_ms = 0;
+  size_t rows = 0;
+};
+CsvSummary summarise(CsvReader& reader);
+
+// The value as its attribute's type.
+sdk::Value to_value(uint32_t type, const std::string& text);
+
+}  // namespace fieldpost::sim

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which requests the Modbus plugin makes, against a unit that is a function.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "blocks.hpp"
+
+namespace fieldpost::modbus {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr Table kHolding = Table::Holding;
+
+// Answers each register with its own address, unless it is told otherwise.
+struct FakeUnit {
+  std::map<uint32_t, uint8_t> refuses;  // address → exception
+  uint32_t limit = 125;
+  std::set<uint32_t> silent{};
+  std::vector<Extent> asked{};
+
+  Answer operator()(const Extent& what) {
+    asked.push_back(what);
+    if (what.count > limit) return {3, {}};
+    for (uint32_t a = what.address; a < what.end(); ++a) {
+      if (silent.contains(a)) return {kNoAnswer, {}};
+      if (const auto it = refuses.find(a); it != refuses.end()) return {it->second, {}};
+    }
+    Answer answer;
+    for (uint32_t a = what.address; a < what.end(); ++a) {
+      answer.words.push_back(static_cast<uint16_t>(a));
+    }
+    return answer;
+  }
+};
+
+struct Result {
+  std::map<size_t, std::vector<uint16_t>> words;
+  std::map<size_t, uint8_t> exceptions;
+  size_t requests = 0;
+};
+
+class ModbusBlocks : public testing::Test {
+ protected:
+  // One cycle. Fails the test when a wanted place is delivered twice.
+  Result cycle(ReadPlan& plan, seconds at = seconds(0)) {
+    Result result;
+    const size_t before = unit.asked.size();
+    plan.run(
+        Time() + seconds(1000) + at, [this](const Extent& e) { return unit(e); },
+        [&](size_t i, std::span<const uint16_t> words, uint8_t exception) {
+          EXPECT_FALSE(result.words.contains(i) || result.exceptions.contains(i)) << i;
+          if (exception == 0) {
+            result.words[i] = {words.begin(), words.end()};
+          } else {
+            result.exceptions[i] = exception;
+          }
+        });
+    result.requests = unit.asked.size() - before;
+    return result;
+  }
+  static std::vector<Extent> row_of(uint16_t first, size_t n, uint16_t width = 1) {
+    std::vector<Extent> all;
+    for (size_t i = 0; i < n; ++i) {
+      all.push_back({kHolding, static_cast<uint16_t>(first + i * width), width});
+    }
+    return all;
+  }
+  FakeUnit unit;
+};
+
+TEST_F(ModbusBlocks, NeighboursAndOverlapsShareARequest) {
+  ReadPlan plan({{kHolding, 12, 2},
+                 {kHolding, 10, 2},
+                 {kHolding, 11, 2},
+                 {kHolding, 15, 1},  // 14 is not wanted, so not read
+                 {Table::Input, 16, 1},
+                 {kHolding, 10, 1}});
+  EXPECT_EQ(plan.requests(Time()),
+            (std::vector<Extent>{{Table::Input, 16, 1}, {kHolding, 10, 4}, {kHolding, 15, 1}}));
+  const Result r = cycle(plan);
+  EXPECT_EQ(r.words.at(0), (std::vector<uint16_t>{12, 13}));
+  EXPECT_EQ(r.words.at(2), (std::vector<uint16_t>{11, 12}));
+  EXPECT_EQ(r.words.at(5), (std::vector<uint16_t>{10}));
+  EXPECT_EQ(r.words.size(), 6U);
+}
+
+TEST_F(ModbusBlocks, TheProtocolsLimitsHoldAndNoValueIsCut) {
+  // 124 registers are 62 values of two; the 125th register stays out.
+  EXPECT_EQ(ReadPlan(row_of(0, 63, 2)).requests(Time()),
+            (std::vector<Extent>{{kHolding, 0, 124}, {kHolding, 124, 2}}));
+  EXPECT_EQ(ReadPlan(row_of(65500, 36)).requests(Time()),
+            (std::vector<Extent>{{kHolding, 65500, 36}}));
+  std::vector<Extent> coils;
+  for (uint16_t i = 0; i < 2001; ++i) coils.push_back({Table::Coil, i, 1});
+  EXPECT_EQ(ReadPlan(coils).requests(Time()),
+            (std::vector<Extent>{{Table::Coil, 0, 2000}, {Table::Coil, 2000, 1}}));
+}
+
+TEST_F(ModbusBlocks, ARefusedPlaceIsFoundAndItsNeighboursStayGood) {
+  for (uint32_t bad = 100; bad < 200; ++bad) {
+    unit = FakeUnit{.refuses = {{bad, 2}}};
+    ReadPlan plan(row_of(100, 100));
+    const Result first = cycle(plan);
+    EXPECT_EQ(first.exceptions, (std::map<size_t, uint8_t>{{bad - 100, 2}}));
+    EXPECT_EQ(first.words.size(), 99U);
+    EXPECT_LE(first.requests, 15U);  // 1 + 2 log2(100)
+    // Not found again and again: one request on each side of it.
+    const Result second = cycle(plan, seconds(1));
+    EXPECT_EQ(second.exceptions, first.exceptions);
+    EXPECT_EQ(second.words, first.words);
+    EXPECT_LE(second.requests, 2U);
+  }
+}
+
+TEST_F(ModbusBlocks, ARefusedPlaceIsTriedAgainAndJoinsItsNeighbours) {
+  unit.refuses[120] = 2;
+  ReadPlan plan(row_of(100, 40));
+  cycle(plan);
+  unit.refuses.clear();
+  EXPECT_EQ(cycle(plan, seconds(59)).exceptions.size(), 1U);  // not asked yet
+  EXPECT_EQ(cycle(plan, seconds(60)).exceptions.size(), 0U);
+  const Result joined = cycle(plan, seconds(61));
+  EXPECT_EQ(joined.words.size(), 40U);
+  EXPECT_EQ(joined.requests, 1U);
+}
+
+TEST_F(ModbusBlocks, AFailureThatMayPassIsTriedAgainAtOnceThenWithPauses) {
+  unit.refuses[101] = 4;
+  ReadPlan plan(row_of(100, 4));
+  cycle(plan);
+  size_t tried = 0;
+  for (int s = 1; s <= 300; ++s) {
+    unit.asked.clear();
+    EXPECT_EQ(cycle(plan, seconds(s)).exceptions.size(), 1U);
+    tried += static_cast<size_t>(std::ranges::count(unit.asked, Extent{kHolding, 101, 1}));
+  }
+  EXPECT_GE(tried, 6U);
+  EXPECT_LE(tried, 12U);
+  unit.refuses.clear();
+  EXPECT_EQ(cycle(plan, seconds(400)).exceptions.size(), 0U);
+}
+
+TEST_F(ModbusBlocks, AUnitThatTakesOnlyShortRequestsIsReadInParts) {
+  unit.limit = 32;
+  ReadPlan plan(row_of(0, 100));
+  EXPECT_EQ(cycle(plan).words.size(), 100U);
+  const Result later = cycle(plan, seconds(1));
+  EXPECT_EQ(later.words.size(), 100U);
+  EXPECT_EQ(later.requests, 4U);  // 25 each, and none is refused
+}
+
+TEST_F(ModbusBlocks, ShortRequestsAndARefusedPlaceTogether) {
+  unit.limit = 32;
+  unit.refuses[40] = 2;
+  ReadPlan plan(row_of(0, 100));
+  for (int s = 0; s < 5; ++s) {
+    const Result r = cycle(plan, seconds(s));
+    EXPECT_EQ(r.words.size(), 99U);
+    EXPECT_EQ(r.exceptions, (std::map<size_t, uint8_t>{{40, 2}}));
+    EXPECT_LE(r.requests, s < 4 ? 30U : 6U);
+  }
+}
+
+TEST_F(ModbusBlocks, AFunctionThatIsNotThereIsNotSearchedFor) {
+  for (uint32_t a = 0; a < 100; ++a) unit.refuses[a] = 1;
+  ReadPlan plan(row_of(0, 100));
+  EXPECT_EQ(cycle(plan).requests, 1U);
+  EXPECT_EQ(cycle(plan, seconds(1)).requests, 0U);
+  EXPECT_LE(cycle(plan, seconds(60)).requests, 4U);
+}
+
+TEST_F(ModbusBlocks, WhenTheDeviceRecoversAllItsPlacesComeBackTogether) {
+  for (uint32_t a = 0; a < 100; ++a) unit.refuses[a] = 4;
+  ReadPlan plan(row_of(0, 100));
+  EXPECT_EQ(cycle(plan).exceptions.size(), 100U);
+  unit.refuses.clear();
+  cycle(plan, seconds(1));
+  const Result back = cycle(plan, seconds(2));
+  EXPECT_EQ(back.words.size(), 100U);
+  EXPECT_EQ(back.requests, 1U);
+}
+
+TEST_F(ModbusBlocks, ABusyUnitIsNotSearchedAndForgetsNothing) {
+  unit.refuses[50] = 6;
+  ReadPlan plan(row_of(0, 100));
+  const Result busy = cycle(plan);
+  EXPECT_EQ(busy.requests, 1U);
+  EXPECT_EQ(busy.exceptions.size(), 100U);
+  unit.refuses.clear();
+  EXPECT_EQ(cycle(plan, seconds(1)).words.size(), 100U);
+}
+
+TEST_F(ModbusBlocks, BeginsWithWhatWasAnsweredLastTime) {
+  unit.silent = {10};
+  ReadPlan plan({{kHolding, 10, 1}, {kHolding, 20, 1}, {kHolding, 30, 1}});
+  EXPECT_EQ(cycle(plan).exceptions.at(0), kNoAnswer);
+  unit.asked.clear();
+  cycle(plan, seconds(1));
+  EXPECT_EQ(unit.asked.front(), (Extent{kHolding, 20, 1}));
+  EXPECT_EQ(unit.asked.back(), (Extent{kHolding, 10, 1}));  // asked whole, every time
+}
+
+}  // namespace
+}  // namespace fieldpost::modbus
