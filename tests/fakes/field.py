@@ -71,6 +71,14 @@ class Process:
     def on_line(self, line):
         self.lines.append((time.monotonic(), line))
 
+    def wait(self, condition, what):
+        """For constructors: what does not come up is ended, as nobody else knows of it yet."""
+        try:
+            eventually(condition, limit=30, what=what)
+        except BaseException:
+            self.end()
+            raise
+
     def text(self):
         return "\n".join(line for _, line in list(self.lines))
 
@@ -107,7 +115,7 @@ class Broker:
 
     def start(self):
         self.process = Process([program("mosquitto"), "-c", self.folder / "mosquitto.conf"])
-        eventually(self.answers, what="mosquitto's port")
+        self.process.wait(self.answers, "mosquitto's port")
 
     def answers(self):
         with socket.socket() as s:
@@ -136,7 +144,7 @@ class Witness(Process):
         def hears():
             broker.publish("witness/ready", "?")
             return self.messages
-        eventually(hears, what="the witness's subscription")
+        self.wait(hears, "the witness's subscription")
 
     def on_line(self, line):
         if "\t" in line:
@@ -169,7 +177,7 @@ class ModbusServer(Process):
         for line in do:
             args += ["--do", line]
         super().__init__(args, stdin=subprocess.PIPE)
-        eventually(lambda: "ready" in self.text(), limit=30, what="the Modbus server")
+        self.wait(lambda: "ready" in self.text(), "the Modbus server")
 
     def ask(self, command):
         with self.lock:
