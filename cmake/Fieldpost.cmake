@@ -9,6 +9,7 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/libexec)
 add_library(fieldpost_flags INTERFACE)
 target_compile_options(fieldpost_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+  -Wno-missing-field-initializers # designated initialisers: what is not named has its default
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
   $<$<BOOL:${FIELDPOST_WERROR}>:-Werror>
   $<$<BOOL:${FIELDPOST_SANITIZE}>:-fsanitize=${FIELDPOST_SANITIZE}>
@@ -54,6 +55,7 @@ function(fieldpost_plugin type)
   target_link_libraries(fp_${type}_objects PUBLIC fieldpost_flags ${arg_LIBS})
   add_library(fp_${type} MODULE)
   target_link_libraries(fp_${type} PRIVATE fp_${type}_objects)
+  target_link_options(fp_${type} PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/plugin.map)
   set_target_properties(fp_${type} PROPERTIES PREFIX "" OUTPUT_NAME ${type}
     LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/plugins)
   install(TARGETS fp_${type} DESTINATION ${CMAKE_INSTALL_PREFIX}/lib/fieldpost/plugins-${FIELDPOST_ABI})
@@ -74,6 +76,9 @@ function(fieldpost_test name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(${name} PRIVATE fieldpost_flags ${arg_LINKS} ${arg_LIBS} GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  if(NOT arg_LABELS)
+    set(arg_LABELS default) # an empty value would be taken for a missing one
+  endif()
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST
     PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}"
     ENVIRONMENT "FIELDPOST_BUILD_DIR=${PROJECT_BINARY_DIR};FIELDPOST_SOURCE_DIR=${PROJECT_SOURCE_DIR}")

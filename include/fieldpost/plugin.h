@@ -73,7 +73,10 @@ typedef struct fp_value {
 #define FP_OPT_ATTRIBUTE 7u /* names an attribute: ^[0-9a-zA-Z_-]{1,255}$; arrives as FP_STRING */
 #define FP_OPT_COMMAND 8u   /* names a command: 1..255 bytes; arrives as FP_STRING */
 
-#define FP_OPT_REQUIRED 1u /* flag: must be given */
+#define FP_OPT_REQUIRED 1u  /* flag: must be given */
+#define FP_OPT_EXCLUSIVE 2u /* flag: no two instances may have the same value: a serial port, a
+                             * server. What follows '?' does not count, nor does it matter by which
+                             * of its names a device file is called. */
 
 /* One option, or one argument of a command. The gateway checks values against it before the
  * plugin sees them, and makes error messages, help, example file and manual from it. In a table,
@@ -81,7 +84,7 @@ typedef struct fp_value {
 typedef struct fp_option {
   uint32_t size;  /* sizeof(fp_option) */
   uint32_t type;  /* FP_OPT_... */
-  uint32_t flags; /* FP_OPT_REQUIRED or 0 */
+  uint32_t flags; /* FP_OPT_REQUIRED, FP_OPT_EXCLUSIVE */
   uint32_t reserved;
   const char* name;     /* [a-z][a-z0-9_]* */
   const char* unit;     /* of measure: "V", "degC"; "" if there is none */

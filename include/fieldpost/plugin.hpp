@@ -184,7 +184,9 @@ class Host : public Context {
   void emit(std::initializer_list<Reading> readings, int64_t boottime_ns = 0) const {
     emit(std::span(readings.begin(), readings.size()), boottime_ns);
   }
-  void emit(uint32_t attribute, Value value) const { emit({{attribute, std::move(value), {}, {}}}); }
+  void emit(uint32_t attribute, Value value) const {
+    emit({{attribute, std::move(value), {}, {}}});
+  }
 };
 
 // A command to run; arguments in the order of its table.
@@ -211,7 +213,8 @@ class Call {
   const fp_call* raw_;
 };
 
-// ---- Rows of tables. Set members by name: {.name = "path", .help = "…"} is checked by the compiler.
+// ---- Rows of tables. Set members by name: {.name = "path", .help = "…"} is checked by the
+// compiler.
 
 struct Option {
   const char* name;
@@ -222,10 +225,11 @@ struct Option {
   const char* help = "";
   const char* choices = nullptr;
   double min = 0, max = 0;
+  bool exclusive = false;
 
   constexpr operator fp_option() const {  // NOLINT: a row is an fp_option
-    return {sizeof(fp_option), type, required ? FP_OPT_REQUIRED : 0u, 0, name, unit,
-            fallback,          help, choices,                         min, max};
+    const uint32_t flags = (required ? FP_OPT_REQUIRED : 0u) | (exclusive ? FP_OPT_EXCLUSIVE : 0u);
+    return {sizeof(fp_option), type, flags, 0, name, unit, fallback, help, choices, min, max};
   }
 };
 
@@ -236,8 +240,8 @@ struct Table {
   std::span<const fp_option> options = {};
 
   constexpr operator fp_table() const {  // NOLINT: a row is an fp_table
-    return {sizeof(fp_table), units ? FP_TABLE_UNITS : 0u, name,
-            help,             options.data(),              options.size()};
+    return {sizeof(fp_table), units ? FP_TABLE_UNITS : 0u, name, help, options.data(),
+            options.size()};
   }
 };
 
@@ -261,10 +265,14 @@ struct Command {
   bool idempotent = false;
 
   constexpr operator fp_command() const {  // NOLINT: a row is an fp_command
-    return {sizeof(fp_command), idempotent ? FP_COMMAND_IDEMPOTENT : 0u,
-            name,               help,
-            args.data(),        args.size(),
-            output,             readback};
+    return {sizeof(fp_command),
+            idempotent ? FP_COMMAND_IDEMPOTENT : 0u,
+            name,
+            help,
+            args.data(),
+            args.size(),
+            output,
+            readback};
   }
 };
 
@@ -302,7 +310,9 @@ fp_status guarded(const fp_host& host, F&& body) noexcept {
 }
 
 template <class P>
-concept Planned = requires { typename P::Plan; };
+concept Planned = requires {
+  typename P::Plan;
+};
 
 template <class P>
 std::unique_ptr<P> make(const fp_host& raw, Host& host) {
@@ -400,9 +410,9 @@ constexpr fp_plugin describe(const Descriptor& d) {
 }  // namespace fieldpost::sdk
 
 // The one symbol of a plugin. P is described at the top; the rest is a sdk::Descriptor.
-#define FP_PLUGIN(P, ...)                                                                    \
-  extern "C" FP_EXPORT const fp_plugin* fp_plugin_get(void) {                                \
-    static constexpr fieldpost::sdk::Descriptor kDescriptor = __VA_ARGS__;                   \
-    static constexpr fp_plugin kPlugin = fieldpost::sdk::detail::describe<P>(kDescriptor);   \
-    return &kPlugin;                                                                         \
+#define FP_PLUGIN(P, ...)                                                                  \
+  extern "C" FP_EXPORT const fp_plugin* fp_plugin_get(void) {                              \
+    static constexpr fieldpost::sdk::Descriptor kDescriptor = __VA_ARGS__;                 \
+    static constexpr fp_plugin kPlugin = fieldpost::sdk::detail::describe<P>(kDescriptor); \
+    return &kPlugin;                                                                       \
   }

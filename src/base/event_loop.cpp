@@ -96,10 +96,12 @@ Result<Source> EventLoop::every(std::chrono::microseconds period, Callback callb
   sd_event_source* raw = nullptr;
   const int r = sd_event_add_time(
       event_.get(), &raw, CLOCK_BOOTTIME, held->due_usec, kAccuracyUsec,
-      [](sd_event_source* source, uint64_t fired_usec, void* p) noexcept {
+      [](sd_event_source* source, uint64_t planned_usec, void* p) noexcept {
         auto& self = *static_cast<Periodic*>(p);
+        uint64_t now_usec = planned_usec;
+        (void)sd_event_now(sd_event_source_get_event(source), CLOCK_BOOTTIME, &now_usec);
         // From the plan, not from now, so that the period does not drift; missed ones are skipped.
-        while (self.due_usec <= fired_usec) self.due_usec += self.period_usec;
+        while (self.due_usec <= now_usec) self.due_usec += self.period_usec;
         sd_event_source_set_time(source, self.due_usec);
         sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
         self.callback();  // last: it may destroy the source

@@ -24,7 +24,8 @@ Result<std::string> read_file(const std::string& path, size_t limit) {
     if (n == 0) return content;
     content.append(block, static_cast<size_t>(n));
     if (content.size() > limit) {
-      return Error{Errc::Invalid, "'" + path + "' is longer than " + std::to_string(limit) + " bytes"};
+      return Error{Errc::Invalid,
+                   "'" + path + "' is longer than " + std::to_string(limit) + " bytes"};
     }
   }
 }

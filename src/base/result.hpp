@@ -4,9 +4,8 @@
 // daemon; exceptions are for bugs, and stop at main(), at a loop callback and at the plugin ABI.
 #pragma once
 
-#include <expected>
-
 #include <cerrno>
+#include <expected>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -30,7 +29,8 @@ struct Error {
   }
 };
 
-// Derives from std::expected for one reason: the class is [[nodiscard]], so dropping an error on the floor is a compiler warning, not a habit.
+// Derives from std::expected for one reason: the class is [[nodiscard]], so dropping an error on
+// the floor is a compiler warning, not a habit.
 template <class T = void>
 class [[nodiscard]] Result : public std::expected<T, Error> {
   using Base = std::expected<T, Error>;

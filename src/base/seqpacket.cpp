@@ -20,8 +20,8 @@ Result<std::pair<UniqueFd, UniqueFd>> make_seqpacket_pair() {
 
 Result<> send_datagram(int fd, std::span<const std::byte> datagram, bool wait) {
   for (;;) {
-    const ssize_t n = ::send(fd, datagram.data(), datagram.size(),
-                             MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
+    const ssize_t n =
+        ::send(fd, datagram.data(), datagram.size(), MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
     if (n >= 0) return {};
     if (errno == EINTR) continue;
     if (errno == EAGAIN) return Error{Errc::Full, "the peer does not read"};
@@ -30,9 +30,21 @@ Result<> send_datagram(int fd, std::span<const std::byte> datagram, bool wait) {
   }
 }
 
+Result<size_t> next_datagram(int fd) {
+  for (;;) {
+    const ssize_t n = ::recv(fd, nullptr, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+    if (n >= 0) return static_cast<size_t>(n);
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN) return Error{Errc::Unavailable, "nothing there"};
+    if (errno == ECONNRESET) return size_t{0};
+    return Error::from_errno(errno, "receive a datagram");
+  }
+}
+
 Result<std::span<std::byte>> receive_datagram(int fd, std::vector<std::byte>& buffer, bool wait) {
   for (;;) {
-    const ssize_t n = ::recv(fd, buffer.data(), buffer.size(), MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT));
+    const ssize_t n =
+        ::recv(fd, buffer.data(), buffer.size(), MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT));
     if (n >= 0 && static_cast<size_t>(n) > buffer.size()) {
       return Error{Errc::Invalid, "a datagram of " + std::to_string(n) + " bytes"};
     }

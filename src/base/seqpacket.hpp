@@ -24,6 +24,11 @@ Result<std::pair<UniqueFd, UniqueFd>> make_seqpacket_pair();
 // `wait` false), Unavailable (the peer is gone), Io.
 Result<> send_datagram(int fd, std::span<const std::byte> datagram, bool wait);
 
+// Length of the next datagram, which stays where it is; 0: the peer has closed (or has sent one of
+// no bytes, which none of ours does). Lets a reader do without a buffer for the longest one.
+// Errors: Unavailable (nothing there), Io.
+Result<size_t> next_datagram(int fd);
+
 // Receives one datagram into `buffer`, without waiting if `wait` is false. An empty span: the peer
 // has closed. Errors: Unavailable (nothing there), Invalid (the datagram was longer than the
 // buffer, its rest is lost), Io.

@@ -4,11 +4,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <vector>
-
-#include "base/unique_fd.hpp"
 
 namespace fieldpost {
 namespace {
@@ -67,6 +66,13 @@ Result<pid_t> spawn(const SpawnRequest& request) {
                               argv.data(), environ);
   if (r != 0) return Error::from_errno(r, "start '" + request.program + "'");
   return pid;
+}
+
+Result<UniqueFd> open_pidfd(pid_t pid) {
+  // Not by glibc 2.36's wrapper: its header forgets that C++ mangles names.
+  UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!fd) return Error::from_errno(errno, "watch process " + std::to_string(pid));
+  return fd;
 }
 
 }  // namespace fieldpost

@@ -19,11 +19,10 @@ struct Unit {
   double factor;
 };
 
-constexpr Unit kDurations[] = {{"us", 1e3},   {"ms", 1e6}, {"s", 1e9},
+constexpr Unit kDurations[] = {{"us", 1e3},   {"ms", 1e6},   {"s", 1e9},
                                {"min", 60e9}, {"h", 3600e9}, {"d", 86400e9}};
-constexpr Unit kSizes[] = {{"B", 1},        {"kB", 1e3},         {"KB", 1e3},
-                           {"MB", 1e6},     {"GB", 1e9},         {"KiB", 1024},
-                           {"MiB", 1048576}, {"GiB", 1073741824}};
+constexpr Unit kSizes[] = {{"B", 1},    {"kB", 1e3},   {"KB", 1e3},      {"MB", 1e6},
+                           {"GB", 1e9}, {"KiB", 1024}, {"MiB", 1048576}, {"GiB", 1073741824}};
 
 // A number and the unit that follows it; the factor is 0 if either is wrong.
 std::pair<double, double> split(std::string_view text, std::span<const Unit> units) {
@@ -94,15 +93,19 @@ std::string about(nanoseconds duration) {
   const double s = static_cast<double>(duration.count()) / 1e9;
   std::array<char, 64> out{};
   const auto print = [&](const char* format, auto... values) {
-    return std::string(out.data(),
-                       static_cast<size_t>(std::snprintf(out.data(), out.size(), format, values...)));
+    return std::string(
+        out.data(), static_cast<size_t>(std::snprintf(out.data(), out.size(), format, values...)));
   };
   const int64_t whole = static_cast<int64_t>(s);
   if (s < 0.9995) return print("%.0f ms", s * 1e3);
   if (s < 60) return print("%.1f s", s);
-  if (s < 3600) return print("%ld min %ld s", static_cast<long>(whole / 60), static_cast<long>(whole % 60));
-  if (s < 86400) return print("%ld h %ld min", static_cast<long>(whole / 3600), static_cast<long>(whole % 3600 / 60));
-  return print("%ld d %ld h", static_cast<long>(whole / 86400), static_cast<long>(whole % 86400 / 3600));
+  if (s < 3600)
+    return print("%ld min %ld s", static_cast<long>(whole / 60), static_cast<long>(whole % 60));
+  if (s < 86400)
+    return print("%ld h %ld min", static_cast<long>(whole / 3600),
+                 static_cast<long>(whole % 3600 / 60));
+  return print("%ld d %ld h", static_cast<long>(whole / 86400),
+               static_cast<long>(whole % 86400 / 3600));
 }
 
 Result<int64_t> parse_size(std::string_view text) {
@@ -139,17 +142,18 @@ std::string format_number(double value) {
   // 1e21 is where the plain form stops being readable; JSON and people take the exponent there.
   const bool plain = std::fabs(value) < 1e21 && (value == 0 || std::fabs(value) >= 1e-7);
   std::array<char, 400> wide{};
-  const auto r = plain ? std::to_chars(wide.data(), wide.data() + wide.size(), value,
-                                       std::chars_format::fixed)
-                       : std::to_chars(out.data(), out.data() + out.size(), value);
+  const auto r =
+      plain ? std::to_chars(wide.data(), wide.data() + wide.size(), value, std::chars_format::fixed)
+            : std::to_chars(out.data(), out.data() + out.size(), value);
   return plain ? std::string(wide.data(), r.ptr) : std::string(out.data(), r.ptr);
 }
 
 std::string_view nearest(std::string_view name, std::span<const std::string_view> candidates) {
+  if (name.size() > 255) return "";  // no slip of a hand, and the distance is quadratic
   std::string_view best;
   size_t best_distance = name.size() / 3 + 2;  // one slip in three letters, and one more
   for (const std::string_view candidate : candidates) {
-    const size_t distance = edit_distance(name.substr(0, 64), candidate);
+    const size_t distance = edit_distance(name, candidate);
     if (distance < best_distance && distance < std::max(name.size(), candidate.size())) {
       best = candidate;
       best_distance = distance;

@@ -19,6 +19,7 @@ struct Location {
   std::string file;
   int line = 0;
   int column = 0;
+  bool operator==(const Location&) const = default;
 };
 
 struct Problem {
@@ -37,10 +38,11 @@ std::string to_string(const Problem& problem);
 struct GatewayConfig {
   std::string device_id;  // Losant id; also the MQTT client id
   std::string name;       // as [[plugin]] device = … refers to it; default "gateway"
+  bool operator==(const GatewayConfig&) const = default;
 };
 
 struct UplinkConfig {
-  std::string url;           // mqtt:// or mqtts://, host, port filled in
+  std::string url;  // mqtt:// or mqtts://, host, port filled in
   bool tls = false;
   std::string host;
   uint16_t port = 0;
@@ -48,41 +50,44 @@ struct UplinkConfig {
   std::string access_secret_file;  // the password
   std::string ca_file;             // empty: the system's trust store
   nanoseconds keepalive{};
-  nanoseconds connect_timeout{};   // for each step of connecting
+  nanoseconds connect_timeout{};  // for each step of connecting
   nanoseconds backoff_max{};
   int window_messages = 20;
   int64_t window_bytes = 0;
-  int64_t max_payload = 0;         // bytes of one publish
+  int64_t max_payload = 0;  // bytes of one publish
+  bool operator==(const UplinkConfig&) const = default;
 };
 
 struct OutboxConfig {
-  std::string durability;       // "disk"
-  nanoseconds commit_delay{};   // how long a sample may wait for others before it is committed
+  std::string durability;      // "disk"
+  nanoseconds commit_delay{};  // how long a sample may wait for others before it is committed
+  bool operator==(const OutboxConfig&) const = default;
 };
 
 struct CommandsConfig {
-  std::string answer_topic;     // template with ${device_id}; empty: no answers
+  std::string answer_topic;  // template with ${device_id}; empty: no answers
   nanoseconds timeout{};
+  bool operator==(const CommandsConfig&) const = default;
 };
 
 struct DeviceConfig {
   std::string name;
-  std::string id;        // Losant id
+  std::string id;  // Losant id
   Location location;
 };
 
 struct PluginConfig {
   std::string name;
   std::string type;
-  InstanceConfig instance;              // what the host gets
-  std::vector<std::string> unit_names;  // for people; same order as instance.units
-  Declaration declaration;              // empty if `failed`
-  std::vector<size_t> attribute_device; // for each declared attribute: index into Config::devices
-  std::vector<size_t> command_device;   // for each declared command
+  InstanceConfig instance;               // what the host gets
+  std::vector<std::string> unit_names;   // for people; same order as instance.units
+  Declaration declaration;               // empty if `failed`
+  std::vector<size_t> attribute_device;  // for each declared attribute: index into Config::devices
+  std::vector<size_t> command_device;    // for each declared command
   // For each section the device its row names, or its unit's, or its instance's. Lets the running
   // daemon map a declaration that changed because the plugin was upgraded.
   std::vector<size_t> section_device;
-  std::string failed;                   // why it cannot run; empty: it can
+  std::string failed;  // why it cannot run; empty: it can
 };
 
 struct Config {
@@ -90,7 +95,7 @@ struct Config {
   UplinkConfig uplink;
   OutboxConfig outbox;
   CommandsConfig commands;
-  std::vector<DeviceConfig> devices;    // [0] is the gateway
+  std::vector<DeviceConfig> devices;  // [0] is the gateway
   std::vector<PluginConfig> plugins;
 };
 

@@ -13,21 +13,30 @@ struct Loaded {
   std::vector<Problem> problems;  // in the order of files and lines
   // Every file that was read, with its content: what is kept as the last good configuration.
   std::vector<std::pair<std::string, std::string>> files;
-  bool usable() const;  // no problem of Severity::Error
+  std::string path;       // as load_config was given it
+  std::string main_file;  // fieldpost.toml, or the file that was named; it need not be in `files`
+  bool usable() const;    // no problem of Severity::Error
 };
 
 // Reads `path`, a file or a folder that holds fieldpost.toml and conf.d/*.toml (for a file, the
-// conf.d beside it is read too), merges in the order of names, checks everything a start would
-// check, and reports all problems at once (of a file with a syntax error just that one). Never
-// touches a device or the network; runs plugins' `declare` through `probe`.
+// conf.d beside it is read too; a folder may do with conf.d alone), merges in the order of names,
+// checks everything a start would check, and reports all problems at once (of a file with a syntax
+// error just that one). Never touches a device or the network; runs plugins' `declare` through
+// `probe`.
 Loaded load_config(const std::string& path, PluginProbe& probe);
 
 // Keeps what was loaded in `folder`, so that a later start with a broken configuration can run on
-// it: load_config(folder, …) gives the same configuration back. Errors: Full, Io.
+// it: load_config(folder, …) gives the same configuration back, with locations that name the kept
+// copy. The folder is replaced as a whole or not at all, and left alone (no write) if it holds just
+// that already. Errors: Full, Io, Invalid (not usable).
 Result<> keep_config(const Loaded& loaded, const std::string& folder);
+// The path that a kept configuration was loaded from, for words; empty: nothing is kept there.
+std::string kept_from(const std::string& folder);
 
 // The commented example, and the manual's tables, from the same tables as parsing: all core
 // sections in TOML, each key with its help, form and default.
 std::string example_config();
+// The reference part of docs/configuration.md.
+std::string reference_manual();
 
 }  // namespace fieldpost

@@ -35,8 +35,8 @@ struct Configure {
 // Run a command; answered by Outcome with the same id.
 struct Call {
   uint64_t id = 0;
-  uint32_t command = 0;                     // index into the Declaration
-  std::vector<std::optional<Value>> args;   // in the order of its table
+  uint32_t command = 0;                    // index into the Declaration
+  std::vector<std::optional<Value>> args;  // in the order of its table
   bool operator==(const Call&) const = default;
 };
 // Answered by Pong as soon as no call is running.
@@ -123,7 +123,7 @@ class Decoder {
 
  private:
   std::vector<std::byte> parts_;
-  std::optional<uint8_t> type_;     // of the message that parts_ belongs to
+  std::optional<uint8_t> type_;       // of the message that parts_ belongs to
   std::optional<uint64_t> expected_;  // sequence of the next frame
 };
 

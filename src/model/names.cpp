@@ -20,22 +20,20 @@ bool is_attribute_name(std::string_view name) {
 
 bool is_device_id(std::string_view id) {
   return id.size() == 24 && std::ranges::all_of(id, [](char c) {
-    return (c >= 'a' && c <= 'f') || (c >= '0' && c <= '9');
-  });
+           return (c >= 'a' && c <= 'f') || (c >= '0' && c <= '9');
+         });
 }
 
 bool is_command_name(std::string_view name) {
   return !name.empty() && name.size() <= 255 && is_utf8(name) &&
-         std::ranges::none_of(name, [](char c) {
-           return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
-         });
+         std::ranges::none_of(
+             name, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
 }
 
 bool is_local_name(std::string_view name) {
   return !name.empty() && name.size() <= 64 && is_lower_alnum(name.front()) &&
-         std::ranges::all_of(name, [](char c) {
-           return is_lower_alnum(c) || c == '_' || c == '.' || c == '-';
-         });
+         std::ranges::all_of(
+             name, [](char c) { return is_lower_alnum(c) || c == '_' || c == '.' || c == '-'; });
 }
 
 }  // namespace fieldpost

@@ -31,7 +31,8 @@ bool in_range(const OptionSpec& spec, double value) {
 }
 
 Error mismatch(const OptionSpec& spec, const Value& given) {
-  return {Errc::Invalid, "expected " + expected_form(spec) + ", got " + printable(to_text(given), 80)};
+  return {Errc::Invalid,
+          "expected " + expected_form(spec) + ", got " + printable(to_text(given), 80)};
 }
 
 // The Value in seconds or bytes that a text stands for; none if it is malformed.

@@ -16,7 +16,8 @@ namespace fieldpost {
 
 // The values of FP_GOOD …: do not change.
 enum class Quality : uint8_t { Good = 0, Stale = 1, CommError = 2, OutOfRange = 3, Stuck = 4 };
-std::string_view name_of(Quality quality);  // "good", "stale", "comm-error", "out-of-range", "stuck"
+std::string_view name_of(
+    Quality quality);  // "good", "stale", "comm-error", "out-of-range", "stuck"
 
 // One attribute of an instance at one instant.
 struct Reading {

@@ -22,8 +22,9 @@ struct StoreStatus {
   OutboxTotals totals;
   int64_t appended = 0;      // readings taken since the start
   int64_t acknowledged = 0;  // readings
-  int64_t lost = 0;          // readings that could be kept nowhere, because the disk stalled or failed too long
-  std::string trouble;       // "disk is full", …; empty: none
+  int64_t lost =
+      0;  // readings that could be kept nowhere, because the disk stalled or failed too long
+  std::string trouble;  // "disk is full", …; empty: none
   // When the running disk operation began (BootTime, ns); 0: not inside one. A reader says
   // `disk stalled for n s` when that is long ago.
   int64_t busy_since_ns = 0;
@@ -34,7 +35,7 @@ class Store {
   struct Options {
     std::string folder;
     std::string boot_id;
-    std::chrono::nanoseconds commit_delay{};  // group commit: a sample waits at most this long
+    std::chrono::nanoseconds commit_delay{};      // group commit: a sample waits at most this long
     size_t max_waiting_bytes = size_t{16} << 20;  // of samples that the disk has not taken yet
   };
   struct Sinks {
@@ -43,13 +44,16 @@ class Store {
     std::function<void(const StoreStatus&)> status;  // on change, at most once a second
   };
 
-  // Starts the thread. The outbox is opened on it; until that has worked, samples wait in memory,
-  // and trouble says why.
+  // Nothing runs yet: whoever the sinks speak to may still be under construction.
   Store(Options options, Sinks sinks);
   // Stops without waiting for more than what the disk is doing; see stop().
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
+
+  // Starts the thread. The outbox is opened on it; until that has worked, samples wait in memory,
+  // and trouble says why.
+  void start();
 
   // Any thread; never waits. Samples beyond max_waiting_bytes are counted as lost.
   void append(std::vector<DeviceSample> samples);
@@ -66,7 +70,8 @@ class Store {
 
  private:
   struct Thread;
-  std::shared_ptr<Thread> thread_;  // two owners: this and the thread itself, which stop() may leave behind
+  std::shared_ptr<Thread>
+      thread_;  // two owners: this and the thread itself, which stop() may leave behind
 };
 
 }  // namespace fieldpost

@@ -13,46 +13,50 @@
 
 #include "model/command.hpp"
 #include "store/outbox.hpp"
+#include "uplink/resolve.hpp"
 
 namespace fieldpost {
 
 struct UplinkStatus {
   enum class State : uint8_t { Stopped, Waiting, Connecting, Connected };
   State state = State::Stopped;
-  std::string reason;          // in Waiting: why the last attempt or connection ended
-  std::string step;            // in Connecting: "resolve broker.example", "connect 127.0.0.1:1883", …
-  int64_t since_ns = 0;        // BootTime of the last change of state
-  int64_t retry_ns = 0;        // in Waiting: BootTime of the next attempt
-  int64_t connections = 0;     // since the start
-  int64_t published = 0;       // messages acknowledged
+  std::string reason;    // in Waiting: why the last attempt or connection ended
+  std::string step;      // in Connecting: "resolve broker.example", "connect 127.0.0.1:1883", …
+  int64_t since_ns = 0;  // BootTime of the last change of state
+  int64_t retry_ns = 0;  // in Waiting: BootTime of the next attempt
+  int64_t connections = 0;  // since the start
+  int64_t published = 0;    // messages acknowledged
   int64_t published_bytes = 0;
-  int64_t readings = 0;        // acknowledged
-  int64_t in_flight = 0;       // messages
-  int64_t refused = 0;         // readings that cannot be published (larger than a payload may be)
+  int64_t readings = 0;   // acknowledged
+  int64_t in_flight = 0;  // messages
+  int64_t refused = 0;    // readings that cannot be published (larger than a payload may be)
 };
 
 class Uplink {
  public:
   struct Options {
-    std::string run_dir;        // the private socket is made here; the folder must be 0700
-    std::string client_id;      // Losant id of the gateway
+    // For the private socket: a folder of our own, made if it is missing (0700, refused if others
+    // may enter), with a path of at most 95 bytes.
+    std::string run_dir;
+    std::string client_id;  // Losant id of the gateway
     bool tls = false;
     std::string host;
     uint16_t port = 0;
-    std::string ca_file;        // empty: the system's trust store
+    std::string ca_file;                              // empty: the system's trust store
     std::string access_key_file, access_secret_file;  // read at each connect; empty: none
     std::chrono::nanoseconds keepalive{}, connect_timeout{}, backoff_max{};
     int window_messages = 20;
     int64_t window_bytes = int64_t{1} << 20;
     int64_t max_payload = 240'000;
     std::vector<std::string> device_ids;  // whose command topics are subscribed
+    Resolver resolve = system_resolver;   // how host names become addresses
   };
   // Called on the uplink thread; must only post to a mailbox.
   struct Sinks {
     std::function<void(int64_t after, size_t max_points)> fetch;  // answered by on_chunks
     std::function<void(std::vector<int64_t> rows)> acknowledge;
     std::function<void(IncomingCommand)> command;
-    std::function<void(const UplinkStatus&)> status;              // on change
+    std::function<void(const UplinkStatus&)> status;  // on change
     // A publication was acknowledged, or given up because the line is down.
     std::function<void(const Publication&, bool delivered)> published;
   };

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plan.hpp"
+
+#include <set>
+
+#include "tables.hpp"
+
+namespace gpio {
+namespace {
+
+namespace sdk = fieldpost::sdk;
+
+Bias bias_of(const std::string& text) {
+  if (text == "disabled") return Bias::Disabled;
+  if (text == "pull-up") return Bias::PullUp;
+  return text == "pull-down" ? Bias::PullDown : Bias::AsIs;
+}
+
+Edge edge_of(const std::string& text) {
+  if (text == "rising") return Edge::Rising;
+  if (text == "falling") return Edge::Falling;
+  return text == "both" ? Edge::Both : Edge::None;
+}
+
+Initial initial_of(const std::string& text) {
+  if (text == "on") return Initial::On;
+  return text == "off" ? Initial::Off : Initial::Keep;
+}
+
+// The line of a row. `taken` are those of the rows before it: a line is held once.
+LineName line_of(sdk::Declare& declare, const sdk::Section& row, std::set<std::string>& taken) {
+  LineName line;
+  const bool named = row.has("line") && !row.text("line").empty();
+  if (named == row.has("offset")) {
+    declare.problem(row, named ? "offset" : nullptr,
+                    "expected either line (its name) or offset (its number on the chip)");
+    return line;
+  }
+  if (named) line.name = row.text("line");
+  if (!named) line.offset = static_cast<unsigned>(row.integer("offset"));
+  if (!taken.insert(to_string(line)).second) {
+    declare.problem(row, named ? "line" : "offset", to_string(line) + " is used by a row above");
+  }
+  return line;
+}
+
+InputRow input_of(sdk::Declare& declare, const sdk::Section& row, std::set<std::string>& taken) {
+  InputRow input;
+  input.line = line_of(declare, row, taken);
+  input.config = {row.boolean("active_low"), bias_of(row.text("bias")), edge_of(row.text("edge"))};
+  input.debounce_ns = row.duration("debounce").count();
+  if (input.debounce_ns > 0 && input.config.edge == Edge::None) {
+    declare.problem(row, "debounce", "needs edge = \"both\", \"rising\" or \"falling\"");
+  }
+  const std::string name = row.text("attribute");
+  input.attribute = declare.attribute(
+      0, row,
+      sdk::Attribute{.name = name.c_str(), .type = FP_BOOLEAN, .help = "The level of the line."});
+  return input;
+}
+
+OutputRow output_of(sdk::Declare& declare, const sdk::Section& row, std::set<std::string>& taken) {
+  OutputRow output;
+  output.line = line_of(declare, row, taken);
+  output.config = {row.boolean("active_low"), initial_of(row.text("initial"))};
+  const std::string name = row.text("attribute");
+  const std::string command = row.text("command");
+  output.attribute = declare.attribute(
+      0, row,
+      sdk::Attribute{.name = name.c_str(), .type = FP_BOOLEAN, .help = "The level of the line."});
+  output.command = declare.command(0, row,
+                                   sdk::Command{.name = command.c_str(),
+                                                .help = kCommands[0].help,
+                                                .args = kArguments,
+                                                .output = name.c_str(),
+                                                .readback = name.c_str(),
+                                                .idempotent = true});
+  return output;
+}
+
+}  // namespace
+
+std::string to_string(const LineName& line) {
+  return line.name.empty() ? "line " + std::to_string(line.offset.value_or(0))
+                           : "line \"" + line.name + "\"";
+}
+
+Plan::Plan(sdk::Declare& declare) : chip(declare.options().text("chip")) {
+  std::set<std::string> taken;
+  for (const sdk::Section& row : declare.options().rows("input")) {
+    inputs.push_back(input_of(declare, row, taken));
+  }
+  for (const sdk::Section& row : declare.options().rows("output")) {
+    outputs.push_back(output_of(declare, row, taken));
+  }
+  if (inputs.empty() && outputs.empty()) {
+    declare.problem(declare.options(), nullptr,
+                    "expected at least one [[plugin.input]] or [[plugin.output]]");
+  }
+}
+
+}  // namespace gpio

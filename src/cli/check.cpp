@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <iostream>
+
+#include "base/json.hpp"
+#include "cli/cli.hpp"
+#include "config/load.hpp"
+#include "supervisor/probe.hpp"
+
+namespace fieldpost::cli {
+namespace {
+
+Loaded load(const Call& call) {
+  Probe probe(call.paths.plugin_host, call.paths.plugin_dir);
+  return load_config(call.words.empty() ? call.paths.config : call.words[0], probe);
+}
+
+// On stderr, so that stdout stays what was asked for.
+bool report(const Loaded& loaded) {
+  for (const Problem& p : loaded.problems) std::cerr << to_string(p) << "\n";
+  return std::ranges::none_of(
+      loaded.problems, [](const Problem& p) { return p.severity != Problem::Severity::Warning; });
+}
+
+Json schema_of(const Config& config, size_t device) {
+  Json attributes = Json::array();
+  for (const PluginConfig& plugin : config.plugins) {
+    for (size_t i = 0; i < plugin.declaration.attributes.size(); ++i) {
+      if (plugin.attribute_device[i] != device) continue;
+      const AttributeSpec& spec = plugin.declaration.attributes[i].spec;
+      Json attribute{{"name", spec.name}, {"dataType", name_of(spec.type)}};
+      std::string about = spec.help;
+      if (!spec.unit.empty()) about += (about.empty() ? "in " : ", in ") + spec.unit;
+      if (!about.empty()) attribute["description"] = about;
+      attributes.push_back(std::move(attribute));
+    }
+  }
+  return Json{{"deviceId", config.devices[device].id},
+              {"name", config.devices[device].name},
+              {"deviceClass", device == 0 ? "gateway" : "peripheral"},
+              {"attributes", std::move(attributes)}};
+}
+
+}  // namespace
+
+int check(const Call& call) {
+  const Loaded loaded = load(call);
+  if (!report(loaded)) return kConfig;
+  size_t attributes = 0;
+  size_t commands = 0;
+  for (const PluginConfig& plugin : loaded.config.plugins) {
+    attributes += plugin.declaration.attributes.size();
+    commands += plugin.declaration.commands.size();
+  }
+  std::cout << "fine: " << loaded.config.devices.size() << " devices, "
+            << loaded.config.plugins.size() << " plugins, " << attributes << " attributes, "
+            << commands << " commands, upstream " << loaded.config.uplink.url << "\n";
+  return 0;
+}
+
+int attributes(const Call& call) {
+  const Loaded loaded = load(call);
+  (void)report(loaded);
+  if (!loaded.usable()) return kConfig;
+  Json all = Json::array();
+  for (size_t i = 0; i < loaded.config.devices.size(); ++i) {
+    all.push_back(schema_of(loaded.config, i));
+  }
+  if (call.json()) {
+    std::cout << all.dump(2) << "\n";
+    return 0;
+  }
+  for (const Json& device : all) {
+    std::cout << device["name"].get<std::string>() << " (" << device["deviceId"].get<std::string>()
+              << ")\n";
+    if (device["attributes"].empty()) std::cout << "  nothing is published for it\n";
+    for (const Json& a : device["attributes"]) {
+      std::cout << "  " << a["name"].get<std::string>() << ": " << a["dataType"].get<std::string>()
+                << (a.contains("description") ? "  # " + a["description"].get<std::string>() : "")
+                << "\n";
+    }
+  }
+  return 0;
+}
+
+}  // namespace fieldpost::cli

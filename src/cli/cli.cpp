@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/cli.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <sstream>
+#include <thread>
+
+#include "base/text.hpp"
+#include "cli/client.hpp"
+
+namespace fieldpost::cli {
+namespace {
+
+void json_option(po::options_description& o) { o.add_options()("json", "print JSON"); }
+
+void send_options(po::options_description& o) {
+  o.add_options()("time", po::value<std::string>()->value_name("TIME"),
+                  "when it was measured: milliseconds since 1970, or 2026-01-31T12:00:00Z "
+                  "(default: now)");
+}
+
+constexpr size_t kAny = SIZE_MAX;
+
+constexpr Subcommand kSubcommands[] = {
+    {"check", "[PATH]", "Check a configuration as a start would",
+     "Reads PATH (a file, or a folder with fieldpost.toml and conf.d/), runs every plugin's own "
+     "check, and prints all problems as FILE:LINE:COLUMN: KEY: what was expected. Touches no "
+     "device "
+     "and no network. Exit status 0: it would start; 78: it would not.",
+     nullptr, 0, 1, check},
+    {"status", "", "Show uplink, outbox, plugins and units",
+     "What the running agent does: connection, what waits to be sent and how old the oldest is, "
+     "and each plugin and unit with its last good reading and its errors.",
+     json_option, 0, 0, status},
+    {"watch", "", "Show readings as they come",
+     "Prints every reading of the running agent, good or not, until Ctrl-C.", json_option, 0, 0,
+     watch},
+    {"send", "[DEVICE ATTR=VALUE…]", "Post state as any program on this machine may",
+     "Hands values to the running agent, which keeps them like readings of its own plugins until "
+     "they are delivered. Without arguments it reads JSON lines from stdin: "
+     "{\"device\": \"boiler\", \"data\": {\"temperature\": 21.5}, \"time\": 1700000000000}. "
+     "A VALUE that is a number, true or false is one; quote it twice to send it as text: "
+     "name='\"42\"'.",
+     send_options, 0, kAny, send},
+    {"attributes", "[PATH]", "List every attribute, as Losant's devices must declare them",
+     "Losant drops attributes that a device does not declare, without a word. This lists, for each "
+     "device of the configuration, what to declare there.",
+     json_option, 0, 1, attributes},
+    {"plugins", "[help TYPE]", "List plugin types, or explain one",
+     "`fieldpost plugins help modbus` shows its options, rows, attributes and commands.", nullptr,
+     0, 2, plugins},
+    {"reload", "", "Read the configuration again",
+     "As `systemctl reload fieldpost`: what did not change goes on undisturbed; with an error the "
+     "old configuration stays.",
+     nullptr, 0, 0, reload},
+    {"reconnect", "", "Connect to the broker now instead of waiting",
+     "Ends the pause between two attempts.", nullptr, 0, 0, reconnect},
+    {"version", "", "Print the version", "", nullptr, 0, 0, version},
+};
+
+po::options_description common_options(Paths& paths) {
+  po::options_description o("Options");
+  const auto path = [](std::string& s) {
+    return po::value(&s)->default_value(s)->value_name("PATH");
+  };
+  o.add_options()("help,h", "explain, and do nothing");
+  o.add_options()("config", path(paths.config), "configuration: a file, or a folder");
+  o.add_options()("run-dir", path(paths.run_dir), "where the running agent's sockets are");
+  o.add_options()("plugin-dir", path(paths.plugin_dir), "where the plugins are");
+  o.add_options()("plugin-host", path(paths.plugin_host), "the program that runs a plugin");
+  return o;
+}
+
+std::string wrap(std::string_view text, size_t width = 78) {
+  std::string out;
+  size_t column = 0;
+  std::istringstream words{std::string(text)};
+  for (std::string word; words >> word;) {
+    if (column > 0 && column + 1 + word.size() > width) out += '\n', column = 0;
+    if (column > 0) out += ' ', ++column;
+    out += word;
+    column += word.size();
+  }
+  return out;
+}
+
+int usage() {
+  std::cout << "Usage: fieldpost COMMAND [OPTION…]\n\nCommands:\n";
+  for (const Subcommand& c : kSubcommands) {
+    std::printf("  %-12s %s\n", std::string(c.name).c_str(), std::string(c.summary).c_str());
+    (void)std::fflush(stdout);
+  }
+  std::cout << "\n`fieldpost COMMAND --help` explains one.\n";
+  return 0;
+}
+
+int explain(const Subcommand& c, const po::options_description& options) {
+  std::cout << "Usage: fieldpost " << c.name << (c.words.empty() ? "" : " ") << c.words
+            << " [OPTION…]\n\n"
+            << c.summary << ".\n";
+  if (!c.help.empty()) std::cout << wrap(c.help) << "\n";
+  std::cout << "\n" << options;
+  return 0;
+}
+
+int run_one(const Subcommand& command, std::span<const std::string> args) {
+  Call call{.paths = default_paths()};
+  po::options_description visible = common_options(call.paths);
+  if (command.options != nullptr) command.options(visible);
+  po::options_description all;
+  all.add(visible).add_options()("words", po::value<std::vector<std::string>>());
+  po::positional_options_description positional;
+  positional.add("words", -1);
+  try {
+    po::store(
+        po::command_line_parser(std::vector(args.begin(), args.end()))
+            .options(all)
+            .positional(positional)
+            .style(po::command_line_style::unix_style & ~po::command_line_style::allow_guessing)
+            .run(),
+        call.given);
+    po::notify(call.given);
+  } catch (const po::error& e) {
+    (void)fail(e.what());
+    return kUsage;
+  }
+  if (call.given.count("help") > 0) return explain(command, visible);
+  if (call.given.count("words") > 0)
+    call.words = call.given["words"].as<std::vector<std::string>>();
+  if (call.words.size() < command.min_words || call.words.size() > command.max_words) {
+    (void)fail("usage: fieldpost " + std::string(command.name) + " " + std::string(command.words));
+    return kUsage;
+  }
+  return command.run(call);
+}
+
+}  // namespace
+
+std::span<const Subcommand> subcommands() { return kSubcommands; }
+
+int fail(std::string_view message) {
+  std::cerr << "fieldpost: " << message << "\n";
+  return kFailed;
+}
+
+int reconnect(const Call& call) {
+  auto client = ControlClient::connect(call.paths, true);
+  if (!client) return fail(client.error().message);
+  const auto answer = client->ask(Json{{"do", "reconnect"}});
+  return answer ? 0 : fail(answer.error().message);
+}
+
+// The agent reads its configuration beside its work; its status tells when that is over.
+int reload(const Call& call) {
+  auto client = ControlClient::connect(call.paths, true);
+  if (!client) return fail(client.error().message);
+  const auto started = client->ask(Json{{"do", "reload"}});
+  if (!started) return fail(started.error().message);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (std::chrono::steady_clock::now() < deadline) {
+    const auto answer = client->ask(Json{{"do", "status"}});
+    if (!answer) return fail(answer.error().message);
+    const Json& config = (*answer)["status"]["config"];
+    if (config["loads"] > (*started)["loads"]) {
+      const std::string trouble = config["trouble"];
+      return trouble.empty() ? (std::cout << "the configuration was read again\n", 0)
+                             : fail(trouble);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  return fail("the agent has not read its configuration within a minute; see its log");
+}
+
+int version(const Call&) {
+  std::cout << "fieldpost " << kVersion << "\n";
+  return 0;
+}
+
+int run(std::span<const std::string> args) {
+  if (args.empty()) return usage(), kUsage;
+  if (args[0] == "--help" || args[0] == "-h" || args[0] == "help") return usage();
+  if (args[0] == "--version") return version({});
+  std::vector<std::string_view> names;
+  for (const Subcommand& command : kSubcommands) {
+    if (command.name == args[0]) return run_one(command, args.subspan(1));
+    names.push_back(command.name);
+  }
+  const std::string_view near = nearest(args[0], names);
+  (void)fail(
+      "unknown command '" + printable(args[0], 80) + "'" +
+      (near.empty() ? "; see fieldpost --help" : "; did you mean '" + std::string(near) + "'?"));
+  return kUsage;
+}
+
+}  // namespace fieldpost::cli

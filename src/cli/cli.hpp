@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The `fieldpost` program: a table of subcommands. Each is a function of its own file.
+#pragma once
+
+#include <boost/program_options.hpp>
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/paths.hpp"
+
+namespace fieldpost::cli {
+
+namespace po = boost::program_options;
+
+// Exit statuses, besides 0. sysexits.h.
+inline constexpr int kFailed = 1;
+inline constexpr int kUsage = 64;
+inline constexpr int kConfig = 78;
+
+// What a subcommand is given: the paths, and its own arguments as parsed by its options.
+struct Call {
+  Paths paths;
+  po::variables_map given;
+  std::vector<std::string> words;  // positional
+  bool json() const { return given.count("json") > 0; }
+};
+
+struct Subcommand {
+  std::string_view name;
+  std::string_view words;    // positional arguments, for the usage line: "DEVICE ATTR=VALUE…"
+  std::string_view summary;  // one line
+  std::string_view help;     // a paragraph or two, and an example
+  void (*options)(po::options_description&);  // its own options; may be nullptr
+  size_t min_words, max_words;
+  int (*run)(const Call&);
+};
+
+// All of them, in the order of the help.
+std::span<const Subcommand> subcommands();
+
+// Parses and runs. Everything that goes wrong is said on stderr.
+int run(std::span<const std::string> args);
+
+int check(const Call&);
+int status(const Call&);
+int watch(const Call&);
+int send(const Call&);
+int attributes(const Call&);
+int plugins(const Call&);
+int reload(const Call&);
+int reconnect(const Call&);
+int version(const Call&);
+
+// Prints "fieldpost: …" on stderr and returns kFailed.
+int fail(std::string_view message);
+
+}  // namespace fieldpost::cli

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/paths.hpp"
+
+#include <filesystem>
+
+namespace fieldpost {
+
+const char* const kVersion = FIELDPOST_VERSION;
+
+Paths default_paths() {
+  Paths paths;
+  paths.plugin_dir = FIELDPOST_PLUGIN_DIR;
+  paths.plugin_host = FIELDPOST_LIBEXEC_DIR "/plugin-host";
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) return paths;
+  const auto tree = self.parent_path().parent_path();
+  if (std::filesystem::is_directory(tree / "plugins", error) &&
+      std::filesystem::exists(tree / "libexec/plugin-host", error)) {
+    paths.plugin_dir = tree / "plugins";
+    paths.plugin_host = tree / "libexec/plugin-host";
+  }
+  return paths;
+}
+
+}  // namespace fieldpost

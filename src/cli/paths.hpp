@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+namespace fieldpost {
+
+// Where things are. The defaults are those of an installed system; a program that lies in a build
+// tree (bin/ or libexec/ beside plugins/) takes plugins and plugin host from there.
+struct Paths {
+  std::string config = "/etc/fieldpost";
+  std::string state_dir = "/var/lib/fieldpost";
+  std::string run_dir = "/run/fieldpost";
+  std::string plugin_dir;
+  std::string plugin_host;
+
+  std::string status_socket() const { return run_dir + "/status.sock"; }
+  std::string control_socket() const { return run_dir + "/control.sock"; }
+  std::string last_good_config() const { return state_dir + "/last-good-config"; }
+};
+Paths default_paths();
+
+extern const char* const kVersion;  // of the product: "0.1.0"
+
+// Groups that may open the two control sockets.
+inline constexpr const char* kReadGroup = "fieldpost";
+inline constexpr const char* kActGroup = "fieldpost-operator";
+
+}  // namespace fieldpost

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <iostream>
+
+#include "base/text.hpp"
+#include "cli/cli.hpp"
+#include "supervisor/probe.hpp"
+
+namespace fieldpost::cli {
+namespace {
+
+void print_options(const std::vector<OptionSpec>& options, std::string_view indent) {
+  for (const OptionSpec& o : options) {
+    std::cout << indent << o.name << ": " << expected_form(o);
+    if (o.required) std::cout << ", required";
+    if (o.fallback) std::cout << ", default " << (o.fallback->empty() ? "\"\"" : *o.fallback);
+    std::cout << "\n" << indent << "    " << o.help << "\n";
+  }
+}
+
+void print_info(const PluginInfo& info) {
+  std::cout << info.type << " " << info.version << " (ABI " << info.abi_major << "."
+            << info.abi_minor << "): " << info.summary << "\n";
+  if (!info.options.empty()) std::cout << "\nOptions (options.NAME in [[plugin]]):\n";
+  print_options(info.options, "  ");
+  for (const TableSpec& table : info.tables) {
+    std::cout << "\n"
+              << (table.units ? "Units" : "Rows") << " [[plugin." << table.name
+              << "]]: " << table.help << "\n";
+    print_options(table.options, "  ");
+  }
+  if (!info.attributes.empty()) std::cout << "\nAttributes:\n";
+  for (const AttributeSpec& a : info.attributes) {
+    std::cout << "  " << a.name << ": " << name_of(a.type)
+              << (a.unit.empty() ? "" : " in " + a.unit) << (a.help.empty() ? "" : ". " + a.help)
+              << "\n";
+  }
+  if (!info.commands.empty()) std::cout << "\nCommands:\n";
+  for (const CommandSpec& c : info.commands) {
+    std::cout << "  " << c.name << ": " << c.help << "\n";
+    print_options(c.args, "    ");
+  }
+}
+
+}  // namespace
+
+int plugins(const Call& call) {
+  Probe probe(call.paths.plugin_host, call.paths.plugin_dir);
+  if (call.words.empty()) {
+    for (const std::string& type : probe.types()) {
+      const auto info = probe.describe(type);
+      std::cout << type
+                << (info ? " " + info->version + ": " + info->summary
+                         : ": cannot be used: " + info.error().message)
+                << "\n";
+    }
+    return 0;
+  }
+  if (call.words.size() != 2 || call.words[0] != "help") {
+    (void)fail("usage: fieldpost plugins [help TYPE]");
+    return kUsage;
+  }
+  const auto info = probe.describe(call.words[1]);
+  if (info) return print_info(*info), 0;
+  const auto types = probe.types();
+  const std::vector<std::string_view> names(types.begin(), types.end());
+  const std::string_view near = nearest(call.words[1], names);
+  return fail(info.error().message + (near.empty() || near == call.words[1]
+                                          ? ""
+                                          : "; did you mean '" + std::string(near) + "'?"));
+}
+
+}  // namespace fieldpost::cli

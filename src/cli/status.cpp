@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `status` and `watch`: what the agent says of itself, for people.
+#include <algorithm>
+#include <iostream>
+
+#include "base/text.hpp"
+#include "cli/cli.hpp"
+#include "cli/client.hpp"
+
+namespace fieldpost::cli {
+namespace {
+
+std::string ago(const Json& seconds) {
+  if (!seconds.is_number()) return "never";
+  return about(std::chrono::nanoseconds(static_cast<int64_t>(seconds.get<double>() * 1e9)));
+}
+
+std::string text(const Json& json, const char* key) { return json.value(key, std::string()); }
+
+void print_uplink(const Json& u) {
+  std::cout << "uplink    " << text(u, "state") << " " << text(u, "url") << " for "
+            << ago(u["since_s"]);
+  if (const std::string step = text(u, "step"); !step.empty()) std::cout << ": " << step;
+  if (const std::string why = text(u, "reason"); !why.empty()) std::cout << ": " << why;
+  if (u.contains("retry_s")) std::cout << "; next attempt in " << ago(u["retry_s"]);
+  std::cout << "\n          " << u["readings"] << " readings in " << u["published"]
+            << " messages delivered, " << u["in_flight"] << " in flight";
+  if (u["refused"] != 0) std::cout << ", " << u["refused"] << " refused as too large";
+  std::cout << "\n";
+}
+
+void print_outbox(const Json& o) {
+  std::cout << "outbox    " << o["waiting"] << " readings waiting";
+  if (o.contains("oldest_s")) std::cout << ", the oldest " << ago(o["oldest_s"]) << " old";
+  std::cout << "; " << format_size(o["file_bytes"].get<int64_t>()) << " on disk, " << o["lost"]
+            << " lost\n";
+  if (const std::string t = text(o, "trouble"); !t.empty()) std::cout << "          " << t << "\n";
+}
+
+void print_commands(const Json& c) {
+  if (c["received"] == 0) return;
+  std::cout << "commands  " << c["received"] << " received, " << c["done"] << " done, "
+            << c["rejected"] << " rejected, " << c["failed"] << " failed\n";
+}
+
+void print_plugin(const Json& p) {
+  std::cout << text(p, "name") << " (" << text(p, "type") << ")  " << text(p, "state");
+  if (const std::string why = text(p, "reason"); !why.empty()) std::cout << ": " << why;
+  if (p["restarts"] != 0) std::cout << "; restarted " << p["restarts"] << " times";
+  std::cout << "\n";
+  for (const Json& u : p["units"]) {
+    std::cout << "  " << text(u, "name") << ": " << text(u, "state");
+    if (const std::string why = text(u, "reason"); !why.empty()) std::cout << " (" << why << ")";
+    if (u.contains("good_s")) {
+      std::cout << ", last good reading " << ago(u["good_s"]) << " ago";
+    } else {
+      std::cout << ", no good reading yet";
+    }
+    std::cout << "\n";
+  }
+  for (const Json& a : p["attributes"]) {
+    if (const std::string q = text(a, "quality"); !q.empty() && q != "good") {
+      std::cout << "  " << text(a, "name") << ": " << q << " (" << text(a, "detail") << ")\n";
+    }
+  }
+}
+
+std::string value_of(const Json& line) {
+  if (!line.contains("value")) return text(line, "quality") + " (" + text(line, "detail") + ")";
+  const Json& v = line["value"];
+  return v.is_number() ? format_number(v.get<double>()) : printable(dump_json(v), 200);
+}
+
+}  // namespace
+
+int status(const Call& call) {
+  auto client = ControlClient::connect(call.paths, false);
+  if (!client) return fail(client.error().message);
+  const auto answer = client->ask(Json{{"do", "status"}});
+  if (!answer) return fail(answer.error().message);
+  const Json& s = (*answer)["status"];
+  if (call.json()) {
+    std::cout << s.dump(2) << "\n";
+    return 0;
+  }
+  std::cout << "fieldpost " << text(s, "version") << ", gateway " << text(s["gateway"], "device_id")
+            << ", running for " << ago(s["uptime_s"]) << "\n";
+  if (const std::string c = text(s["config"], "trouble"); !c.empty()) {
+    std::cout << "config    " << c << "\n";
+  }
+  print_uplink(s["uplink"]);
+  print_outbox(s["outbox"]);
+  print_commands(s["commands"]);
+  for (const Json& p : s["plugins"]) print_plugin(p);
+  return 0;
+}
+
+int watch(const Call& call) {
+  auto client = ControlClient::connect(call.paths, false);
+  if (!client) return fail(client.error().message);
+  if (const auto answer = client->ask(Json{{"do", "watch"}}); !answer) {
+    return fail(answer.error().message);
+  }
+  for (;;) {
+    const auto line = client->next_line(std::chrono::milliseconds(-1));
+    if (!line) return fail(line.error().message);
+    if (call.json()) {
+      std::cout << *line << std::endl;
+      continue;
+    }
+    const auto json = parse_json(*line);
+    if (!json) continue;
+    if (json->contains("dropped")) {
+      std::cout << "(" << (*json)["dropped"] << " lines left out: the terminal is too slow)\n";
+      continue;
+    }
+    std::cout << text(*json, "time") << "  " << text(*json, "device") << "  "
+              << text(*json, "attribute") << " = " << value_of(*json) << std::endl;
+  }
+}
+
+}  // namespace fieldpost::cli

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "base/json.hpp"
+#include "base/result.hpp"
+#include "model/plugin_info.hpp"
+
+namespace fieldpost {
+
+// Checks a payload against a command's table and puts its arguments in the table's order, with
+// fallbacks filled in. An object names the arguments; anything else is the value of the only
+// argument, or of the only required one; an absent payload gives none. Errors: Invalid; the
+// message names the argument, what was expected and what was got.
+Result<std::vector<std::optional<Value>>> check_arguments(const CommandSpec& spec,
+                                                          const Json* payload);
+
+}  // namespace fieldpost

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "commands/router.hpp"
+
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "commands/arguments.hpp"
+#include "model/names.hpp"
+
+namespace fieldpost {
+namespace {
+
+constexpr size_t kMaxRunning = 256;  // more at once are refused: a flood must not pile up
+
+Json to_json(const Value& value) {
+  return std::visit([](const auto& held) { return Json(held); }, value);
+}
+
+// Fills in what the payload says of itself, also when it turns out to be unusable, so that the
+// answer can name it. Errors: Invalid.
+Result<Json> parse_payload(const std::string& payload, CommandReport& report) {
+  Json json = FP_TRY(parse_json(payload).context("the payload"));
+  if (!json.is_object()) return Error{Errc::Invalid, "the payload is not a JSON object"};
+  if (const auto it = json.find("payload"); it != json.end() && it->is_object()) {
+    if (const auto id = it->find("id"); id != it->end() && id->is_primitive()) report.id = *id;
+  }
+  const auto name = json.find("name");
+  if (name == json.end() || !name->is_string()) {
+    return Error{Errc::Invalid, "the payload has no \"name\""};
+  }
+  report.name = name->get<std::string>();
+  if (!is_command_name(report.name)) {
+    return Error{Errc::Invalid, "\"name\" is not 1 to 255 bytes of text"};
+  }
+  return json;
+}
+
+}  // namespace
+
+Json to_json(const CommandReport& report) {
+  Json json{{"id", report.id},
+            {"device", report.device_name.empty() ? report.device_id : report.device_name},
+            {"command", report.name},
+            {"status", name_of(report.status)}};
+  if (report.readback) json["value"] = to_json(*report.readback);
+  if (!report.reason.empty()) json["reason"] = report.reason;
+  return json;
+}
+
+std::string fill_topic(std::string_view pattern, const CommandReport& report) {
+  std::string topic(pattern);
+  const auto fill = [&topic](std::string_view key, const std::string& value) {
+    for (size_t at = 0; (at = topic.find(key, at)) != std::string::npos; at += value.size()) {
+      topic.replace(at, key.size(), value);
+    }
+  };
+  fill("${device_id}", report.device_id);
+  fill("${device}", report.device_name);
+  return topic;
+}
+
+void CommandRouter::set_routes(std::vector<CommandRoute> routes) { routes_ = std::move(routes); }
+
+const CommandRoute* CommandRouter::find(const CommandReport& report) const {
+  const auto it = std::ranges::find_if(routes_, [&](const CommandRoute& route) {
+    return route.device_id == report.device_id && route.spec.name == report.name;
+  });
+  return it == routes_.end() ? nullptr : &*it;
+}
+
+std::string CommandRouter::why_not_found(const CommandReport& report) const {
+  std::vector<std::string_view> names;
+  for (const CommandRoute& route : routes_) {
+    if (route.device_id == report.device_id) names.push_back(route.spec.name);
+  }
+  if (names.empty()) return "this device has no commands";
+  const std::string_view near = nearest(report.name, names);
+  return "this device has no command '" + printable(report.name, 80) + "'" +
+         (near.empty() ? "" : "; did you mean '" + std::string(near) + "'?");
+}
+
+void CommandRouter::on_command(const IncomingCommand& incoming, BootTime now) {
+  ++counts_.received;
+  CommandReport report{.device_id = incoming.device_id};
+  const auto json = parse_payload(incoming.payload, report);
+  if (!json) return finish(std::move(report), CommandStatus::Rejected, json.error().message);
+
+  const CommandRoute* const route = find(report);
+  if (route == nullptr) {
+    std::string reason = why_not_found(report);
+    return finish(std::move(report), CommandStatus::Rejected, std::move(reason));
+  }
+  report.device_name = route->device_name;
+  report.instance = route->instance;
+  const auto payload = json->find("payload");
+  auto arguments = check_arguments(route->spec, payload == json->end() ? nullptr : &*payload);
+  if (!arguments) {
+    return finish(std::move(report), CommandStatus::Rejected, arguments.error().message);
+  }
+  if (running_.size() >= kMaxRunning) {
+    return finish(std::move(report), CommandStatus::Rejected, "too many commands are running");
+  }
+  const uint64_t id = ++last_id_;
+  const auto called = sinks_.call(*route, {id, route->index, *std::move(arguments)});
+  if (!called) return finish(std::move(report), CommandStatus::Failed, called.error().message);
+  running_.emplace(id, Running{std::move(report), now + timeout_});
+}
+
+void CommandRouter::on_outcome(const message::Outcome& outcome) {
+  const auto node = running_.extract(outcome.id);
+  if (node.empty()) return;  // it came after its time-out, which has been reported
+  CommandReport report = std::move(node.mapped().report);
+  report.readback = outcome.readback;
+  using enum message::Outcome::Status;
+  const CommandStatus status = outcome.status == Done       ? CommandStatus::Done
+                               : outcome.status == Rejected ? CommandStatus::Rejected
+                                                            : CommandStatus::Failed;
+  finish(std::move(report), status, outcome.reason);
+}
+
+void CommandRouter::on_instance_down(std::string_view instance, std::string_view reason) {
+  std::erase_if(running_, [&](auto& item) {
+    if (item.second.report.instance != instance) return false;
+    finish(std::move(item.second.report), CommandStatus::Failed,
+           "the plugin went down while running it (" + std::string(reason) +
+               "); whether it took effect is not known");
+    return true;
+  });
+}
+
+void CommandRouter::expire(BootTime now) {
+  std::erase_if(running_, [&](auto& item) {
+    if (now < item.second.deadline) return false;
+    finish(std::move(item.second.report), CommandStatus::Failed,
+           "no outcome within " + about(timeout_) + "; whether it took effect is not known");
+    return true;
+  });
+}
+
+void CommandRouter::finish(CommandReport report, CommandStatus status, std::string reason) {
+  report.status = status;
+  report.reason = std::move(reason);
+  counts_.done += status == CommandStatus::Done ? 1 : 0;
+  counts_.rejected += status == CommandStatus::Rejected ? 1 : 0;
+  counts_.failed += status == CommandStatus::Failed ? 1 : 0;
+  sinks_.report(report);
+}
+
+}  // namespace fieldpost

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/across.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "base/text.hpp"
+#include "config/options.hpp"
+#include "model/names.hpp"
+
+namespace fieldpost {
+namespace {
+
+// ---- What plugins declare.
+
+// Whether indices and names in it are what later code relies on; else in words what is not. A
+// host has checked them, but it is the plugin's process that says so.
+std::string nonsense(const Declaration& declaration, const InstanceConfig& config) {
+  const auto fits = [&](const auto& item) {
+    return item.unit < config.units.size() && item.section < config.sections.size();
+  };
+  for (const auto& attribute : declaration.attributes) {
+    if (!fits(attribute) || !is_attribute_name(attribute.spec.name)) {
+      return "declares attribute '" + printable(attribute.spec.name, 80) + "' of no unit or row";
+    }
+  }
+  for (const auto& command : declaration.commands) {
+    if (!fits(command) || !is_command_name(command.spec.name)) {
+      return "declares command '" + printable(command.spec.name, 80) + "' of no unit or row";
+    }
+  }
+  return "";
+}
+
+std::vector<size_t> devices_of(const auto& items, const PluginConfig& plugin) {
+  std::vector<size_t> devices;
+  for (const auto& item : items) {
+    // Without a row of its own it belongs to its unit.
+    const uint32_t section = item.section != 0 ? item.section : plugin.instance.units[item.unit];
+    devices.push_back(plugin.section_device[section]);
+  }
+  return devices;
+}
+
+void fail(PluginConfig& plugin, Origin& origin, const std::string& why, Problems& problems) {
+  plugin.failed = why;
+  origin.sound = false;
+  problems.instance(origin.at, "plugin: '" + plugin.name + "' cannot run: " + why);
+}
+
+void declare(PluginConfig& plugin, Origin& origin, PluginProbe& probe, Problems& problems) {
+  auto verdict = probe.declare(plugin.type, plugin.instance);
+  if (!verdict) return fail(plugin, origin, printable(verdict.error().message), problems);
+  for (const auto& complaint : verdict->complaints) {
+    const uint32_t section = complaint.section < origin.sections.size() ? complaint.section : 0;
+    problems.error(location_of(origin, section, complaint.option),
+                   path_of(origin, section, complaint.option) + ": " + printable(complaint.text));
+    origin.sound = false;
+  }
+  if (const std::string why = nonsense(verdict->declaration, plugin.instance); !why.empty()) {
+    return fail(plugin, origin, why, problems);
+  }
+  plugin.declaration = std::move(verdict->declaration);
+  plugin.attribute_device = devices_of(plugin.declaration.attributes, plugin);
+  plugin.command_device = devices_of(plugin.declaration.commands, plugin);
+}
+
+// ---- Names within a device.
+
+// The option of `section` by which `name` came about; empty: it has no option for that.
+std::string naming_option(const PluginConfig& plugin, const Origin& origin, uint32_t section,
+                          const std::string& name) {
+  for (const auto& [option, at] : origin.sections[section].options) {
+    const auto it = plugin.instance.sections[section].values.find(option);
+    if (it != plugin.instance.sections[section].values.end() && it->second == Value(name)) {
+      return option;
+    }
+  }
+  return "";
+}
+
+// Sees every name of one kind, attributes or commands, in the order of the configuration.
+class NameTable {
+ public:
+  NameTable(const Config& config, std::string kind, Problems& problems)
+      : config_(&config),
+        kind_(std::move(kind)),
+        problems_(&problems),
+        counts_(config.devices.size()),
+        over_(config.devices.size()) {}
+
+  void add(const PluginConfig& plugin, const Origin& origin, const std::string& name,
+           uint32_t section, size_t device) {
+    const std::string option = naming_option(plugin, origin, section, name);
+    const Location at = location_of(origin, section, option);
+    const std::string path = path_of(origin, section, option);
+    const auto [it, first] = seen_.emplace(std::pair(device, name), at);
+    if (!first) {
+      problems_->error(at, path + ": '" + name + "' is already " + kind_ + " of device '" +
+                               config_->devices[device].name + "', by " + to_string(it->second));
+      return;
+    }
+    if (++counts_[device] == kMaxAttributes + 1) over_[device] = {at, path};
+  }
+
+  void check_counts() const {
+    for (size_t device = 0; device < counts_.size(); ++device) {
+      if (counts_[device] <= kMaxAttributes) continue;
+      problems_->error(over_[device].first,
+                       over_[device].second + ": device '" + config_->devices[device].name +
+                           "' would have " + std::to_string(counts_[device]) +
+                           " attributes; Losant takes at most " + std::to_string(kMaxAttributes));
+    }
+  }
+
+ private:
+  const Config* config_;
+  std::string kind_;  // "an attribute"
+  Problems* problems_;
+  std::map<std::pair<size_t, std::string>, Location> seen_;
+  std::vector<int> counts_;                             // by device
+  std::vector<std::pair<Location, std::string>> over_;  // where it became too many
+};
+
+void check_names(const Config& config, const std::vector<Origin>& origins, Problems& problems) {
+  NameTable attributes(config, "an attribute", problems);
+  NameTable commands(config, "a command", problems);
+  for (size_t i = 0; i < config.plugins.size(); ++i) {
+    const PluginConfig& plugin = config.plugins[i];
+    for (size_t n = 0; n < plugin.attribute_device.size(); ++n) {
+      const auto& attribute = plugin.declaration.attributes[n];
+      attributes.add(plugin, origins[i], attribute.spec.name, attribute.section,
+                     plugin.attribute_device[n]);
+    }
+    for (size_t n = 0; n < plugin.command_device.size(); ++n) {
+      const auto& command = plugin.declaration.commands[n];
+      commands.add(plugin, origins[i], command.spec.name, command.section,
+                   plugin.command_device[n]);
+    }
+  }
+  attributes.check_counts();
+}
+
+// ---- Buses.
+
+std::string to_lower(std::string text) {
+  std::ranges::transform(text, text.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return text;
+}
+
+// What a value of an exclusive option stands for: "rtu:///dev/serial/by-id/usb-X?baud=9600" and
+// "/dev/ttyUSB0" are the same while that adapter has that name. No device is opened for it.
+std::string bus_of(const Value& value) {
+  const auto* given = std::get_if<std::string>(&value);
+  if (given == nullptr) return to_text(value);
+  std::string text = given->substr(0, given->find('?'));
+  const size_t scheme = text.find("://");
+  const std::string path = scheme == std::string::npos ? text : text.substr(scheme + 3);
+  if (path.starts_with('/')) {
+    std::error_code error;
+    const auto real = std::filesystem::weakly_canonical(path, error);
+    return error ? path : real.string();
+  }
+  while (text.ends_with('/')) text.pop_back();
+  return scheme == std::string::npos ? text : to_lower(text);
+}
+
+void check_buses(const Config& config, const std::vector<Origin>& origins, Problems& problems) {
+  std::map<std::string, size_t> taken;  // bus to index of the instance
+  std::map<std::string, Location> where;
+  for (size_t i = 0; i < config.plugins.size(); ++i) {
+    for (uint32_t s = 0; s < origins[i].sections.size(); ++s) {
+      const auto* specs = origins[i].sections[s].specs;
+      if (specs == nullptr) continue;
+      for (const OptionSpec& spec : *specs) {
+        const auto& values = config.plugins[i].instance.sections[s].values;
+        const auto value = values.find(spec.name);
+        if (!spec.exclusive || value == values.end()) continue;
+        const std::string bus = bus_of(value->second);
+        const Location at = location_of(origins[i], s, spec.name);
+        const auto [it, first] = taken.emplace(bus, i);
+        where.emplace(bus, at);
+        if (first || it->second == i) continue;
+        problems.error(at, path_of(origins[i], s, spec.name) + ": " +
+                               printable(to_text(value->second), 120) + " belongs to '" +
+                               config.plugins[it->second].name + "' already, by " +
+                               to_string(where[bus]) + "; one instance serves all units of a bus");
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void declare_all(Config& config, std::vector<Origin>& origins, PluginProbe& probe,
+                 Problems& problems) {
+  for (size_t i = 0; i < config.plugins.size(); ++i) {
+    if (origins[i].sound) declare(config.plugins[i], origins[i], probe, problems);
+  }
+}
+
+void check_across(const Config& config, const std::vector<Origin>& origins, Problems& problems) {
+  check_names(config, origins, problems);
+  check_buses(config, origins, problems);
+}
+
+}  // namespace fieldpost

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Forms of single texts that the core's options take. Each check returns what is wrong, if
+// anything, as it follows "key: ".
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "config/tables.hpp"
+
+namespace fieldpost::forms {
+
+inline constexpr const char* kPath = "a path that starts with /";
+inline constexpr const char* kDeviceId = "a Losant id (24 hex digits, lower case)";
+inline constexpr const char* kUrl = "mqtt://HOST[:PORT] or mqtts://HOST[:PORT]";
+inline constexpr const char* kTopic = "a topic, in which ${device_id} is filled in";
+inline constexpr const char* kInterval = "a duration from 10ms to 24h, or \"0s\"";
+
+std::optional<Finding> config_version(const Value& value);
+std::optional<Finding> local_name(const Value& value);
+std::optional<Finding> device_id(const Value& value);
+std::optional<Finding> path(const Value& value);
+std::optional<Finding> broker_url(const Value& value);
+std::optional<Finding> topic(const Value& value);
+std::optional<Finding> interval(const Value& value);
+
+struct BrokerUrl {
+  bool tls = false;
+  std::string host;  // without brackets
+  uint16_t port = 0;
+};
+// Errors: Invalid, "expected …, got …". Never repeats a password that someone put into it.
+Result<BrokerUrl> parse_broker_url(std::string_view url);
+
+}  // namespace fieldpost::forms

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/instances.hpp"
+
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "config/options.hpp"
+#include "config/sections.hpp"
+
+namespace fieldpost {
+namespace {
+
+constexpr size_t kMaxInstances = 1000;
+
+// Rows of a top-level [[section]].
+const std::vector<Node>& rows_of(const Node& root, const char* section) {
+  static const std::vector<Node> kNone;
+  const Member* member = root.find(section);
+  return member == nullptr ? kNone : member->value.items;
+}
+
+Location value_at(const Node& row, const char* key) {
+  const Member* member = row.find(key);
+  return member == nullptr ? row.at : member->value.at;
+}
+
+void refuse_unknown_core(const Node& row, const CoreSection& section, Problems& problems) {
+  std::vector<std::string_view> known;
+  for (const CoreOption& option : section.options) known.emplace_back(option.spec.name);
+  refuse_unknown(row, section.name, known, problems);
+}
+
+// Everything about an instance that does not depend on its neighbours.
+class InstanceReader {
+ public:
+  InstanceReader(const Config& config, Plugins& plugins, Problems& problems)
+      : config_(&config), plugins_(&plugins), problems_(&problems) {}
+
+  std::pair<PluginConfig, Origin> read(const Node& row) {
+    const size_t errors = problems_->errors();
+    PluginConfig plugin;
+    Origin origin{row.at, value_at(row, "name"), value_at(row, "type"), {}, true};
+    PluginRow core;
+    read_options(row, find_section("plugin")->options, &core, "plugin", false, *problems_);
+    plugin.name = plugin.instance.name = core.name;
+    plugin.type = core.type;
+    plugin.instance.interval = core.interval;
+    plugin.instance.deadline = core.deadline;
+    size_t device = 0;
+    if (const Member* given = row.find("device"); given != nullptr && is_text(given->value)) {
+      device = find_device(core.device, given->value.at, "plugin.device", *config_, *problems_);
+    }
+    if (!core.type.empty()) read_sections(row, device, plugin, origin);
+    origin.sound = problems_->errors() == errors && plugin.failed.empty();
+    return {std::move(plugin), std::move(origin)};
+  }
+
+ private:
+  void read_sections(const Node& row, size_t device, PluginConfig& plugin, Origin& origin) {
+    const Result<PluginInfo>& info = plugins_->describe(plugin.type);
+    Result<> read;
+    if (info) {
+      read = SectionReader(*info, *config_, plugin, origin, *problems_).read(row, device);
+      if (read) return;
+    }
+    plugin.failed = info ? read.error().message : info.error().message;
+    plugin.instance.sections = {ConfigSection{}};
+    plugin.instance.units = {0};
+    plugin.section_device = {device};
+    plugin.unit_names = {plugin.name};
+    origin.sections = {{origin.at, "plugin", {}, nullptr}};
+    problems_->instance(origin.type, "plugin.type: " + plugin.failed);
+  }
+
+  const Config* config_;
+  Plugins* plugins_;
+  Problems* problems_;
+};
+
+}  // namespace
+
+Location location_of(const Origin& origin, uint32_t section, const std::string& option) {
+  const Origin::Part& part = origin.sections[section];
+  const auto it = part.options.find(option);
+  return it == part.options.end() ? part.at : it->second;
+}
+
+std::string path_of(const Origin& origin, uint32_t section, const std::string& option) {
+  const std::string& path = origin.sections[section].path;
+  if (!option.empty()) return join(path, printable(option, 80));
+  return section == 0 ? "plugin" : path;
+}
+
+const Result<PluginInfo>& Plugins::describe(const std::string& type) {
+  if (const auto it = known_.find(type); it != known_.end()) return it->second;
+  Result<PluginInfo> info = probe_->describe(type);
+  if (!info && info.error().code == Errc::NotFound) {
+    info = Error{Errc::NotFound, not_installed(type)};
+  } else if (!info) {
+    info = Error{info.error().code, "'" + type + "': " + printable(info.error().message)};
+  }
+  return known_.emplace(type, std::move(info)).first->second;
+}
+
+std::string Plugins::not_installed(const std::string& type) {
+  if (!types_) types_ = probe_->types();
+  const std::vector<std::string_view> names(types_->begin(), types_->end());
+  return "'" + type + "' is not installed" + did_you_mean(type, names);
+}
+
+size_t find_device(const std::string& name, const Location& at, const std::string& path,
+                   const Config& config, Problems& problems) {
+  const auto& devices = config.devices;
+  const auto it = std::ranges::find(devices, name, &DeviceConfig::name);
+  if (it != devices.end()) return static_cast<size_t>(it - devices.begin());
+  if (problems.incomplete()) return 0;
+  std::vector<std::string_view> names;
+  for (const DeviceConfig& device : devices) names.emplace_back(device.name);
+  problems.error(at, path + ": no [[device]] is called '" + printable(name, 80) + "'" +
+                         did_you_mean(name, names));
+  return 0;
+}
+
+void read_devices(const Node& root, Config& config, Problems& problems) {
+  const CoreSection& section = *find_section("device");
+  const Member* gateway = root.find("gateway");
+  config.devices.push_back({config.gateway.name, config.gateway.device_id,
+                            gateway == nullptr ? root.at : gateway->value.at});
+  for (const Node& row : rows_of(root, "device")) {
+    DeviceConfig device;
+    refuse_unknown_core(row, section, problems);
+    read_options(row, section.options, &device, section.name, false, problems);
+    device.location = row.at;
+    for (const DeviceConfig& other : config.devices) {
+      if (!device.name.empty() && device.name == other.name) {
+        problems.error(
+            value_at(row, "name"),
+            "device.name: '" + device.name + "' is already used at " + to_string(other.location));
+      }
+      if (!device.id.empty() && device.id == other.id) {
+        problems.error(value_at(row, "id"), "device.id: '" + device.id + "' is already used at " +
+                                                to_string(other.location));
+      }
+    }
+    config.devices.push_back(std::move(device));
+  }
+}
+
+std::vector<Origin> read_instances(const Node& root, Config& config, Plugins& plugins,
+                                   Problems& problems) {
+  std::vector<Origin> origins;
+  std::map<std::string, Location> names;
+  InstanceReader reader(config, plugins, problems);
+  for (const Node& row : rows_of(root, "plugin")) {
+    if (origins.size() == kMaxInstances) {
+      problems.error(row.at,
+                     "plugin: expected at most " + std::to_string(kMaxInstances) + " instances");
+      break;
+    }
+    auto [plugin, origin] = reader.read(row);
+    const auto [it, first] = names.emplace(plugin.name, origin.name);
+    if (!first && !plugin.name.empty()) {
+      problems.error(origin.name, "plugin.name: '" + plugin.name + "' is already used at " +
+                                      to_string(it->second));
+      origin.sound = false;
+    }
+    config.plugins.push_back(std::move(plugin));
+    origins.push_back(std::move(origin));
+  }
+  return origins;
+}
+
+}  // namespace fieldpost

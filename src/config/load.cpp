@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/load.hpp"
+
+#include <algorithm>
+
+#include "config/across.hpp"
+#include "config/forms.hpp"
+#include "config/instances.hpp"
+#include "config/options.hpp"
+#include "config/read.hpp"
+#include "config/secret.hpp"
+
+namespace fieldpost {
+namespace {
+
+// The table that a dotted section name stands for; an empty one at the same place if there is
+// none.
+const Node& find_table(const Node& root, std::string_view name, Node& ret_empty) {
+  const Node* node = &root;
+  while (!name.empty()) {
+    const size_t dot = std::min(name.find('.'), name.size());
+    const Member* member = node->find(name.substr(0, dot));
+    if (member == nullptr) {
+      ret_empty = Node{};
+      ret_empty.at = node->at;
+      return ret_empty;
+    }
+    node = &member->value;
+    name.remove_prefix(std::min(dot + 1, name.size()));
+  }
+  return *node;
+}
+
+// The sections right inside `outer`, by the keys they have there.
+void add_inner_sections(const std::string& outer, std::vector<std::string_view>& known) {
+  const std::string prefix = outer.empty() ? "" : outer + ".";
+  for (const CoreSection& section : core_sections()) {
+    const std::string_view name = section.name;
+    if (name == outer || !name.starts_with(prefix)) continue;
+    const std::string_view key = name.substr(prefix.size());
+    if (key.find('.') == std::string_view::npos) known.push_back(key);
+  }
+}
+
+void read_core(const Node& root, Config& config, Problems& problems) {
+  for (const CoreSection& section : core_sections()) {
+    if (section.repeats) continue;
+    Node empty;
+    const Node& table = find_table(root, section.name, empty);
+    std::vector<std::string_view> known;
+    for (const CoreOption& option : section.options) known.emplace_back(option.spec.name);
+    add_inner_sections(section.name, known);
+    refuse_unknown(table, section.name, known, problems);
+    read_options(table, section.options, section.object(config), section.name,
+                 problems.incomplete(), problems);
+  }
+}
+
+void finish_uplink(const Node& root, UplinkConfig& uplink, Problems& problems) {
+  if (const auto url = forms::parse_broker_url(uplink.url)) {
+    uplink.tls = url->tls;
+    uplink.host = url->host;
+    uplink.port = url->port;
+  }
+  Node empty;
+  const Node& table = find_table(root, "uplink", empty);
+  check_secrets(table, uplink, problems);
+  const Member* ca = table.find("ca_file");
+  if (ca == nullptr || uplink.ca_file.empty()) return;
+  if (const auto content = read_regular_file(uplink.ca_file, kMaxFile); !content) {
+    problems.error(ca->value.at,
+                   "uplink.ca_file: '" + uplink.ca_file + "' " + content.error().message);
+  }
+}
+
+}  // namespace
+
+bool Loaded::usable() const {
+  return std::ranges::none_of(problems, [](const Problem& problem) {
+    return problem.severity == Problem::Severity::Error;
+  });
+}
+
+Loaded load_config(const std::string& path, PluginProbe& probe) {
+  Loaded loaded;
+  Problems problems;
+  Sources sources = read_sources(path, problems);
+  Config& config = loaded.config;
+  read_core(sources.root, config, problems);
+  finish_uplink(sources.root, config.uplink, problems);
+  read_devices(sources.root, config, problems);
+  Plugins plugins(probe);
+  std::vector<Origin> origins = read_instances(sources.root, config, plugins, problems);
+  declare_all(config, origins, probe, problems);
+  check_across(config, origins, problems);
+
+  loaded.path = path;
+  loaded.main_file = sources.main_file;
+  loaded.files = std::move(sources.files);
+  loaded.problems = problems.take(sources.read);
+  return loaded;
+}
+
+}  // namespace fieldpost

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/secret.hpp"
+
+#include <stdlib.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string_view>
+#include <system_error>
+
+#include "base/text.hpp"
+#include "config/read.hpp"
+
+namespace fieldpost {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxSecret = 4096;
+
+bool is_hex(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+// 8-4-4-4-12 hex digits.
+bool is_uuid(std::string_view text) {
+  if (text.size() != 36) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (dash ? text[i] != '-' : !is_hex(text[i])) return false;
+  }
+  return true;
+}
+
+bool is_losant_secret(std::string_view text) {
+  return text.size() == 64 && std::ranges::all_of(text, is_hex);
+}
+
+// What [uplink] says of one secret, and what is known of the form Losant gives it.
+struct Kind {
+  const char* key;         // access_key_file
+  const char* credential;  // as LoadCredential=fieldpost:FOLDER names the file
+  bool (*usual)(std::string_view);
+  const char* usual_form;
+};
+constexpr Kind kKey = {"access_key_file", "fieldpost_access_key", is_uuid,
+                       "a Losant access key (a UUID)"};
+constexpr Kind kSecret = {"access_secret_file", "fieldpost_access_secret", is_losant_secret,
+                          "a Losant access secret (64 hex digits)"};
+
+std::string credential(const Kind& kind) {
+  const char* folder = ::secure_getenv("CREDENTIALS_DIRECTORY");  // set by systemd only
+  if (folder == nullptr || *folder == '\0') return "";
+  const std::string path = (fs::path(folder) / kind.credential).string();
+  std::error_code error;
+  return fs::exists(path, error) ? path : "";
+}
+
+void check_one(const Kind& kind, const Node& uplink, std::string& path, Problems& problems) {
+  const Member* given = uplink.find(kind.key);
+  if (given == nullptr) path = credential(kind);
+  if (path.empty()) return;  // none, or named in a form that has been reported
+  const Location at = given != nullptr ? given->value.at : Location{path, 0, 0};
+  const std::string name = std::string("uplink.") + kind.key + ": ";
+  const auto secret = read_secret(path);
+  if (!secret)
+    return problems.error(at, name + "'" + printable(path) + "' " + secret.error().message);
+  if (!kind.usual(*secret)) {
+    problems.warning(
+        at, name + "what '" + printable(path) + "' holds does not look like " + kind.usual_form);
+  }
+  std::error_code error;
+  const fs::perms mode = fs::status(path, error).permissions();
+  if (!error && (mode & fs::perms::others_read) != fs::perms::none) {
+    problems.warning(at, name + "everybody on this machine can read '" + printable(path) +
+                             "'; chmod o= takes that away");
+  }
+}
+
+}  // namespace
+
+Result<std::string> read_secret(const std::string& path) {
+  const auto invalid = [](const char* what) { return Error{Errc::Invalid, what}; };
+  std::string text = FP_TRY(read_regular_file(path, kMaxSecret));
+  if (text.ends_with('\n')) text.pop_back();
+  if (text.ends_with('\r')) text.pop_back();
+  if (text.empty()) return invalid("is empty");
+  if (text.find('\n') != std::string::npos) return invalid("has several lines; expected one");
+  const bool clean = std::ranges::none_of(
+      text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+  if (!clean || !is_utf8(text)) return invalid("holds control characters; expected text");
+  return text;
+}
+
+void check_secrets(const Node& uplink, UplinkConfig& config, Problems& problems) {
+  const size_t errors = problems.errors();
+  check_one(kKey, uplink, config.access_key_file, problems);
+  check_one(kSecret, uplink, config.access_secret_file, problems);
+  const Member* secret = uplink.find(kSecret.key);
+  if (problems.errors() == errors && secret != nullptr && config.access_key_file.empty() &&
+      uplink.find(kKey.key) == nullptr && !config.access_secret_file.empty()) {
+    problems.error(secret->at,
+                   "uplink.access_secret_file: expected access_key_file beside it: MQTT "
+                   "knows no password without a user name");
+  }
+}
+
+}  // namespace fieldpost

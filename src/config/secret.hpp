@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Secrets live in files of their own: systemd credentials, or what access_key_file and
+// access_secret_file name. Nothing here ever puts their content into a message.
+#pragma once
+
+#include <string>
+
+#include "base/result.hpp"
+#include "config/config.hpp"
+#include "config/node.hpp"
+#include "config/problems.hpp"
+
+namespace fieldpost {
+
+// One line of text without control characters, at most 4 KiB; a line end after it is left out.
+// For checks and for every login. Errors: NotFound, Io, Invalid, each with words that follow a
+// key or a path: "is empty".
+Result<std::string> read_secret(const std::string& path);
+
+// Fills in what systemd hands over where the configuration names no file, and checks that what
+// will be needed to log in can be read.
+void check_secrets(const Node& uplink, UplinkConfig& config, Problems& problems);
+
+}  // namespace fieldpost

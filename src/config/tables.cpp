@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/tables.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+
+#include "config/forms.hpp"
+
+namespace fieldpost {
+namespace {
+
+template <auto Member>
+struct MemberOf;
+template <class C, class T, T C::*Member>
+struct MemberOf<Member> {
+  using Class = C;
+  using Type = T;
+};
+
+// into<&UplinkConfig::port>: stores a checked value in that member.
+template <auto Member>
+void into(void* object, const Value& value) {
+  using Type = typename MemberOf<Member>::Type;
+  auto& field = static_cast<typename MemberOf<Member>::Class*>(object)->*Member;
+  if constexpr (std::is_same_v<Type, std::string>) {
+    field = std::get<std::string>(value);
+  } else if constexpr (std::is_same_v<Type, bool>) {
+    field = std::get<bool>(value);
+  } else if constexpr (std::is_same_v<Type, nanoseconds>) {
+    field = nanoseconds(std::llround(std::get<double>(value) * 1e9));
+  } else {
+    field = static_cast<Type>(std::get<double>(value));
+  }
+}
+
+void nowhere(void* /*object*/, const Value& /*value*/) {}
+
+constexpr double kHour = 3600;
+constexpr double kDay = 24 * kHour;
+constexpr double kKb = 1e3;
+constexpr double kMb = 1e6;
+
+using enum OptionType;
+
+std::vector<CoreOption> top_options() {
+  return {
+      {.spec = {.name = "config_version",
+                .type = Integer,
+                .required = true,
+                .help = "The form of these files."},
+       .store = nowhere,
+       .check = forms::config_version,
+       .form = "1",
+       .example = "1",
+       .missing = "missing; expected config_version = 1"},
+  };
+}
+
+std::vector<CoreOption> gateway_options() {
+  return {
+      {.spec = {.name = "device_id",
+                .required = true,
+                .help = "The gateway's own device in Losant; also the MQTT client id."},
+       .store = into<&GatewayConfig::device_id>,
+       .check = forms::device_id,
+       .form = forms::kDeviceId,
+       .example = "575ecf887ae143cd83dc4aa2",
+       .missing = "not set up: expected the Losant id of this gateway (24 hex digits)"},
+      {.spec = {.name = "name",
+                .fallback = "gateway",
+                .help = "What `device = …` calls the gateway itself."},
+       .store = into<&GatewayConfig::name>,
+       .check = forms::local_name,
+       .form = "a name"},
+  };
+}
+
+std::vector<CoreOption> uplink_options() {
+  return {
+      {.spec = {.name = "url",
+                .fallback = "mqtts://broker.losant.com",
+                .help = "The broker. Ports are 1883 and 8883 unless given."},
+       .store = into<&UplinkConfig::url>,
+       .check = forms::broker_url,
+       .form = forms::kUrl},
+      {.spec = {.name = "access_key_file",
+                .help = "File that holds the access key, which is the MQTT user name. Unless "
+                        "given: the systemd credential fieldpost_access_key, if there is one."},
+       .store = into<&UplinkConfig::access_key_file>,
+       .check = forms::path,
+       .form = forms::kPath,
+       .example = "/etc/fieldpost/credentials/access_key"},
+      {.spec = {.name = "access_secret_file",
+                .help = "File that holds the access secret, which is the password. Unless given: "
+                        "the systemd credential fieldpost_access_secret, if there is one."},
+       .store = into<&UplinkConfig::access_secret_file>,
+       .check = forms::path,
+       .form = forms::kPath,
+       .example = "/etc/fieldpost/credentials/access_secret"},
+      {.spec = {.name = "ca_file",
+                .help = "Certificates to trust, in PEM. Unless given: the system's."},
+       .store = into<&UplinkConfig::ca_file>,
+       .check = forms::path,
+       .form = forms::kPath,
+       .example = "/etc/fieldpost/ca.pem"},
+      {.spec = {.name = "keepalive",
+                .type = Duration,
+                .fallback = "60s",
+                .help = "A silent connection is tested this often. A line that went dead is "
+                        "noticed after one and a half of it.",
+                .min = 5,
+                .max = 18 * kHour},
+       .store = into<&UplinkConfig::keepalive>},
+      {.spec = {.name = "connect_timeout",
+                .type = Duration,
+                .fallback = "10s",
+                .help = "For each step of connecting: name, address, TLS, login.",
+                .min = 1,
+                .max = 300},
+       .store = into<&UplinkConfig::connect_timeout>},
+      {.spec = {.name = "backoff_max",
+                .type = Duration,
+                .fallback = "5min",
+                .help = "The longest pause between two attempts to connect.",
+                .min = 1,
+                .max = kDay},
+       .store = into<&UplinkConfig::backoff_max>},
+      {.spec = {.name = "window_messages",
+                .type = Integer,
+                .fallback = "20",
+                .help = "Messages that may be on their way unacknowledged.",
+                .min = 1,
+                .max = 1000},
+       .store = into<&UplinkConfig::window_messages>},
+      {.spec = {.name = "window_bytes",
+                .type = Size,
+                .fallback = "1MiB",
+                .help = "Bytes that may be on their way unacknowledged.",
+                .min = 16 * kKb,
+                .max = 64 * kMb},
+       .store = into<&UplinkConfig::window_bytes>},
+      {.spec = {.name = "max_payload",
+                .type = Size,
+                .fallback = "240kB",
+                .help = "The longest message to publish. Losant refuses more than 256 KB.",
+                .min = 4 * kKb,
+                .max = kMb},
+       .store = into<&UplinkConfig::max_payload>},
+  };
+}
+
+std::vector<CoreOption> outbox_options() {
+  return {
+      {.spec = {.name = "durability",
+                .type = Choice,
+                .fallback = "disk",
+                .help = "\"disk\": a reading is on the disk before it is sent.",
+                .choices = {"disk"}},
+       .store = into<&OutboxConfig::durability>},
+      {.spec = {.name = "commit_delay",
+                .type = Duration,
+                .fallback = "50ms",
+                .help = "How long a reading may wait for others, so that they are written "
+                        "together.",
+                .min = 0,
+                .max = 10},
+       .store = into<&OutboxConfig::commit_delay>},
+  };
+}
+
+std::vector<CoreOption> command_options() {
+  return {
+      {.spec = {.name = "answer_topic",
+                .fallback = "",
+                .help = "Where outcomes of commands are published; \"\": nowhere."},
+       .store = into<&CommandsConfig::answer_topic>,
+       .check = forms::topic,
+       .form = forms::kTopic,
+       .example = "fieldpost/${device_id}/answer"},
+      {.spec = {.name = "timeout",
+                .type = Duration,
+                .fallback = "10s",
+                .help = "How long a command may take before it is answered as failed.",
+                .min = 0.1,
+                .max = kHour},
+       .store = into<&CommandsConfig::timeout>},
+  };
+}
+
+std::vector<CoreOption> device_options() {
+  return {
+      {.spec = {.name = "name", .required = true, .help = "What `device = …` calls it."},
+       .store = into<&DeviceConfig::name>,
+       .check = forms::local_name,
+       .form = "a name",
+       .example = "boiler"},
+      {.spec = {.name = "id", .required = true, .help = "Its id in Losant."},
+       .store = into<&DeviceConfig::id>,
+       .check = forms::device_id,
+       .form = forms::kDeviceId,
+       .example = "575ecf887ae143cd83dc4aa3"},
+  };
+}
+
+std::vector<CoreOption> plugin_options() {
+  return {
+      {.spec = {.name = "name",
+                .required = true,
+                .help = "What logs, status and commands call it."},
+       .store = into<&PluginRow::name>,
+       .check = forms::local_name,
+       .form = "a name",
+       .example = "boiler-plc"},
+      {.spec = {.name = "type",
+                .required = true,
+                .help = "Which plugin; `fieldpost plugins` lists those installed, `fieldpost "
+                        "plugins help TYPE` what they take."},
+       .store = into<&PluginRow::type>,
+       .check = forms::local_name,
+       .form = "the name of a plugin",
+       .example = "modbus"},
+      {.spec = {.name = "device",
+                .help = "The device its attributes belong to. Unless given: the gateway."},
+       .store = into<&PluginRow::device>,
+       .form = "the name of a device",
+       .example = "boiler"},
+      {.spec = {.name = "interval",
+                .type = Duration,
+                .fallback = "1s",
+                .help = "Time between two polls; \"0s\": never polled, for plugins that live from "
+                        "events alone.",
+                .min = 0,
+                .max = kDay},
+       .store = into<&PluginRow::interval>,
+       .check = forms::interval,
+       .form = forms::kInterval},
+      {.spec = {.name = "deadline",
+                .type = Duration,
+                .fallback = "10s",
+                .help = "A plugin that does not return from a call in this time is replaced.",
+                .min = 0.1,
+                .max = kHour},
+       .store = into<&PluginRow::deadline>},
+  };
+}
+
+CoreOption row_device() {
+  return {.spec = {.name = "device",
+                   .help = "The device its attributes belong to. Unless given: that of the unit, "
+                           "or of the instance."},
+          .store = into<&RowKeys::device>,
+          .form = "the name of a device"};
+}
+
+template <auto Part>
+void* part(Config& config) {
+  return &(config.*Part);
+}
+
+std::vector<CoreSection> make_sections() {
+  return {
+      {.name = "", .options = top_options(), .object = [](Config&) -> void* { return nullptr; }},
+      {.name = "gateway",
+       .help = "This machine.",
+       .options = gateway_options(),
+       .object = part<&Config::gateway>},
+      {.name = "uplink",
+       .help = "The way to the broker. Key and secret never stand in this file, only in files of "
+               "their own.",
+       .options = uplink_options(),
+       .object = part<&Config::uplink>},
+      {.name = "outbox",
+       .help = "Where readings wait until the broker has acknowledged them.",
+       .options = outbox_options(),
+       .object = part<&Config::outbox>},
+      {.name = "commands",
+       .help = "What comes from the broker.",
+       .options = command_options(),
+       .object = part<&Config::commands>},
+      {.name = "device",
+       .repeats = true,
+       .help = "A peripheral: a device behind this gateway that has a Losant id of its own.",
+       .options = device_options()},
+      {.name = "plugin",
+       .repeats = true,
+       .help = "An instance: one plugin on one bus, in a process of its own. What the plugin "
+               "itself takes follows as `options.NAME = …` and as rows, [[plugin.TABLE]].",
+       .options = plugin_options()},
+  };
+}
+
+}  // namespace
+
+std::span<const CoreSection> core_sections() {
+  static const std::vector<CoreSection> kSections = make_sections();
+  return kSections;
+}
+
+const CoreSection* find_section(std::string_view name) {
+  const auto all = core_sections();
+  const auto it = std::ranges::find(all, name, &CoreSection::name);
+  return it == all.end() ? nullptr : &*it;
+}
+
+std::span<const CoreOption> row_options() {
+  static const std::vector<CoreOption> kOptions = {row_device()};
+  return kOptions;
+}
+
+std::span<const CoreOption> unit_options() {
+  static const std::vector<CoreOption> kOptions = {
+      row_device(),
+      {.spec = {.name = "name", .help = "What status and logs call the unit."},
+       .store = into<&RowKeys::name>,
+       .check = forms::local_name,
+       .form = "a name"}};
+  return kOptions;
+}
+
+std::string expected_form(const CoreOption& option) {
+  return option.form.empty() ? expected_form(option.spec) : option.form;
+}
+
+}  // namespace fieldpost

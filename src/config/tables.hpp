@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The core's option tables. A row is all there is to an option: from it come parsing, checks,
+// error messages, the example file and the manual.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.hpp"
+#include "model/option.hpp"
+
+namespace fieldpost {
+
+// What a check finds: a complaint that follows "key: ".
+struct Finding {
+  bool warning = false;
+  std::string text;
+};
+
+struct CoreOption {
+  OptionSpec spec;
+  // Puts a checked value where the daemon looks for it: a member of the section's object.
+  void (*store)(void* object, const Value& value) = nullptr;
+  // What type and range cannot say.
+  std::optional<Finding> (*check)(const Value& value) = nullptr;
+  std::string form{};     // of a text that is not just any: "a path that starts with /"
+  std::string example{};  // for the example file, where there is no fallback
+  std::string missing{};  // what is said when a required one is missing or empty
+};
+
+struct CoreSection {
+  std::string name;      // "uplink"; "uplink.batch" stands inside [uplink]; "" is the top
+  bool repeats = false;  // [[name]]
+  std::string help{};
+  std::vector<CoreOption> options{};
+  void* (*object)(Config& config) = nullptr;  // of sections that do not repeat
+};
+
+// In the order of the example file.
+std::span<const CoreSection> core_sections();
+// nullptr: there is none of that name.
+const CoreSection* find_section(std::string_view name);
+
+// What [[plugin]] has before the plugin itself is asked.
+struct PluginRow {
+  std::string name, type, device;
+  nanoseconds interval{}, deadline{};
+};
+// What the core takes in every row of a plugin's tables, and in every unit.
+struct RowKeys {
+  std::string device;
+  std::string name;  // units only
+};
+std::span<const CoreOption> row_options();
+std::span<const CoreOption> unit_options();
+
+// What a value should look like: the form of the row, or that of its type.
+std::string expected_form(const CoreOption& option);
+
+}  // namespace fieldpost

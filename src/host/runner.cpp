@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/runner.hpp"
+
+#include <malloc.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "host/stop_signal.hpp"
+#include "host/tables.hpp"
+
+namespace fieldpost {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr int kMessagesInARow = 16;                // before a poll that is due gets its turn
+constexpr nanoseconds kLongestWait = seconds(10);  // poll(2) does not count a suspended machine
+constexpr nanoseconds kMissedEvery = seconds(60);  // between log lines about missed slots
+
+const char* meaning(fp_status status) {
+  switch (status) {
+    case FP_E_INVALID:
+      return "the plugin finds the request invalid";
+    case FP_E_IO:
+      return "the device did not answer";
+    case FP_E_UNSUPPORTED:
+      return "the plugin does not support this";
+    default:
+      return "the plugin failed without saying why";
+  }
+}
+
+// Calls into the plugin. An exception that a C++ plugin lets out ends here, and with it the
+// process: its state is unknown.
+template <class F, class... Args>
+auto invoke(F* function, Args... args) noexcept {
+  return function(args...);
+}
+
+// What a plugin has that does not declare for itself: all of its tables. Attributes are counted
+// unit by unit; commands are the first unit's.
+Declaration declare_all(const PluginInfo& info, const InstanceConfig& config) {
+  Declaration all;
+  for (uint32_t unit = 0; unit < config.units.size(); ++unit) {
+    for (const AttributeSpec& spec : info.attributes) {
+      all.attributes.push_back({spec, unit, config.units[unit]});
+    }
+  }
+  for (const CommandSpec& spec : info.commands) all.commands.push_back({spec, 0, config.units[0]});
+  return all;
+}
+
+// Indices that go nowhere would be found out later, in the middle of something.
+bool is_sound(const InstanceConfig& config) {
+  const auto inside = [&](uint32_t section) { return section < config.sections.size(); };
+  return !config.units.empty() && !config.sections.empty() &&
+         std::ranges::all_of(config.units, inside) &&
+         std::ranges::all_of(config.sections, inside, &ConfigSection::parent);
+}
+
+}  // namespace
+
+Runner::Runner(const Plugin& plugin, Channel& channel)
+    : plugin_(plugin), channel_(channel), log_(STDERR_FILENO) {}
+
+HostExit Runner::check() {
+  if (const auto end = configure()) return *end;
+  return declare(true).value_or(HostExit::Done);
+}
+
+HostExit Runner::run() {
+  if (const auto end = configure()) return *end;
+  if (const auto end = declare(false)) return *end;
+  if (const auto end = open()) return *end;
+  serve();
+  return close();
+}
+
+std::optional<HostExit> Runner::configure() {
+  auto message = channel_.wait_for_message();
+  if (!message) {
+    return message.error().code == Errc::Unavailable ? HostExit::Done : HostExit::Protocol;
+  }
+  auto* configure = std::get_if<message::Configure>(&*message);
+  if (configure == nullptr || !is_sound(configure->config)) return HostExit::Protocol;
+  config_ = std::move(configure->config);
+  ::prctl(PR_SET_NAME, config_.name.c_str());  // for people who look at ps and top
+  api_ = std::make_unique<HostApi>(config_, log_,
+                                   [this](message::Samples&& samples) { send(samples); });
+  health_.resize(config_.units.size());
+  return std::nullopt;
+}
+
+std::optional<HostExit> Runner::declare(bool go_on_with_problems) {
+  fp_status status = FP_OK;
+  if (plugin_.calls.declare == nullptr) {
+    api_->adopt(declare_all(plugin_.info, config_));
+  } else {
+    status = invoke(plugin_.calls.declare, api_->raw());
+  }
+  const std::string error = api_->take_error();
+  const auto problems = api_->take_problems();
+  for (const message::Problem& problem : problems) send(problem);
+  if (status != FP_OK && status != FP_E_INVALID) {
+    return refuse(Refusal::Kind::Fault, "declare: " + (error.empty() ? meaning(status) : error));
+  }
+  if (status == FP_E_INVALID && problems.empty()) {
+    const std::string why = error.empty() ? meaning(status) : error;
+    if (!go_on_with_problems) return refuse(Refusal::Kind::Lasting, why);
+    send(message::Problem{0, "", why});
+  }
+  if (!problems.empty() && !go_on_with_problems) {
+    return refuse(Refusal::Kind::Lasting, problems.front().text);
+  }
+  send(message::Declared{api_->declaration()});
+  return ended_;
+}
+
+std::optional<HostExit> Runner::open() {
+  api_->enter(HostApi::Phase::Opening);
+  const fp_status status = invoke(plugin_.calls.open, api_->raw(), &instance_);
+  const std::string error = api_->take_error();
+  if (status == FP_OK) {
+    if (const std::string why = api_->difference(); !why.empty()) {
+      return refuse(Refusal::Kind::Fault, "open declared something else than declare: " + why);
+    }
+    api_->enter(HostApi::Phase::Running);
+    send(message::Ready{});
+    if (!finish_call(FP_OK, "open")) return HostExit::Refused;
+    ::malloc_trim(0);  // what the configuration took on its way
+    schedule_ = std::make_unique<Schedule>(
+        config_.units.size(), plugin_.calls.poll == nullptr ? nanoseconds{} : config_.interval,
+        BootClock::now());
+    return std::nullopt;
+  }
+  const Refusal::Kind kind = status == FP_E_IO            ? Refusal::Kind::Passing
+                             : status == FP_E_INVALID     ? Refusal::Kind::Lasting
+                             : status == FP_E_UNSUPPORTED ? Refusal::Kind::Lasting
+                                                          : Refusal::Kind::Fault;
+  return refuse(kind, error.empty() ? meaning(status) : error);
+}
+
+HostExit Runner::close() {
+  if (ended_ == HostExit::Refused) return HostExit::Refused;  // a broken plugin is left as it is
+  StopSignal::raise();                                        // close() gets its second, not more
+  invoke(plugin_.calls.close, instance_);
+  return ended_.value_or(HostExit::Done);
+}
+
+// ---- Serving.
+
+void Runner::serve() {
+  while (!ended_ && !StopSignal::raised()) {
+    const auto due = schedule_->next();
+    wait(due);
+    if (StopSignal::raised()) return;
+    if (socket_ready_) read_messages();
+    if (!ended_ && event_ready_) run_event();
+    if (!ended_ && due && BootClock::now() >= due->when) poll_unit(due->unit);
+    log_.summarise(BootClock::now());
+  }
+}
+
+void Runner::wait(std::optional<Schedule::Due> due) {
+  const BootTime now = BootClock::now();
+  const bool paused = now < event_resume_;
+  BootTime until = now + kLongestWait;
+  if (due) until = std::min(until, due->when);
+  if (paused) until = std::min(until, event_resume_);
+  const nanoseconds left = std::max(until - now, nanoseconds{});
+  const auto whole = std::chrono::duration_cast<seconds>(left);
+  const timespec timeout{whole.count(), (left - whole).count()};
+  pollfd watched[] = {{channel_.fd(), POLLIN, 0},
+                      {StopSignal::fd(), POLLIN, 0},
+                      {paused ? -1 : event_fd_, POLLIN, 0}};
+  const int n = ::ppoll(watched, std::size(watched), &timeout, nullptr);
+  socket_ready_ = n > 0 && watched[0].revents != 0;
+  event_ready_ = n > 0 && watched[2].revents != 0;
+  if (event_ready_ && (watched[2].revents & POLLNVAL) != 0) {
+    event_ready_ = false;
+    ended_ = refuse(Refusal::Kind::Fault, "event_fd is not an open descriptor");
+  }
+}
+
+void Runner::read_messages() {
+  for (int i = 0; i < kMessagesInARow && !ended_ && !StopSignal::raised(); ++i) {
+    auto message = channel_.receive();
+    if (!message) {
+      const bool gone = message.error().code == Errc::Unavailable;
+      ended_ = gone ? HostExit::Done : HostExit::Protocol;
+      return;
+    }
+    if (!*message) return;  // nothing more, or the rest of a long message is still to come
+    handle(**message);
+  }
+}
+
+void Runner::handle(const message::Any& message) {
+  if (const auto* call = std::get_if<message::Call>(&message)) return run_call(*call);
+  if (std::holds_alternative<message::Ping>(message)) return send(message::Pong{});
+  ended_ = HostExit::Protocol;
+}
+
+// Why a call must not reach the plugin; empty if it may.
+std::string Runner::objection_to(const message::Call& call) const {
+  if (plugin_.calls.command == nullptr) return "the plugin takes no commands";
+  const auto& commands = api_->declaration().commands;
+  if (call.command >= commands.size()) return "no such command";
+  const auto& specs = commands[call.command].spec.args;
+  if (call.args.size() != specs.size()) {
+    return "expected " + std::to_string(specs.size()) + " arguments, got " +
+           std::to_string(call.args.size());
+  }
+  for (size_t i = 0; i < specs.size(); ++i) {
+    const auto& arg = call.args[i];
+    if (!arg && specs[i].required) return "argument '" + specs[i].name + "' is missing";
+    if (arg && (type_of(*arg) != type_of_option(specs[i].type) || !is_legal(*arg))) {
+      return "argument '" + specs[i].name + "': expected " + expected_form(specs[i]);
+    }
+  }
+  return "";
+}
+
+void Runner::run_call(const message::Call& call) {
+  using Status = message::Outcome::Status;
+  message::Outcome outcome{call.id, Status::Rejected, std::nullopt, objection_to(call)};
+  if (!outcome.reason.empty()) return send(outcome);
+
+  std::vector<fp_value> args;
+  for (const auto& arg : call.args) args.push_back(arg ? to_c(*arg) : fp_value{});
+  const fp_call raw{sizeof(fp_call), call.command, args.data(), args.size()};
+  fp_value readback{};
+  const fp_status status = invoke(plugin_.calls.command, instance_, &raw, &readback);
+  if (status == FP_OK && readback.type != 0) {
+    if (auto value = to_value(readback)) {
+      outcome.readback = *std::move(value);
+    } else {
+      log_.write(4, "a value read back was refused: " + value.error().message);
+    }
+  }
+  const bool go_on = finish_call(status, "command");
+  outcome.status = status == FP_OK                                        ? Status::Done
+                   : status == FP_E_INVALID || status == FP_E_UNSUPPORTED ? Status::Rejected
+                                                                          : Status::Failed;
+  outcome.reason = error_;
+  if (go_on) send(outcome);  // otherwise the end of the process is the answer
+}
+
+void Runner::poll_unit(uint32_t unit) {
+  const fp_status status = invoke(plugin_.calls.poll, instance_, unit);
+  if (!finish_call(status, "poll")) return;
+  const BootTime now = BootClock::now();
+  if (status == FP_OK) {
+    count_missed(schedule_->answered(unit, now));
+  } else {
+    schedule_->silent(unit, now);
+  }
+  report_unit(unit, status == FP_OK, error_);
+}
+
+void Runner::run_event() {
+  const fp_status status = invoke(plugin_.calls.on_event, instance_);
+  if (!finish_call(status, "on_event")) return;
+  if (status == FP_OK) {
+    event_pause_ = nanoseconds{};
+    return;
+  }
+  // The descriptor stays readable, so without a pause this would spin.
+  event_pause_ = std::clamp(event_pause_ * 2, Schedule::kFirstPause, Schedule::kLongestPause);
+  event_resume_ = BootClock::now() + event_pause_;
+  log_.write(4, "events: " + error_);
+}
+
+void Runner::report_unit(uint32_t unit, bool good, const std::string& reason) {
+  UnitHealth& health = health_[unit];
+  if (health.known && health.good == good && health.reason == reason) return;
+  health = {true, good, reason};
+  send(message::UnitState{unit, good, reason});
+}
+
+void Runner::count_missed(uint64_t missed) {
+  missed_ += missed;
+  const BootTime now = BootClock::now();
+  if (missed_ == 0 || now - missed_told_ < kMissedEvery) return;
+  log_.write(4, "polling takes longer than the interval: " + std::to_string(missed_) +
+                    " polls were skipped");
+  missed_ = 0;
+  missed_told_ = now;
+}
+
+bool Runner::finish_call(fp_status status, const char* what) {
+  error_ = api_->take_error();
+  if (status == FP_OK) {
+    error_.clear();
+  } else if (error_.empty()) {
+    error_ = meaning(status);
+  }
+  auto samples = api_->take_samples();
+  if (!samples.samples.empty()) send(samples);
+  const bool known = status <= FP_OK && status >= FP_E_UNSUPPORTED;
+  if (!known) {
+    ended_ = refuse(Refusal::Kind::Fault, std::string(what) + ": " + error_);
+    return false;
+  }
+  if (plugin_.calls.event_fd != nullptr) event_fd_ = invoke(plugin_.calls.event_fd, instance_);
+  return !ended_;
+}
+
+void Runner::send(const message::Any& message) {
+  if (ended_) return;
+  const auto sent = channel_.send(message);
+  if (sent) return;
+  if (sent.error().code == Errc::Full) {
+    log_.write(3, "a message was dropped: " + sent.error().message);
+  } else {
+    ended_ = HostExit::Done;  // nobody listens any more
+    StopSignal::raise();      // and the plugin may be in the middle of a call
+  }
+}
+
+HostExit Runner::refuse(Refusal::Kind kind, const std::string& reason) {
+  send(message::Refused{kind, reason});
+  return HostExit::Refused;
+}
+
+}  // namespace fieldpost

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "main/daemon.hpp"
+
+#include <signal.h>
+#include <sys/timerfd.h>
+#include <systemd/sd-daemon.h>
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "supervisor/probe.hpp"
+
+namespace fieldpost {
+namespace {
+
+using namespace std::chrono_literals;
+
+// SIGTERM ends within 3 s whatever devices, disk and broker do: hosts have 1 s of their own and
+// are killed then, which leaves this for the two threads.
+constexpr auto kHostsLimit = 1800ms;
+constexpr auto kUplinkLimit = 300ms;
+constexpr auto kStoreLimit = 700ms;
+
+Uplink::Options uplink_options(const Config& config, const Paths& paths) {
+  const UplinkConfig& u = config.uplink;
+  Uplink::Options o{.run_dir = paths.run_dir + "/uplink",  // the folder itself is open to groups
+                    .client_id = config.gateway.device_id,
+                    .tls = u.tls,
+                    .host = u.host,
+                    .port = u.port,
+                    .ca_file = u.ca_file,
+                    .access_key_file = u.access_key_file,
+                    .access_secret_file = u.access_secret_file,
+                    .keepalive = u.keepalive,
+                    .connect_timeout = u.connect_timeout,
+                    .backoff_max = u.backoff_max,
+                    .window_messages = u.window_messages,
+                    .window_bytes = u.window_bytes,
+                    .max_payload = u.max_payload};
+  for (const DeviceConfig& device : config.devices) o.device_ids.push_back(device.id);
+  return o;
+}
+
+}  // namespace
+
+Daemon::Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble)
+    : loop_(&loop),
+      paths_(std::move(paths)),
+      config_(std::move(config)),
+      config_trouble_(std::move(trouble)),
+      router_(config_.commands.timeout,
+              {.call =
+                   [this](const CommandRoute& route, message::Call call) {
+                     return supervisor_.call(route.instance, std::move(call));
+                   },
+               .report = [this](const CommandReport& report) { on_report(report); }}),
+      supervisor_(loop, {paths_.plugin_dir, paths_.plugin_host}, supervisor_sinks(), symbols_),
+      control_(loop, [this](const Json& request, ControlRight right, bool* watch) {
+        return handle(request, right, watch);
+      }) {}
+
+Daemon::~Daemon() {
+  if (loader_.joinable()) loader_.join();
+}
+
+Result<> Daemon::start() {
+  FP_CHECK_OK(open_control());
+  FP_CHECK_OK(watch_signals());
+  const std::string boot = FP_TRY(boot_id());
+  store_ = std::make_unique<Store>(
+      Store::Options{
+          .folder = paths_.state_dir, .boot_id = boot, .commit_delay = config_.outbox.commit_delay},
+      store_sinks());
+  uplink_ = std::make_unique<Uplink>(uplink_options(config_, paths_), uplink_sinks());
+  FP_CHECK_OK(watch_clock());
+  sources_.push_back(FP_TRY(loop_->on_readable(mail_.fd(), [this] { on_mail(); })));
+  sources_.push_back(FP_TRY(loop_->every(1s, [this] { on_second(); })));
+  uint64_t watchdog_usec = 0;
+  if (sd_watchdog_enabled(0, &watchdog_usec) > 0) {
+    sources_.push_back(FP_TRY(
+        loop_->every(std::chrono::microseconds(watchdog_usec / 3), [this] { on_watchdog(); })));
+  }
+  store_->start();
+  local_state_.configure(config_);
+  supervisor_.apply(config_);
+  log::info("started", {{"FP_DEVICE_ID", config_.gateway.device_id},
+                        {"FP_PLUGINS", std::to_string(config_.plugins.size())}});
+  shown_ = status_line();
+  sd_notifyf(0, "READY=1\nSTATUS=%s", shown_.c_str());
+  return {};
+}
+
+Result<> Daemon::open_control() {
+  UniqueFd act;
+  char** names = nullptr;
+  const int passed = sd_listen_fds_with_names(1, &names);  // the .socket unit's
+  for (int i = 0; i < passed; ++i) {
+    UniqueFd fd(SD_LISTEN_FDS_START + i);
+    if (std::string_view(names[i]) == "control") act = std::move(fd);
+    ::free(names[i]);  // NOLINT: sd-daemon hands out malloc'ed names
+  }
+  ::free(static_cast<void*>(names));  // NOLINT
+  if (!act) act = FP_TRY(listen_unix(paths_.control_socket(), kActGroup));
+  FP_CHECK_OK(control_.serve(std::move(act), ControlRight::Act));
+  return control_.serve(FP_TRY(listen_unix(paths_.status_socket(), kReadGroup)),
+                        ControlRight::Read);
+}
+
+Result<> Daemon::watch_signals() {
+  sources_.push_back(FP_TRY(loop_->on_signal(SIGTERM, [this] { stop(); })));
+  sources_.push_back(FP_TRY(loop_->on_signal(SIGINT, [this] { stop(); })));
+  sources_.push_back(FP_TRY(loop_->on_signal(SIGHUP, [this] { reload(); })));
+  return {};
+}
+
+// ---- What each part hands on.
+
+Store::Sinks Daemon::store_sinks() {  // on the store thread
+  return {.committed = [this](int64_t newest) { uplink_->on_committed(newest); },
+          .chunks = [this](std::vector<Chunk> chunks) { uplink_->on_chunks(std::move(chunks)); },
+          .status = [this](const StoreStatus& status) { post(status); }};
+}
+
+Uplink::Sinks Daemon::uplink_sinks() {  // on the uplink thread
+  return {
+      .fetch = [this](int64_t after, size_t max_points) { store_->fetch(after, max_points); },
+      .acknowledge = [this](std::vector<int64_t> rows) { store_->acknowledge(std::move(rows)); },
+      .command = [this](IncomingCommand command) { post(std::move(command)); },
+      .status = [this](const UplinkStatus& status) { post(status); },
+      .published =
+          [this](const Publication& publication, bool delivered) {
+            post(Delivery{publication, delivered});
+          }};
+}
+
+Supervisor::Sinks Daemon::supervisor_sinks() {
+  return {.samples =
+              [this](std::vector<DeviceSample>&& samples) { store_->append(std::move(samples)); },
+          .readings = [this](const Instance& i, const Sample& s) { on_reading(i, s); },
+          .outcome = [this](const message::Outcome& outcome) { router_.on_outcome(outcome); },
+          .changed = [this] { update_routes(); },
+          .down = [this](std::string_view instance,
+                         std::string_view reason) { router_.on_instance_down(instance, reason); }};
+}
+
+void Daemon::post(Mail mail) {
+  const bool kept = mail_.post_or_merge(std::move(mail), [](Mail& waiting, Mail& next) {
+    // The newest status is the only one that counts.
+    const bool status =
+        std::holds_alternative<StoreStatus>(next) || std::holds_alternative<UplinkStatus>(next);
+    if (!status || waiting.index() != next.index()) return false;
+    waiting = std::move(next);
+    return true;
+  });
+  if (!kept) log::warning("the main loop is held up; a message of another thread was dropped");
+}
+
+void Daemon::on_mail() {
+  for (Mail& mail : mail_.take_all()) {
+    std::visit([this](auto&& m) { on(std::move(m)); }, std::move(mail));
+  }
+}
+
+void Daemon::on(UplinkStatus&& status) { uplink_status_ = std::move(status); }
+
+void Daemon::on(IncomingCommand&& command) { router_.on_command(command, BootClock::now()); }
+
+void Daemon::on(Delivery&& delivery) {
+  if (delivery.delivered) return;
+  log::warning("an answer was not delivered: the line is down",
+               {{"FP_TOPIC", delivery.publication.topic}});
+}
+
+void Daemon::on_report(const CommandReport& report) {
+  const auto level =
+      report.status == CommandStatus::Done ? log::Level::Notice : log::Level::Warning;
+  const std::string device = report.device_name.empty() ? report.device_id : report.device_name;
+  log::write(level, "command " + std::string(name_of(report.status)),
+             {{"FP_DEVICE", device},
+              {"FP_COMMAND", report.name},
+              {"FP_COMMAND_ID", report.id.is_null() ? "" : dump_json(report.id)},
+              {"FP_INSTANCE", report.instance},
+              {"FP_REASON", report.reason.empty() ? "as asked" : report.reason}});
+  last_command_ = report;
+  if (config_.commands.answer_topic.empty()) return;
+  Json answer = to_json(report);
+  const auto now_utc = BootClock::now().time_since_epoch() + wall_offset();
+  answer["time"] = std::chrono::duration_cast<std::chrono::milliseconds>(now_utc).count();
+  uplink_->publish({fill_topic(config_.commands.answer_topic, report), dump_json(answer)});
+}
+
+void Daemon::update_routes() {
+  std::vector<CommandRoute> routes;
+  for (const auto& entry : supervisor_.entries()) {
+    const auto& commands = entry->instance.commands();
+    for (uint32_t i = 0; i < commands.size(); ++i) {
+      if (!entry->instance.fits(commands[i])) continue;
+      const Instance::Device& device = entry->instance.device_of(commands[i]);
+      routes.push_back({*device.id, device.name, entry->config->name, i, commands[i].spec});
+    }
+  }
+  router_.set_routes(std::move(routes));
+}
+
+// ---- Time.
+
+// A timer far away that is cancelled when somebody sets the clock (timerfd_create(2)).
+Result<> Daemon::watch_clock() {
+  clock_timer_ = UniqueFd(::timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!clock_timer_) return Error::from_errno(errno, "make a clock timer");
+  clock_source_ = FP_TRY(loop_->on_readable(clock_timer_.get(), [this] { on_clock_set(); }));
+  on_clock_set();
+  return {};
+}
+
+void Daemon::on_clock_set() {
+  uint64_t ignored = 0;
+  (void)!::read(clock_timer_.get(), &ignored, sizeof ignored);  // ECANCELED is the message
+  itimerspec never{};
+  never.it_value.tv_sec = std::numeric_limits<int32_t>::max();  // 2038; 32-bit systems have no more
+  (void)::timerfd_settime(clock_timer_.get(), TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never,
+                          nullptr);
+  const auto ms = [](nanoseconds t) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(t).count();
+  };
+  store_->append_epoch({ms(BootClock::now().time_since_epoch()), ms(wall_offset())});
+}
+
+void Daemon::on_second() {
+  router_.expire(BootClock::now());
+  supervisor_.watch(control_.has_watchers());
+  if (std::string line = status_line(); line != shown_) {
+    shown_ = std::move(line);
+    sd_notifyf(0, "STATUS=%s", shown_.c_str());
+  }
+}
+
+// Fed when the uplink has answered since the last turn, and this loop runs, or it would not be
+// here. The store thread is excused: it may be inside an fsync that takes as long as it takes.
+void Daemon::on_watchdog() {
+  const uint64_t answered = uplink_->answered();
+  if (answered != answered_ || answered == 0) sd_notify(0, "WATCHDOG=1");
+  answered_ = answered;
+  uplink_->ping();
+}
+
+// ---- Reload.
+
+void Daemon::reload() {
+  if (stopping_) return;
+  if (loader_.joinable()) {
+    reload_again_ = true;
+    return;
+  }
+  const auto usec = std::chrono::duration_cast<std::chrono::microseconds>(
+      std::chrono::steady_clock::now().time_since_epoch());
+  sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", static_cast<long long>(usec.count()));
+  loader_ = std::thread([this] {  // throw-away hosts are waited for, which the loop must not do
+    Probe probe(paths_.plugin_host, paths_.plugin_dir);
+    post(load_config(paths_.config, probe));
+  });
+}
+
+void Daemon::on(Loaded&& loaded) {
+  loader_.join();
+  ++loads_;
+  for (const Problem& p : loaded.problems)
+    log::warning("configuration", {{"FP_REASON", to_string(p)}});
+  if (loaded.usable()) {
+    if (loaded.config.outbox != config_.outbox) {
+      log::notice("[outbox] has changed; that takes effect at the next start");
+    }
+    config_ = loaded.config;
+    config_trouble_.clear();
+    router_.set_timeout(config_.commands.timeout);
+    local_state_.configure(config_);
+    uplink_->apply(uplink_options(config_, paths_));
+    supervisor_.apply(config_);
+    if (const auto kept = keep_config(loaded, paths_.last_good_config()); !kept) {
+      log::warning("cannot keep this configuration as the last good one",
+                   {{"FP_REASON", kept.error().message}});
+    }
+    log::notice("the configuration was read again");
+  } else {
+    config_trouble_ =
+        "the configuration has errors, the old one stays: " + to_string(loaded.problems.front());
+    log::error("the configuration has errors; the old one stays");
+  }
+  sd_notify(0, "READY=1");
+  if (std::exchange(reload_again_, false)) reload();
+}
+
+// ---- The end.
+
+void Daemon::stop() {
+  if (std::exchange(stopping_, true)) return;
+  log::info("stopping");
+  sd_notify(0, "STOPPING=1\nSTATUS=stopping");
+  auto timer = loop_->after(kHostsLimit, [this] { loop_->exit(0); });
+  if (timer) stop_timer_ = *std::move(timer);
+  supervisor_.stop([this] { loop_->exit(0); });
+}
+
+bool Daemon::finish() {
+  uplink_->stop(kUplinkLimit);  // first: what it still learns of acknowledgements saves a re-send
+  if (store_->stop(kStoreLimit)) return true;
+  log::error("the disk did not take everything before the end",
+             {{"FP_WAITING", std::to_string(store_status_.totals.readings)}});
+  return false;
+}
+
+}  // namespace fieldpost

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The supervisor process put together: which part hands what to which. Main thread, except where
+// a sink says otherwise; other threads reach it through mail_.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "base/event_loop.hpp"
+#include "base/mailbox.hpp"
+#include "cli/paths.hpp"
+#include "commands/router.hpp"
+#include "config/load.hpp"
+#include "store/store.hpp"
+#include "supervisor/control.hpp"
+#include "supervisor/local_state.hpp"
+#include "supervisor/supervisor.hpp"
+#include "uplink/uplink.hpp"
+
+namespace fieldpost {
+
+class Daemon {
+ public:
+  // `config` is usable. `trouble` says what is wrong with the configuration that was to be used,
+  // when `config` is the last good one instead; else it is empty.
+  Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  // Starts threads, hosts, sockets and signals. Errors: what cannot be lived without (the control
+  // sockets, the run directory); nothing is running then.
+  Result<> start();
+
+  // After the loop has ended: ends the threads. False if one is stuck in the kernel; the process
+  // must then be left without running destructors.
+  bool finish();
+
+ private:
+  struct Delivery {
+    Publication publication;
+    bool delivered = false;
+  };
+  using Mail = std::variant<StoreStatus, UplinkStatus, IncomingCommand, Delivery, Loaded>;
+
+  Result<> open_control();
+  Result<> watch_signals();
+  Store::Sinks store_sinks();
+  Uplink::Sinks uplink_sinks();
+  Supervisor::Sinks supervisor_sinks();
+
+  void post(Mail mail);  // any thread
+  void on_mail();
+  void on(StoreStatus&& status) { store_status_ = std::move(status); }
+  void on(UplinkStatus&& status);
+  void on(IncomingCommand&& command);
+  void on(Delivery&& delivery);
+  void on(Loaded&& loaded);
+
+  void on_report(const CommandReport& report);
+  void on_reading(const Instance& instance, const Sample& sample);
+  void on_clock_set();
+  void on_second();
+  void on_watchdog();
+  void update_routes();
+  Result<> watch_clock();
+  void reload();
+  void stop();
+
+  // Control requests: requests.cpp.
+  Json handle(const Json& request, ControlRight right, bool* watch);
+  Json status_json() const;
+  Json config_json() const;
+  Json uplink_json(BootTime now) const;
+  Json outbox_json(BootTime now) const;
+  Json commands_json() const;
+  std::string status_line() const;
+
+  EventLoop* loop_;
+  Paths paths_;
+  Config config_;
+  std::string config_trouble_;
+  int64_t loads_ = 0;  // how often a configuration was read, for `fieldpost reload`
+  const BootTime started_ = BootClock::now();
+
+  SymbolTable symbols_;
+  Mailbox<Mail> mail_{4096};
+  LocalState local_state_{symbols_};
+  CommandRouter router_;
+  std::optional<CommandReport> last_command_;
+  StoreStatus store_status_;
+  UplinkStatus uplink_status_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Uplink> uplink_;
+  Supervisor supervisor_;
+  ControlServer control_;
+
+  std::thread loader_;  // reads the configuration; its result comes as mail
+  bool reload_again_ = false;
+  bool stopping_ = false;
+  uint64_t answered_ = 0;  // of the uplink, at the last watchdog turn
+  std::string shown_;      // the status line that systemd has
+  UniqueFd clock_timer_;
+  std::vector<Source> sources_;
+  Source clock_source_, stop_timer_;
+};
+
+}  // namespace fieldpost

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fieldpostd: the supervisor process.
+#include <boost/program_options.hpp>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <iostream>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "main/daemon.hpp"
+#include "supervisor/probe.hpp"
+
+namespace {
+
+using namespace fieldpost;
+namespace po = boost::program_options;
+
+constexpr int kUsage = 64;   // EX_USAGE
+constexpr int kConfig = 78;  // EX_CONFIG
+
+struct Options {
+  Paths paths = default_paths();
+  bool strict = false;
+};
+
+// An exit status if there is nothing more to do.
+std::optional<int> parse(int argc, char** argv, Options& options) {
+  po::options_description o("fieldpostd: the supervisor of a Fieldpost gateway\n\nOptions");
+  const auto path = [](std::string& s) {
+    return po::value(&s)->default_value(s)->value_name("PATH");
+  };
+  std::string level = "info";
+  o.add_options()("config", path(options.paths.config), "configuration: a file, or a folder");
+  o.add_options()("state-dir", path(options.paths.state_dir), "where readings are kept");
+  o.add_options()("run-dir", path(options.paths.run_dir), "where the sockets are");
+  o.add_options()("plugin-dir", path(options.paths.plugin_dir), "where the plugins are");
+  o.add_options()("plugin-host", path(options.paths.plugin_host), "the program that runs a plugin");
+  o.add_options()("log-level", po::value(&level)->default_value(level)->value_name("LEVEL"),
+                  "error, warning, notice, info or debug");
+  o.add_options()("strict", po::bool_switch(&options.strict),
+                  "with an invalid configuration, end with status 78 instead of running the last "
+                  "one that worked");
+  o.add_options()("version", "print the version")("help,h", "print this");
+  po::variables_map given;
+  log::Level parsed{};
+  try {
+    po::store(po::parse_command_line(argc, argv, o), given);
+    po::notify(given);
+    if (!log::parse_level(level, &parsed))
+      throw po::error("--log-level: unknown level '" + level + "'");
+  } catch (const po::error& e) {
+    std::cerr << "fieldpostd: " << e.what() << "\n";
+    return kUsage;
+  }
+  log::set_level(parsed);
+  if (given.count("help") > 0) return std::cout << o, EXIT_SUCCESS;
+  if (given.count("version") > 0)
+    return std::cout << "fieldpostd " << kVersion << "\n", EXIT_SUCCESS;
+  return std::nullopt;
+}
+
+struct Chosen {
+  Config config;
+  std::string trouble;  // why it is not the one that was to be used
+};
+
+// The configuration to run on: the given one, or else the last one that worked.
+std::optional<Chosen> choose_config(const Options& options) {
+  const Paths& paths = options.paths;
+  Probe probe(paths.plugin_host, paths.plugin_dir);
+  const Loaded given = load_config(paths.config, probe);
+  for (const Problem& p : given.problems)
+    log::error("configuration", {{"FP_REASON", to_string(p)}});
+  if (given.usable()) {
+    if (const auto kept = keep_config(given, paths.last_good_config()); !kept) {
+      log::warning("cannot keep this configuration as the last good one",
+                   {{"FP_REASON", kept.error().message}});
+    }
+    return Chosen{given.config, ""};
+  }
+  if (options.strict) return std::nullopt;
+  const Loaded last = load_config(paths.last_good_config(), probe);
+  if (!last.usable()) return std::nullopt;
+  log::error("the configuration has errors; running on the last one that worked");
+  return Chosen{last.config, "running on the last configuration that worked, because: " +
+                                 to_string(given.problems.front())};
+}
+
+Result<> make_folder(const std::string& path, mode_t mode) {
+  if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return {};
+  return Error::from_errno(errno, "make the folder '" + path + "'");
+}
+
+int run(const Options& options) {
+  for (const auto& made :
+       {make_folder(options.paths.run_dir, 0755), make_folder(options.paths.state_dir, 0750)}) {
+    if (!made) log::error("cannot start in full", {{"FP_REASON", made.error().message}});
+  }
+  auto chosen = choose_config(options);
+  if (!chosen) {
+    log::error("no usable configuration; see the messages above, and `fieldpost check`");
+    return kConfig;
+  }
+  auto loop = EventLoop::create();
+  if (!loop)
+    return log::error("no event loop", {{"FP_REASON", loop.error().message}}), EXIT_FAILURE;
+  Daemon daemon(*loop, options.paths, std::move(chosen->config), std::move(chosen->trouble));
+  if (const auto started = daemon.start(); !started) {
+    log::error("cannot start", {{"FP_REASON", started.error().message}});
+    std::_Exit(EXIT_FAILURE);  // threads may be running
+  }
+  const auto ended = loop->run();
+  if (!daemon.finish()) std::_Exit(EXIT_SUCCESS);  // a thread is inside the kernel; see finish()
+  return ended ? *ended : EXIT_FAILURE;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  block_signals({SIGCHLD, SIGTERM, SIGINT, SIGHUP});
+  Options options;
+  if (const auto status = parse(argc, argv, options)) return *status;
+  return run(options);
+}

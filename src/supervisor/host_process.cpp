@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/host_process.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "base/backoff.hpp"
+#include "base/log.hpp"
+#include "base/seqpacket.hpp"
+#include "base/spawn.hpp"
+#include "base/text.hpp"
+#include "supervisor/crash_budget.hpp"
+#include "supervisor/exit_reason.hpp"
+#include "supervisor/host_link.hpp"
+#include "supervisor/stderr_reader.hpp"
+#include "supervisor/vet.hpp"
+
+namespace fieldpost {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr size_t kMaxCalls = 64;                 // that a host has not answered yet
+constexpr nanoseconds kTimeToExit = seconds(1);  // after it has said or shown that it is ending
+constexpr nanoseconds kStall = seconds(1);       // of our loop, after which nobody is judged
+constexpr int kStderrLeftBehind = 32;            // blocks: more than a pipe holds
+
+milliseconds to_ms(nanoseconds t) { return std::chrono::ceil<milliseconds>(t); }
+
+// The log of an instance's life: a line for each change that people care about.
+void log_state(const std::string& name, HostState state, const std::string& reason) {
+  switch (state) {
+    case HostState::Up:
+      return log::info("the plugin is up", {{"FP_PLUGIN", name}});
+    case HostState::Backoff:
+      return log::warning("the plugin ended and will be started again",
+                          {{"FP_PLUGIN", name}, {"FP_REASON", reason}});
+    case HostState::Degraded:
+      return log::error("the plugin ends too often and is only started with long pauses",
+                        {{"FP_PLUGIN", name}, {"FP_REASON", reason}});
+    case HostState::Failed:
+      return log::error("the plugin cannot run", {{"FP_PLUGIN", name}, {"FP_REASON", reason}});
+    case HostState::Down:
+      return log::info("the plugin is stopped", {{"FP_PLUGIN", name}});
+    case HostState::Starting:
+    case HostState::Stopping:
+      return log::debug("the plugin changes its state",
+                        {{"FP_PLUGIN", name}, {"FP_STATE", std::string(name_of(state))}});
+  }
+}
+
+}  // namespace
+
+struct HostProcess::Impl {
+  Impl(EventLoop& l, Options o, Sinks s)
+      : loop(l),
+        options(std::move(o)),
+        sinks(std::move(s)),
+        backoff(to_ms(options.timing.first_pause), to_ms(options.timing.longest_pause)),
+        budget(static_cast<size_t>(options.timing.exits),
+               std::chrono::ceil<seconds>(options.timing.stable)) {}
+  ~Impl() { bury(); }
+
+  void fire(HostEvent event);
+  void act(HostAction action);
+  void tell();
+  void arm(nanoseconds delay);
+  void on_timer();
+  void wait_for_next_start(nanoseconds pause);
+
+  void spawn();
+  Result<> try_spawn();
+  Result<> watch(pid_t pid);
+  void condemn(const std::string& why);
+  void bury();
+
+  void on_message(message::Any&& message);
+  void on(message::Declared&& declared);
+  void on(message::Ready&& ready);
+  void on(message::Samples&& samples);
+  void on(message::UnitState&& state);
+  void on(message::Outcome&& outcome);
+  void on(message::Problem&& problem);
+  void on(message::Refused&& refusal);
+  void on(message::Pong&&) {}
+  template <class Other>
+  void on(Other&&) {
+    condemn("sent a message that is not for hosts to send");
+  }
+  void on_end_of_file();
+  void on_stderr();
+  void on_exit(const siginfo_t& info);
+  HostEvent judge_exit(const siginfo_t& info, BootTime now);
+  void fail_calls();
+  void check_life();
+  void check_life_after(nanoseconds delay);
+  bool serving() const {
+    return status.state == HostState::Up || status.state == HostState::Stopping;
+  }
+
+  EventLoop& loop;
+  Options options;
+  Sinks sinks;
+  Status status;
+  bool wanted = false;
+  Backoff backoff;
+  CrashBudget budget;
+  bool overdrawn = false;
+  std::pair<HostState, std::string> told{HostState::Down, ""};
+
+  // Of the running process.
+  std::unique_ptr<HostLink> link;
+  std::unique_ptr<StderrReader> stderr_reader;
+  Source exit_source, stderr_source, timer, life;
+  std::optional<Declaration> declaration;
+  std::optional<message::Refused> refused;
+  std::set<uint64_t> calls;
+  std::string kill_reason;  // why we killed it; empty: we did not
+  bool end_of_file = false;
+  std::optional<BootTime> up_since;
+  BootTime heard{};                   // when it last said something
+  std::optional<BootTime> ping_sent;  // and nothing was heard since
+  BootTime life_due{};
+};
+
+// ---- The table, and what it says.
+
+void HostProcess::Impl::fire(HostEvent event) {
+  const HostStep then = step(status.state, event);
+  if (then.next != status.state) {
+    status.state = then.next;
+    status.since = BootClock::now();
+    status.retry = {};
+    timer = Source();
+  }
+  act(then.action);
+  tell();
+}
+
+void HostProcess::Impl::act(HostAction action) {
+  switch (action) {
+    case HostAction::None:
+      return;
+    case HostAction::Spawn:
+      return spawn();
+    case HostAction::Terminate:
+      ::kill(status.pid, SIGTERM);
+      return arm(options.timing.grace);
+    case HostAction::Kill:
+      link->close();
+      life = Source();
+      if (status.state != HostState::Stopping) status.reason = kill_reason;
+      ::kill(status.pid, SIGKILL);
+      return;
+    case HostAction::ArmBackoff:
+      return wait_for_next_start(backoff.next());
+    case HostAction::ArmLongPause:
+      return wait_for_next_start(options.timing.long_pause);
+  }
+}
+
+void HostProcess::Impl::tell() {
+  if (told == std::pair(status.state, status.reason)) return;
+  const bool other_state = told.first != status.state;
+  told = {status.state, status.reason};
+  if (other_state) log_state(options.config.name, status.state, status.reason);
+  sinks.state();
+}
+
+void HostProcess::Impl::wait_for_next_start(nanoseconds pause) {
+  status.retry = BootClock::now() + pause;
+  arm(pause);
+}
+
+void HostProcess::Impl::arm(nanoseconds delay) {
+  auto source =
+      loop.after(std::chrono::ceil<std::chrono::microseconds>(delay), [this] { on_timer(); });
+  if (source) timer = *std::move(source);
+}
+
+void HostProcess::Impl::on_timer() {
+  const auto& timing = options.timing;
+  if (end_of_file) {
+    kill_reason = "closed its connection";
+  } else if (status.state == HostState::Starting && !refused) {
+    kill_reason = declaration ? "hung: did not open within " + about(options.config.deadline)
+                              : "hung: did not answer within " +
+                                    about(timing.start + options.config.deadline);
+  } else if (status.state == HostState::Stopping) {
+    kill_reason = "did not end within " + about(timing.grace);
+  }
+  fire(HostEvent::Timeout);
+}
+
+// ---- The process.
+
+void HostProcess::Impl::spawn() {
+  ++status.starts;
+  declaration.reset();
+  refused.reset();
+  kill_reason.clear();
+  end_of_file = false;
+  up_since.reset();
+  ping_sent.reset();
+  if (const auto started = try_spawn(); !started) {
+    bury();
+    status.reason = started.error().message;
+    const BootTime now = BootClock::now();
+    overdrawn = budget.spend(now) || overdrawn;
+    return fire(overdrawn ? HostEvent::ExitOften : HostEvent::Exit);
+  }
+  arm(options.timing.start + options.config.deadline);
+}
+
+Result<> HostProcess::Impl::try_spawn() {
+  auto [ours, theirs] = FP_TRY(make_seqpacket_pair());
+  int ends[2] = {-1, -1};
+  if (::pipe2(ends, O_CLOEXEC) != 0) return Error::from_errno(errno, "make a pipe");
+  UniqueFd log_out(ends[0]);
+  const UniqueFd log_in(ends[1]);
+  (void)::fcntl(log_out.get(), F_SETFL, O_NONBLOCK);
+
+  link = std::make_unique<HostLink>(
+      loop, std::move(ours),
+      HostLink::Sinks{[this](message::Any&& message) { on_message(std::move(message)); },
+                      [this](const std::string& why) { condemn(why); },
+                      [this] { on_end_of_file(); }});
+  FP_CHECK_OK(link->send(message::Configure{options.config}).context("configuration"));
+  stderr_reader = std::make_unique<StderrReader>(
+      std::move(log_out), [this](log::Level level, const std::string& line) {
+        log::write(level, line, {{"FP_PLUGIN", options.config.name}});
+      });
+  status.pid = FP_TRY(fieldpost::spawn({.program = options.plugin_host,
+                                        .args = {"run", options.plugin},
+                                        .descriptors = {-1, -1, log_in.get(), theirs.get()}}));
+  return watch(status.pid);
+}
+
+Result<> HostProcess::Impl::watch(pid_t pid) {
+  exit_source = FP_TRY(loop.on_exit(pid, [this](const siginfo_t& info) { on_exit(info); }));
+  stderr_source = FP_TRY(loop.on_readable(stderr_reader->fd(), [this] { on_stderr(); }));
+  return link->start();
+}
+
+// Kills it for what it did; the exit that follows is judged by `why`.
+void HostProcess::Impl::condemn(const std::string& why) {
+  if (kill_reason.empty()) kill_reason = why;
+  if (status.pid > 0) fire(HostEvent::Timeout);
+}
+
+// Ends a process without the loop: for those that the loop cannot watch, and for the destructor.
+void HostProcess::Impl::bury() {
+  exit_source = Source();
+  stderr_source = Source();
+  link.reset();
+  stderr_reader.reset();
+  if (status.pid <= 0) return;
+  ::kill(status.pid, SIGKILL);
+  const auto gone = open_pidfd(status.pid);
+  pollfd watched{gone ? gone->get() : -1, POLLIN, 0};
+  (void)::poll(&watched, 1, 100);  // one that hangs in the kernel is left to init
+  (void)::waitpid(status.pid, nullptr, WNOHANG);
+  status.pid = -1;
+}
+
+void HostProcess::Impl::on_stderr() {
+  const BootTime now = BootClock::now();
+  const ssize_t n = stderr_reader->read_some(now);
+  if (n < 0) stderr_source = Source();
+  if (n > 0 && !link->admit_log(static_cast<size_t>(n), now)) {
+    stderr_source = Source();
+    condemn("writes more to its log than it may");
+  }
+}
+
+void HostProcess::Impl::on_end_of_file() {
+  if (status.pid <= 0) return;
+  end_of_file = true;
+  if (status.state != HostState::Stopping) arm(kTimeToExit);  // the exit should be on its way
+}
+
+void HostProcess::Impl::on_exit(const siginfo_t& info) {
+  const BootTime now = BootClock::now();
+  status.pid = -1;
+  link->drain();  // a refusal, its last samples
+  link.reset();
+  for (int i = 0; i < kStderrLeftBehind && stderr_reader->read_some(now) > 0; ++i) {
+  }
+  stderr_reader->finish(now);
+  stderr_reader.reset();
+  stderr_source = Source();
+  exit_source = Source();
+  life = Source();
+  const HostEvent event = judge_exit(info, now);
+  fail_calls();
+  fire(event);
+  if (status.state == HostState::Down && wanted) fire(HostEvent::Start);
+}
+
+// What the end of the process means; sets status.reason.
+HostEvent HostProcess::Impl::judge_exit(const siginfo_t& info, BootTime now) {
+  const bool by_itself = kill_reason.empty();
+  status.reason = !by_itself ? kill_reason : refused ? refused->reason : exit_reason(info);
+  if (status.state == HostState::Stopping) {
+    if (by_itself && info.si_code == CLD_EXITED) status.reason.clear();
+    return HostEvent::Exit;
+  }
+  if (up_since && now - *up_since >= options.timing.stable) {
+    backoff.reset();
+    overdrawn = false;
+  }
+  if (by_itself && refused && refused->kind == message::Refused::Kind::Lasting) {
+    return HostEvent::Refused;
+  }
+  if (by_itself && refused && refused->kind == message::Refused::Kind::Passing) {
+    return HostEvent::Unavailable;
+  }
+  // Stays overdrawn until it has once been stable: otherwise each long pause would buy a new row
+  // of quick restarts.
+  overdrawn = budget.spend(now) || overdrawn;
+  return overdrawn ? HostEvent::ExitOften : HostEvent::Exit;
+}
+
+void HostProcess::Impl::fail_calls() {
+  for (const uint64_t id : std::exchange(calls, {})) {
+    const std::string why = status.reason.empty() ? "it was stopped" : status.reason;
+    sinks.outcome({id, message::Outcome::Status::Failed, std::nullopt,
+                   "the plugin ended before it answered: " + why});
+  }
+}
+
+// ---- Messages.
+
+void HostProcess::Impl::on_message(message::Any&& message) {
+  heard = BootClock::now();
+  std::visit([this](auto&& m) { on(std::forward<decltype(m)>(m)); }, std::move(message));
+}
+
+void HostProcess::Impl::on(message::Declared&& declared) {
+  if (declaration) return condemn("declared twice");
+  if (const auto good = vet(declared.declaration, options.config); !good) {
+    return condemn("declared " + good.error().message);
+  }
+  declaration = std::move(declared.declaration);
+  if (status.state == HostState::Starting) arm(options.config.deadline);  // for open
+  sinks.declared(*declaration);
+}
+
+void HostProcess::Impl::on(message::Ready&&) {
+  if (!declaration || up_since) return condemn("said it was ready when it could not be");
+  if (status.state != HostState::Starting) return;
+  up_since = BootClock::now();
+  status.reason.clear();
+  fire(HostEvent::Ready);
+  if (status.state == HostState::Up) check_life();
+}
+
+void HostProcess::Impl::on(message::Samples&& samples) {
+  if (!serving() || !declaration) return condemn("sent samples before it was ready");
+  if (const auto good = vet(samples, *declaration, heard); !good) {
+    return condemn("sent " + good.error().message);
+  }
+  sinks.samples(std::move(samples));
+}
+
+void HostProcess::Impl::on(message::UnitState&& state) {
+  if (!serving() || state.unit >= options.config.units.size()) {
+    return condemn("sent the state of a unit that is not there");
+  }
+  state.reason = printable(state.reason);
+  sinks.unit_state(state);
+}
+
+void HostProcess::Impl::on(message::Outcome&& outcome) {
+  if (calls.erase(outcome.id) == 0) return condemn("answered a call that was not made");
+  outcome.reason = printable(outcome.reason);
+  sinks.outcome(outcome);
+}
+
+void HostProcess::Impl::on(message::Problem&& problem) {
+  log::warning("the plugin objects to its configuration",
+               {{"FP_PLUGIN", options.config.name},
+                {"FP_REASON", printable(problem.text)},
+                {"FP_OPTION", printable(problem.option)}});
+}
+
+void HostProcess::Impl::on(message::Refused&& refusal) {
+  refusal.reason = printable(refusal.reason);
+  refused = std::move(refusal);
+  if (status.pid > 0 && status.state != HostState::Stopping) arm(kTimeToExit);
+}
+
+// ---- Whether it lives.
+
+void HostProcess::Impl::check_life_after(nanoseconds delay) {
+  life_due = BootClock::now() + delay;
+  auto source =
+      loop.after(std::chrono::ceil<std::chrono::microseconds>(delay), [this] { check_life(); });
+  if (source) life = *std::move(source);
+}
+
+// Runs after what can be read has been read (Priority::Deadline).
+void HostProcess::Impl::check_life() {
+  if (status.state != HostState::Up) return;
+  const BootTime now = BootClock::now();
+  const nanoseconds deadline = options.config.deadline;
+  if (ping_sent && heard < *ping_sent) {
+    // We were held up or suspended ourselves: then it had no time to answer either.
+    if (now - life_due > kStall) return check_life_after(deadline);
+    return condemn("hung: no answer for " + about(deadline));
+  }
+  ping_sent.reset();
+  const nanoseconds silence = std::max(options.timing.ping, deadline / 2);
+  if (now - heard < silence) return check_life_after(silence - (now - heard));
+  (void)link->send(message::Ping{});  // if it cannot even be queued, no answer comes: the same
+  ping_sent = now;
+  check_life_after(deadline);
+}
+
+// ---- The public face.
+
+HostProcess::HostProcess(EventLoop& loop, Options options, Sinks sinks)
+    : impl_(std::make_unique<Impl>(loop, std::move(options), std::move(sinks))) {}
+HostProcess::~HostProcess() = default;
+
+void HostProcess::start() {
+  impl_->wanted = true;
+  impl_->fire(HostEvent::Start);
+}
+
+void HostProcess::stop() {
+  impl_->wanted = false;
+  impl_->fire(HostEvent::Stop);
+}
+
+Result<> HostProcess::call(message::Call call) {
+  const Status& now = impl_->status;
+  if (now.state != HostState::Up) {
+    return Error{Errc::Unavailable, "the plugin is " + std::string(name_of(now.state)) +
+                                        (now.reason.empty() ? "" : ": " + now.reason)};
+  }
+  if (impl_->calls.size() >= kMaxCalls) {
+    return Error{Errc::Full, "the plugin has not answered " + std::to_string(kMaxCalls) + " calls"};
+  }
+  const uint64_t id = call.id;
+  FP_CHECK_OK(impl_->link->send(std::move(call)));
+  impl_->calls.insert(id);
+  return {};
+}
+
+const HostProcess::Status& HostProcess::status() const { return impl_->status; }
+
+}  // namespace fieldpost

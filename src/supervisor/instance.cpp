@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/instance.hpp"
+
+#include <algorithm>
+
+namespace fieldpost {
+namespace {
+
+int64_t to_ms(BootTime time) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+}
+
+}  // namespace
+
+Instance::Instance(const PluginConfig& config, const std::vector<DeviceConfig>& devices,
+                   SymbolTable& symbols)
+    : config_(&config), symbols_(&symbols) {
+  declaration_ = config.declaration;
+  rebind(config, devices);
+}
+
+void Instance::rebind(const PluginConfig& config, const std::vector<DeviceConfig>& devices) {
+  config_ = &config;
+  devices_.clear();
+  for (const DeviceConfig& device : devices) {
+    devices_.push_back({device.name, symbols_->intern(device.id)});
+  }
+  units_.resize(config.unit_names.size());
+  for (size_t i = 0; i < units_.size(); ++i) units_[i].name = config.unit_names[i];
+  on_declared(std::move(declaration_));
+}
+
+bool Instance::fits(const Declaration::Command& command) const {
+  return command.unit < units_.size() && command.section < config_->section_device.size();
+}
+
+const Instance::Device& Instance::device_of(const Declaration::Command& command) const {
+  return devices_[config_->section_device[command.section]];
+}
+
+void Instance::on_declared(Declaration declaration) {
+  declaration_ = std::move(declaration);
+  // Of the attributes that were there before the latest readings are kept.
+  std::map<std::string, Attribute> before;
+  for (Attribute& a : attributes_) before.emplace(a.spec.name, std::move(a));
+  attributes_.clear();
+  for (const Declaration::Attribute& declared : declaration_.attributes) {
+    Attribute a;
+    if (const auto it = before.find(declared.spec.name); it != before.end()) a = it->second;
+    a.spec = declared.spec;
+    a.unit = declared.unit;
+    a.symbol = nullptr;
+    // Indices come from another process: an attribute that does not fit the configuration keeps
+    // its place, but its readings will be refused.
+    if (declared.unit < units_.size() && declared.section < config_->section_device.size()) {
+      a.device = config_->section_device[declared.section];
+      a.symbol = symbols_->intern(declared.spec.name);
+    }
+    attributes_.push_back(std::move(a));
+  }
+}
+
+void Instance::on_unit_state(const message::UnitState& state, BootTime now) {
+  if (state.unit >= units_.size()) return;
+  Unit& unit = units_[state.unit];
+  if (!unit.known || unit.good != state.good) unit.since = now;
+  unit.known = true;
+  unit.good = state.good;
+  unit.reason = state.reason;
+}
+
+void Instance::on_host_down() {
+  for (Unit& unit : units_) unit.known = false;
+}
+
+bool Instance::accept(const Reading& reading, BootTime time) {
+  ++counts_.readings;
+  if (reading.attribute >= attributes_.size()) return ++counts_.refused, false;
+  Attribute& attribute = attributes_[reading.attribute];
+  const bool good = reading.quality == Quality::Good;
+  if (attribute.symbol == nullptr || (good && type_of(reading.value) != attribute.spec.type)) {
+    return ++counts_.refused, false;
+  }
+  attribute.latest = reading;
+  attribute.latest_time = time;
+  if (!good) return ++counts_.bad, false;
+  attribute.good_time = time;
+  units_[attribute.unit].good_time = time;
+  return true;
+}
+
+std::vector<DeviceSample> Instance::on_samples(message::Samples&& samples) {
+  std::vector<DeviceSample> out;
+  for (Sample& sample : samples.samples) {
+    ++counts_.samples;
+    const size_t first = out.size();
+    for (Reading& reading : sample.readings) {
+      if (!accept(reading, sample.time)) continue;
+      Attribute& attribute = attributes_[reading.attribute];
+      const int64_t ms = std::max(to_ms(sample.time), attribute.last_ms + 1);
+      attribute.last_ms = ms;
+      const Symbol device = devices_[attribute.device].id;
+      // Usually one device and one stamp; a sample of many devices has a few entries to look at.
+      auto it = std::find_if(
+          out.begin() + static_cast<ptrdiff_t>(first), out.end(),
+          [&](const DeviceSample& d) { return d.device == device && d.time.ms == ms; });
+      if (it == out.end()) {
+        out.push_back({device, {ms, CaptureTime::Base::ThisBoot}, {}});
+        it = out.end() - 1;
+      }
+      it->points.push_back({attribute.symbol, std::move(reading.value)});
+    }
+  }
+  return out;
+}
+
+}  // namespace fieldpost

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/supervisor.hpp"
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "config/diff.hpp"
+
+namespace fieldpost {
+namespace {
+
+bool is_down(const Supervisor::Entry& entry) {
+  return !entry.host || entry.host->status().state == HostState::Down;
+}
+
+}  // namespace
+
+Supervisor::Supervisor(EventLoop& loop, Options options, Sinks sinks, SymbolTable& symbols)
+    : loop_(&loop), options_(std::move(options)), sinks_(std::move(sinks)), symbols_(&symbols) {}
+
+Supervisor::~Supervisor() = default;
+
+std::unique_ptr<Supervisor::Entry> Supervisor::make(const PluginConfig& plugin) {
+  auto config = std::make_unique<PluginConfig>(plugin);
+  Instance instance(*config, config_.devices, *symbols_);
+  auto entry = std::make_unique<Entry>(Entry{std::move(config), std::move(instance), nullptr});
+  if (!plugin.failed.empty()) {
+    log::error("the plugin cannot run", {{"FP_PLUGIN", plugin.name}, {"FP_REASON", plugin.failed}});
+    return entry;
+  }
+  entry->host = std::make_unique<HostProcess>(
+      *loop_,
+      HostProcess::Options{options_.plugin_host, options_.plugin_dir + "/" + plugin.type + ".so",
+                           plugin.instance},
+      sinks_of(*entry));
+  return entry;
+}
+
+HostProcess::Sinks Supervisor::sinks_of(Entry& entry) {
+  return {.declared =
+              [this, &entry](const Declaration& declaration) {
+                entry.instance.on_declared(declaration);
+                sinks_.changed();
+              },
+          .samples =
+              [this, &entry](message::Samples&& samples) {
+                if (watching_) {
+                  for (const Sample& s : samples.samples) sinks_.readings(entry.instance, s);
+                }
+                auto taken = entry.instance.on_samples(std::move(samples));
+                if (!taken.empty()) sinks_.samples(std::move(taken));
+              },
+          .unit_state =
+              [&entry](const message::UnitState& state) {
+                entry.instance.on_unit_state(state, BootClock::now());
+              },
+          .outcome = [this](const message::Outcome& outcome) { sinks_.outcome(outcome); },
+          .state = [this, &entry] { on_state(entry); }};
+}
+
+void Supervisor::on_state(Entry& entry) {
+  const HostProcess::Status& status = entry.host->status();
+  if (status.state != HostState::Up && status.state != HostState::Starting) {
+    entry.instance.on_host_down();
+    sinks_.down(entry.config->name, status.reason);
+  }
+  sinks_.changed();
+  if (status.state != HostState::Down) return;
+  auto settler = loop_->after(std::chrono::microseconds(0), [this] { settle(); });
+  if (settler) settler_ = *std::move(settler);
+}
+
+void Supervisor::apply(const Config& config) {
+  const ConfigDiff changes = diff(config_, config);
+  config_ = config;
+  std::vector<std::unique_ptr<Entry>> before = std::exchange(entries_, {});
+  entries_.resize(config.plugins.size());
+  const auto keep = [&](const ConfigDiff::Pair& pair) {
+    auto kept = std::make_unique<PluginConfig>(config.plugins[pair.after]);
+    before[pair.before]->instance.rebind(*kept, config.devices);
+    before[pair.before]->config = std::move(kept);
+    entries_[pair.after] = std::move(before[pair.before]);
+  };
+  std::ranges::for_each(changes.unchanged, keep);
+  std::ranges::for_each(changes.remapped, keep);
+  for (auto& entry : before) {
+    if (entry) retire(std::move(entry));
+  }
+  for (const size_t i : changes.added) entries_[i] = make(config.plugins[i]);
+  for (const auto& pair : changes.changed) entries_[pair.after] = make(config.plugins[pair.after]);
+  settle();
+  sinks_.changed();
+}
+
+void Supervisor::retire(std::unique_ptr<Entry> entry) {
+  if (is_down(*entry)) return;
+  entry->host->stop();
+  retired_.push_back(std::move(entry));
+}
+
+void Supervisor::settle() {
+  std::erase_if(retired_, [](const auto& entry) { return is_down(*entry); });
+  if (stopped_) {
+    const bool all_down = retired_.empty() && std::ranges::all_of(entries_, [](const auto& entry) {
+                            return is_down(*entry);
+                          });
+    if (all_down) std::exchange(stopped_, nullptr)();
+    return;
+  }
+  if (!retired_.empty()) return;
+  for (const auto& entry : entries_) {
+    if (entry->host && is_down(*entry)) entry->host->start();
+  }
+}
+
+void Supervisor::stop(std::function<void()> done) {
+  stopped_ = std::move(done);
+  for (const auto& entry : entries_) {
+    if (entry->host) entry->host->stop();
+  }
+  settle();
+}
+
+Result<> Supervisor::call(std::string_view instance, message::Call call) {
+  for (const auto& entry : entries_) {
+    if (entry->config->name != instance) continue;
+    if (!entry->host)
+      return Error{Errc::Unavailable, "the plugin has failed: " + entry->config->failed};
+    return entry->host->call(std::move(call));
+  }
+  return Error{Errc::NotFound, "there is no plugin '" + std::string(instance) + "'"};
+}
+
+int Supervisor::up() const {
+  return static_cast<int>(std::ranges::count_if(entries_, [](const auto& entry) {
+    return entry->host && entry->host->status().state == HostState::Up;
+  }));
+}
+
+namespace {
+
+double seconds(nanoseconds duration) { return static_cast<double>(duration.count()) / 1e9; }
+
+Json to_json(const Instance::Unit& unit, BootTime now) {
+  Json json{{"name", unit.name},
+            {"state", !unit.known ? "unknown"
+                      : unit.good ? "good"
+                                  : "silent"}};
+  if (unit.known) json["since_s"] = seconds(now - unit.since);
+  if (unit.good_time != BootTime{}) json["good_s"] = seconds(now - unit.good_time);
+  if (!unit.reason.empty()) json["reason"] = unit.reason;
+  return json;
+}
+
+Json to_json(const Instance& instance, const Instance::Attribute& a, BootTime now) {
+  Json json{{"name", a.spec.name},
+            {"device", instance.devices()[a.device].name},
+            {"type", name_of(a.spec.type)}};
+  if (!a.spec.unit.empty()) json["unit"] = a.spec.unit;
+  if (a.latest_time == BootTime{}) return json;
+  json["quality"] = name_of(a.latest.quality);
+  json["age_s"] = seconds(now - a.latest_time);
+  if (a.latest.quality == Quality::Good) {
+    json["value"] = std::visit([](const auto& v) { return Json(v); }, a.latest.value);
+  } else {
+    json["detail"] = a.latest.detail;
+  }
+  if (a.good_time != BootTime{}) json["good_s"] = seconds(now - a.good_time);
+  return json;
+}
+
+}  // namespace
+
+Json to_json(const Supervisor::Entry& entry, BootTime now) {
+  Json json{{"name", entry.config->name}, {"type", entry.config->type}};
+  if (entry.host) {
+    const HostProcess::Status& s = entry.host->status();
+    json["state"] = name_of(s.state);
+    if (!s.reason.empty()) json["reason"] = s.reason;
+    if (s.pid > 0) json["pid"] = s.pid;
+    json["since_s"] = seconds(now - s.since);
+    if (s.retry > now) json["retry_s"] = seconds(s.retry - now);
+    json["restarts"] = std::max<int64_t>(0, s.starts - 1);
+  } else {
+    json["state"] = "failed";
+    json["reason"] = entry.config->failed;
+    json["restarts"] = 0;
+  }
+  const Instance::Counts& c = entry.instance.counts();
+  json["samples"] = c.samples;
+  json["readings"] = c.readings;
+  json["bad"] = c.bad;
+  json["refused"] = c.refused;
+  json["units"] = Json::array();
+  for (const auto& unit : entry.instance.units()) json["units"].push_back(to_json(unit, now));
+  json["attributes"] = Json::array();
+  for (const auto& a : entry.instance.attributes()) {
+    json["attributes"].push_back(to_json(entry.instance, a, now));
+  }
+  return json;
+}
+
+}  // namespace fieldpost

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// All instances and their hosts. Knows neither SQLite nor MQTT: what hosts bring goes to sinks.
+// Main thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/event_loop.hpp"
+#include "base/json.hpp"
+#include "config/config.hpp"
+#include "supervisor/host_process.hpp"
+#include "supervisor/instance.hpp"
+
+namespace fieldpost {
+
+class Supervisor {
+ public:
+  struct Options {
+    std::string plugin_dir;
+    std::string plugin_host;
+  };
+  struct Sinks {
+    std::function<void(std::vector<DeviceSample>&&)> samples;
+    // Every reading as it comes, good or not, only while somebody watches; see watch().
+    std::function<void(const Instance&, const Sample&)> readings;
+    std::function<void(const message::Outcome&)> outcome;
+    // An instance went up or down, or declares other commands: routes are to be made anew.
+    std::function<void()> changed;
+    std::function<void(std::string_view instance, std::string_view reason)> down;
+  };
+
+  Supervisor(EventLoop& loop, Options options, Sinks sinks, SymbolTable& symbols);
+  ~Supervisor();
+  Supervisor(const Supervisor&) = delete;
+  Supervisor& operator=(const Supervisor&) = delete;
+
+  // Makes the running instances those of `config`: stops what is gone, restarts what changed,
+  // starts what is new, and leaves alone what is the same. Keeps a copy.
+  void apply(const Config& config);
+
+  // Ends every host; `done` is called when all are gone, at the latest after the hosts' grace.
+  void stop(std::function<void()> done);
+
+  // Errors: NotFound, Unavailable (its host is not up; the message says why), Full.
+  Result<> call(std::string_view instance, message::Call call);
+
+  void watch(bool on) { watching_ = on; }
+
+  struct Entry {
+    std::unique_ptr<PluginConfig> config;  // at a stable address: `instance` refers to it
+    Instance instance;
+    std::unique_ptr<HostProcess> host;  // none: the instance cannot run, config->failed says why
+  };
+  // One for each plugin of the configuration, in its order.
+  const std::vector<std::unique_ptr<Entry>>& entries() const { return entries_; }
+  int up() const;  // how many hosts are up
+
+ private:
+  std::unique_ptr<Entry> make(const PluginConfig& plugin);
+  void retire(std::unique_ptr<Entry> entry);
+  HostProcess::Sinks sinks_of(Entry& entry);
+  void on_state(Entry& entry);
+  // Forgets retired hosts that have ended, and when none is left starts what is to run: the new
+  // host of a bus must not meet the old one there.
+  void settle();
+
+  EventLoop* loop_;
+  Options options_;
+  Sinks sinks_;
+  SymbolTable* symbols_;
+  Config config_;
+  std::vector<std::unique_ptr<Entry>> entries_;
+  std::vector<std::unique_ptr<Entry>> retired_;  // being stopped
+  Source settler_;                               // settle() runs outside the hosts' own callbacks
+  std::function<void()> stopped_;                // set once stop() was called
+  bool watching_ = false;
+};
+
+// What `fieldpost status` shows of one instance.
+Json to_json(const Supervisor::Entry& entry, BootTime now);
+
+}  // namespace fieldpost

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What we ask of a broker's certificate, and in words why it did not do.
+#pragma once
+
+#include <string>
+
+#include "base/result.hpp"
+
+struct ssl_st;
+
+namespace fieldpost {
+
+// The certificate must be for `host`, a name or a numeric address; a name is also sent (SNI).
+Result<> expect_host(ssl_st* ssl, const std::string& host);
+
+// Why a handshake failed. `fallback`: what the TLS library says.
+std::string words_of_handshake(ssl_st* ssl, const std::string& host, const std::string& fallback);
+
+}  // namespace fieldpost

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "commands/router.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "fakes/test_env.hpp"
+
+namespace fieldpost {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr const char* kBoiler = "575ecf887ae143cd83dc4aa3";
+
+class RouterTest : public testing::Test {
+ protected:
+  RouterTest() {
+    CommandRoute route{kBoiler, "boiler", "plc", 3, {.name = "set-point", .help = "h"}};
+    route.spec.args.push_back({.name = "value",
+                               .type = OptionType::Number,
+                               .required = true,
+                               .unit = "degC",
+                               .min = 0,
+                               .max = 90});
+    route.spec.args.push_back({.name = "ramp", .type = OptionType::Duration, .fallback = "2s"});
+    route.spec.args.push_back({.name = "mode", .type = OptionType::Choice, .choices = {"a", "b"}});
+    router_.set_routes({route});
+  }
+
+  void send(const std::string& payload) { router_.on_command({kBoiler, payload}, BootTime(now_)); }
+  // The only report so far.
+  CommandReport only() {
+    EXPECT_EQ(reports_.size(), 1u);
+    return reports_.empty() ? CommandReport{} : reports_.front();
+  }
+
+  nanoseconds now_ = 100s;
+  std::vector<message::Call> calls_;
+  std::vector<CommandReport> reports_;
+  Result<> call_result_;
+  CommandRouter router_{10s,
+                        {.call =
+                             [this](const CommandRoute& route, message::Call call) {
+                               EXPECT_EQ(route.instance, "plc");
+                               calls_.push_back(std::move(call));
+                               return call_result_;
+                             },
+                         .report = [this](const CommandReport& r) { reports_.push_back(r); }}};
+};
+
+TEST_F(RouterTest, ArgumentsArriveInTheOrderOfTheTableWithFallbacks) {
+  send(R"({"name":"set-point","payload":{"id":"x1","mode":"b","value":21.5}})");
+  ASSERT_EQ(calls_.size(), 1u);
+  EXPECT_EQ(calls_[0].command, 3u);
+  const std::vector<std::optional<Value>> expected{21.5, 2.0, std::string("b")};
+  EXPECT_EQ(calls_[0].args, expected);
+  EXPECT_TRUE(reports_.empty());
+
+  router_.on_outcome({calls_[0].id, message::Outcome::Status::Done, Value(21.0), ""});
+  EXPECT_EQ(dump_json(to_json(only())),
+            R"({"id":"x1","device":"boiler","command":"set-point","status":"done","value":21.0})");
+  router_.on_outcome({calls_[0].id, message::Outcome::Status::Done, Value(21.0), ""});
+  EXPECT_EQ(reports_.size(), 1u) << "an outcome is reported once";
+}
+
+TEST_F(RouterTest, ABareValueIsTheOnlyRequiredArgument) {
+  send(R"({"name":"set-point","payload":5})");
+  ASSERT_EQ(calls_.size(), 1u);
+  EXPECT_EQ(calls_[0].args[0], Value(5.0));
+}
+
+TEST_F(RouterTest, WhatCannotBeRunIsRejectedWithTheReason) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"{", "the payload: not valid JSON"},
+      {"", "the payload: not valid JSON"},
+      {"\xff", "the payload: not valid JSON"},
+      {"[]", "the payload is not a JSON object"},
+      {"{}", "the payload has no \"name\""},
+      {R"({"name":7})", "the payload has no \"name\""},
+      {R"({"name":""})", "\"name\" is not 1 to 255 bytes of text"},
+      {R"({"name":"a\u0000b"})", "\"name\" is not 1 to 255 bytes of text"},
+      {R"({"name":"set-pint"})",
+       "this device has no command 'set-pint'; did you mean 'set-point'?"},
+      {R"({"name":"set-point"})",
+       "argument 'value' is missing: expected a number from 0 degC to 90 degC"},
+      {R"({"name":"set-point","payload":{"value":91}})",
+       "argument 'value': expected a number from 0 degC to 90 degC, got 91"},
+      {R"({"name":"set-point","payload":{"value":null}})",
+       "argument 'value': expected a number from 0 degC to 90 degC, got null"},
+      {R"({"name":"set-point","payload":{"value":1,"mode":"c"}})",
+       "argument 'mode': expected one of \"a\", \"b\", got \"c\""},
+      {R"({"name":"set-point","payload":{"valeu":1}})",
+       "unknown argument 'valeu'; did you mean 'value'?"},
+      {R"({"name":"set-point","payload":{"value":1,"ramp":"soon"}})",
+       "argument 'ramp': expected a duration such as \"5s\", got \"soon\""},
+  };
+  for (const auto& [payload, reason] : cases) {
+    reports_.clear();
+    send(payload);
+    EXPECT_EQ(only().status, CommandStatus::Rejected) << payload;
+    EXPECT_EQ(only().reason, reason);
+  }
+  EXPECT_TRUE(calls_.empty());
+  EXPECT_EQ(router_.counts().rejected, static_cast<int64_t>(std::size(cases)));
+}
+
+TEST_F(RouterTest, DeepNestingIsRefusedNotFollowed) {
+  send(R"({"name":"set-point","payload":)" + std::string(100'000, '['));
+  EXPECT_EQ(only().reason, "the payload: nested more than 32 deep");
+}
+
+TEST_F(RouterTest, AnotherDeviceHasNoCommands) {
+  router_.on_command({"575ecf887ae143cd83dc4aa9", R"({"name":"set-point","payload":1})"},
+                     BootTime(now_));
+  EXPECT_EQ(only().reason, "this device has no commands");
+}
+
+TEST_F(RouterTest, AHostThatIsDownFailsTheCommand) {
+  call_result_ = Error{Errc::Unavailable, "the host is starting"};
+  send(R"({"name":"set-point","payload":1})");
+  EXPECT_EQ(only().status, CommandStatus::Failed);
+  EXPECT_EQ(only().reason, "the host is starting");
+  EXPECT_TRUE(router_.idle());
+}
+
+TEST_F(RouterTest, AHostThatGoesDownFailsWhatItWasRunning) {
+  send(R"({"name":"set-point","payload":1})");
+  router_.on_instance_down("another", "x");
+  EXPECT_TRUE(reports_.empty());
+  router_.on_instance_down("plc", "killed by signal 9");
+  EXPECT_EQ(only().status, CommandStatus::Failed);
+  EXPECT_NE(only().reason.find("killed by signal 9"), std::string::npos);
+  EXPECT_NE(only().reason.find("not known"), std::string::npos);
+}
+
+TEST_F(RouterTest, ACommandWithoutAnOutcomeFailsAtItsTimeout) {
+  send(R"({"name":"set-point","payload":1})");
+  router_.expire(BootTime(now_ + 10s - 1ns));
+  EXPECT_TRUE(reports_.empty());
+  router_.expire(BootTime(now_ + 10s));
+  EXPECT_EQ(only().status, CommandStatus::Failed);
+  router_.on_outcome({calls_[0].id, message::Outcome::Status::Done, std::nullopt, ""});
+  EXPECT_EQ(reports_.size(), 1u) << "too late counts as never";
+}
+
+TEST_F(RouterTest, AFloodIsRefusedNotPiledUp) {
+  for (int i = 0; i < 1000; ++i) send(R"({"name":"set-point","payload":1})");
+  EXPECT_EQ(calls_.size(), 256u);
+  EXPECT_EQ(reports_.size(), 1000u - 256u);
+  EXPECT_EQ(reports_.back().reason, "too many commands are running");
+}
+
+// Any bytes: one report or one call each, nothing else.
+TEST_F(RouterTest, MutationsNeverEscape) {
+  const uint64_t seed = test::seed();
+  SCOPED_TRACE("FIELDPOST_SEED=" + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  const std::string valid = R"({"name":"set-point","payload":{"id":1,"value":2.5e1,"mode":"a"}})";
+  const int rounds = test::is_long() ? 1'000'000 : 20'000;
+  for (int i = 0; i < rounds; ++i) {
+    std::string payload = valid;
+    for (uint64_t n = random() % 5 + 1; n > 0; --n) {
+      const size_t at = random() % payload.size();
+      if (random() % 3 == 0) {
+        payload.erase(at, random() % 4);
+      } else if (random() % 2 == 0) {
+        payload[at] = static_cast<char>(random());
+      } else {
+        payload.insert(at, payload.substr(random() % payload.size(), random() % 8));
+      }
+      if (payload.empty()) payload = "{";
+    }
+    const size_t before = calls_.size() + reports_.size();
+    send(payload);
+    ASSERT_EQ(calls_.size() + reports_.size(), before + 1) << payload;
+    if (i % 200 == 0) router_.on_instance_down("plc", "x"), calls_.clear(), reports_.clear();
+  }
+}
+
+TEST(AnswerTopic, IsFilledIn) {
+  const CommandReport report{.device_id = kBoiler, .device_name = "boiler"};
+  EXPECT_EQ(fill_topic("a/${device}/b/${device_id}/${other}", report),
+            std::string("a/boiler/b/") + kBoiler + "/${other}");
+}
+
+}  // namespace
+}  // namespace fieldpost

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What people read when something is wrong. One row: TOML and the exact messages it gives.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "config/load.hpp"
+#include "config/scratch.hpp"
+#include "fakes/fake_probe.hpp"
+
+namespace fieldpost {
+namespace {
+
+struct Row {
+  const char* toml;                   // from line 4 on
+  std::vector<const char*> messages;  // "4:1: …": the file is left out
+};
+
+// Of rows that need an instance around them.
+#define MODBUS "[[plugin]]\nname = \"plc\"\ntype = \"modbus\"\noptions.url = \"tcp://h:502\"\n"
+
+const Row kRows[] = {
+    {"", {}},
+    // Keys.
+    {"[uplnk]\n", {"4:2: uplnk: unknown key; did you mean 'uplink'?"}},
+    {"zzz = 1\n", {"4:1: gateway.zzz: unknown key"}},
+    {"nam = \"gw\"\n", {"4:1: gateway.nam: unknown key; did you mean 'name'?"}},
+    {"[uplink]\nkeep_alive = \"60s\"\n",
+     {"5:1: uplink.keep_alive: unknown key; did you mean 'keepalive'?"}},
+    {"[uplink]\npassword = \"x\"\n",
+     {"5:1: uplink.password: secrets do not belong in this file; put it into a file of its own "
+      "that only the service can read (uplink.access_key_file, uplink.access_secret_file)"}},
+    {"[uplink]\nacces_secret_file = \"/x\"\n",
+     {"5:1: uplink.acces_secret_file: unknown key; did you mean 'access_secret_file'?"}},
+    {"\"a\\u001b[2J\" = 1\n", {"4:1: gateway.a\\x1b[2J: unknown key"}},
+    // Kinds of sections.
+    {"[[uplink]]\nurl = \"mqtt://h\"\n", {"4:3: uplink: expected [uplink], got [[uplink]]"}},
+    {"[plugin]\nname = \"a\"\n", {"4:2: plugin: expected [[plugin]], got [plugin]"}},
+    {"[[plugin.register]]\naddress = 1\n",
+     {"4:3: plugin: expected [[plugin]], got [plugin]; [[plugin.register]] must follow its "
+      "[[plugin]] in the same file"}},
+    {"[device]\nx = 1\n", {"4:2: device: expected [[device]], got [device]"}},
+    {"plugin = 5\n", {"4:1: gateway.plugin: unknown key"}},
+    // Values of the core.
+    {"name = \"Gate Way\"\n",
+     {"4:8: gateway.name: expected 1 to 64 of a-z, 0-9, '_', '.' and '-', starting with a letter "
+      "or a digit, got \"Gate Way\""}},
+    {"name = 5\n", {"4:8: gateway.name: expected text, got 5"}},
+    {"name = [\"a\"]\n", {"4:8: gateway.name: expected a name, got a list"}},
+    {"[uplink]\nkeepalive = 60\n",
+     {"5:13: uplink.keepalive: expected a duration such as \"5s\" from 5s to 18h, got 60"}},
+    {"[uplink]\nkeepalive = \"1s\"\n",
+     {"5:13: uplink.keepalive: expected a duration such as \"5s\" from 5s to 18h, got \"1s\""}},
+    {"[uplink]\nkeepalive = 1979-05-27\n",
+     {"5:13: uplink.keepalive: expected a duration such as \"5s\" from 5s to 18h, got a date or a "
+      "time of day"}},
+    {"[uplink]\nwindow_messages = 0\n",
+     {"5:19: uplink.window_messages: expected a whole number from 1 to 1000, got 0"}},
+    {"[uplink]\nwindow_messages = 2.5\n",
+     {"5:19: uplink.window_messages: expected a whole number from 1 to 1000, got 2.5"}},
+    {"[uplink]\nwindow_messages = nan\n",
+     {"5:19: uplink.window_messages: expected a whole number from 1 to 1000, got nan"}},
+    {"[uplink]\nwindow_messages = true\n",
+     {"5:19: uplink.window_messages: expected a whole number from 1 to 1000, got true"}},
+    {"[uplink]\nwindow_messages = 9007199254740993\n",
+     {"5:19: uplink.window_messages: expected a whole number from 1 to 1000, got "
+      "9007199254740993, which is too large to be exact"}},
+    {"[uplink]\nmax_payload = {}\n",
+     {"5:15: uplink.max_payload: expected a size such as \"512MB\" from 4.0 kB to 1.0 MB, got a "
+      "table"}},
+    {"[outbox]\ndurability = \"paper\"\n",
+     {"5:14: outbox.durability: expected one of \"disk\", got \"paper\""}},
+    {"[commands]\nanswer_topic = \"losant/x/state\"\n",
+     {"5:16: commands.answer_topic: expected a topic outside losant/, where the broker closes the "
+      "connection, got \"losant/x/state\""}},
+    {"[commands]\nanswer_topic = \"a/${device}\"\n",
+     {"5:16: commands.answer_topic: expected a topic, in which ${device_id} is filled in, got "
+      "\"${device}\""}},
+    {"[commands]\nanswer_topic = \"a/#\"\n",
+     {"5:16: commands.answer_topic: expected a topic to publish to, without + and #, got "
+      "\"a/#\""}},
+    // The broker.
+    {"[uplink]\nurl = \"http://h\"\n",
+     {"5:7: uplink.url: expected mqtt://HOST[:PORT] or mqtts://HOST[:PORT], got \"http://h\""}},
+    {"[uplink]\nurl = \"wss://broker.losant.com\"\n",
+     {"5:7: uplink.url: wss:// is not supported yet by this version; expected mqtt://HOST[:PORT] "
+      "or mqtts://HOST[:PORT], got \"wss://broker.losant.com\""}},
+    {"[uplink]\nurl = \"mqtt://me:hunter2@h\"\n",
+     {"5:7: uplink.url: expected mqtt://HOST[:PORT] or mqtts://HOST[:PORT] without user and "
+      "password, which belong in files: access_key_file and access_secret_file"}},
+    {"[uplink]\nca_file = \"ca.pem\"\n",
+     {"5:11: uplink.ca_file: expected a path that starts with /, got \"ca.pem\""}},
+    {"[uplink]\nca_file = \"/nowhere/ca.pem\"\n",
+     {"5:11: uplink.ca_file: '/nowhere/ca.pem' does not exist"}},
+    {"[uplink]\naccess_key_file = \"/nowhere/k\"\n",
+     {"5:19: uplink.access_key_file: '/nowhere/k' does not exist"}},
+    // Devices.
+    {"[[device]]\nname = \"boiler\"\n",
+     {"4:1: device.id: missing; expected a Losant id (24 hex digits, lower case)"}},
+    {"[[device]]\nname = \"boiler\"\nid = \"575ECF887AE143CD83DC4AA3\"\n",
+     {"6:6: warning: device.id: expected a Losant id (24 hex digits, lower case), got "
+      "\"575ECF887AE143CD83DC4AA3\""}},
+    {"[[device]]\nname = \"boiler\"\nid = \"a/b\"\n",
+     {"6:6: device.id: expected a Losant id (24 hex digits, lower case), got \"a/b\""}},
+    {"[[device]]\nname = \"gateway\"\nid = \"575ecf887ae143cd83dc4aa3\"\n",
+     {"5:8: device.name: 'gateway' is already used at ~/fieldpost.toml:2:1"}},
+    {"[[device]]\nname = \"b\"\nid = \"575ecf887ae143cd83dc4aa2\"\n",
+     {"6:6: device.id: '575ecf887ae143cd83dc4aa2' is already used at ~/fieldpost.toml:2:1"}},
+    {"[[device]]\nname = \"b\"\nid = \"575ecf887ae143cd83dc4aa3\"\n"
+     "[[device]]\nname = \"b\"\nid = \"575ecf887ae143cd83dc4aa3\"\n",
+     {"8:8: device.name: 'b' is already used at ~/fieldpost.toml:4:1",
+      "9:6: device.id: '575ecf887ae143cd83dc4aa3' is already used at ~/fieldpost.toml:4:1"}},
+    // Instances.
+    {"[[plugin]]\ntype = \"sim\"\n", {"4:1: plugin.name: missing; expected a name"}},
+    {"[[plugin]]\nname = \"a\"\n", {"4:1: plugin.type: missing; expected the name of a plugin"}},
+    {"[[plugin]]\nname = \"a\"\ntype = \"modbsu\"\n",
+     {"6:8: plugin.type: 'modbsu' is not installed; did you mean 'modbus'?"}},
+    {"[[plugin]]\nname = \"a\"\ntype = \"../../x\"\n",
+     {"6:8: plugin.type: expected 1 to 64 of a-z, 0-9, '_', '.' and '-', starting with a letter or "
+      "a digit, got \"../../x\""}},
+    {MODBUS "intervall = \"1s\"\n",
+     {"8:1: plugin.intervall: unknown key; did you mean 'interval'?"}},
+    {MODBUS "url = \"x\"\n", {"8:1: plugin.url: unknown key; did you mean 'options.url'?"}},
+    {MODBUS "options.uni = 3\n", {"8:9: plugin.options.uni: unknown key; did you mean 'unit'?"}},
+    {MODBUS "interval = \"9ms\"\n",
+     {"8:12: plugin.interval: expected a duration from 10ms to 24h, or \"0s\", got \"9ms\""}},
+    {MODBUS "interval = \"0s\"\n", {}},
+    {MODBUS "interval = \"25h\"\n",
+     {"8:12: plugin.interval: expected a duration such as \"5s\" from 0s to 1d, got \"25h\""}},
+    {MODBUS "device = \"gatway\"\n",
+     {"8:10: plugin.device: no [[device]] is called 'gatway'; did you mean 'gateway'?"}},
+    {MODBUS "device = 5\n", {"8:10: plugin.device: expected text, got 5"}},
+    {"[[plugin]]\nname = \"a\"\ntype = \"modbus\"\noptions = \"tcp://h\"\n",
+     {"4:1: plugin.options.url: missing; expected text",
+      "7:11: plugin.options: expected options.NAME = VALUE, got \"tcp://h\""}},
+    {"[[plugin]]\nname = \"a\"\ntype = \"modbus\"\n",
+     {"4:1: plugin.options.url: missing; expected text"}},
+    {"[[plugin]]\nname = \"a\"\ntype = \"sim\"\n[[plugin]]\nname = \"a\"\ntype = \"sim\"\n"
+     "options.attribute = \"w\"\n",
+     {"8:8: plugin.name: 'a' is already used at ~/fieldpost.toml:5:8"}},
+    {"[[plugin]]\nname = \"a\"\ntype = \"sim\"\noptions.file = \"a\\u0000b\"\n",
+     {"7:16: plugin.options.file: expected text without NUL characters, got \"a\\x00b\""}},
+    // Rows.
+    {MODBUS "[[plugin.register]]\nattribute = \"t\"\ntable = \"holding\"\naddress = 70000\n",
+     {"11:11: plugin.register.address: expected a whole number from 0 to 65535, got 70000"}},
+    {MODBUS "[[plugin.register]]\nattribute = \"t\"\ntabel = \"holding\"\naddress = 7\n",
+     {"8:1: plugin.register.table: missing; expected one of \"coil\", \"holding\"",
+      "10:1: plugin.register.tabel: unknown key; did you mean 'table'?"}},
+    {MODBUS "[[plugin.registr]]\nattribute = \"t\"\n",
+     {"8:10: plugin.registr: unknown key; did you mean 'register'?"}},
+    {MODBUS "[plugin.register]\nattribute = \"t\"\n",
+     {"8:9: plugin.register: expected [[plugin.register]], got [plugin.register]"}},
+    {MODBUS "register = 7\n", {"8:1: plugin.register: expected [[plugin.register]], got 7"}},
+    {MODBUS "register = []\n", {}},
+    {MODBUS "[[plugin.register]]\nattribute = \"wärme\"\ntable = \"coil\"\naddress = 7\n",
+     {"9:13: plugin.register.attribute: expected an attribute name (1 to 255 of 0-9, a-z, A-Z, _ "
+      "and -), got \"wärme\""}},
+    {MODBUS "[[plugin.register]]\nattribute = \"t\"\ntable = \"coil\"\naddress = 7\nname = \"x\"\n",
+     {"12:1: plugin.register.name: unknown key"}},
+    {MODBUS "[[plugin.register]]\nattribute = \"t\"\ntable = \"coil\"\naddress = 7\n"
+            "device = \"x\"\n",
+     {"12:10: plugin.register.device: no [[device]] is called 'x'"}},
+    {MODBUS "[[plugin.register]]\nattribute = \"t\"\ntable = \"coil\"\naddress = 7\n"
+            "type = \"impossible\"\n",
+     {"12:8: plugin.register.type: no coil holds an impossible"}},
+    // Units.
+    {MODBUS "[[plugin.register]]\nattribute = \"t\"\ntable = \"coil\"\naddress = 7\n"
+            "[[plugin.unit]]\naddress = 3\n",
+     {"8:1: plugin.register: expected inside a unit, as [[plugin.unit.register]], because this "
+      "instance has [[plugin.unit]]"}},
+    {MODBUS "[[plugin.unit]]\n[[plugin.unit.register]]\nattribute = 1\n",
+     {"8:1: plugin.unit.address: missing; expected a whole number from 0 to 255",
+      "9:1: plugin.unit.register.table: missing; expected one of \"coil\", \"holding\"",
+      "9:1: plugin.unit.register.address: missing; expected a whole number from 0 to 65535",
+      "10:13: plugin.unit.register.attribute: expected an attribute name (1 to 255 of 0-9, a-z, "
+      "A-Z, _ and -), got 1"}},
+    {MODBUS "[[plugin.unit]]\naddress = 3\ndevise = \"x\"\n",
+     {"10:1: plugin.unit.devise: unknown key; did you mean 'device'?"}},
+    {MODBUS "[[plugin.unit]]\naddress = 3\nname = \"a\"\n[[plugin.unit]]\naddress = 4\n"
+            "name = \"a\"\n",
+     {"13:8: plugin.unit.name: another unit of 'plc' is called 'a' already"}},
+    // Across instances.
+    {"[[plugin]]\nname = \"a\"\ntype = \"sim\"\n[[plugin]]\nname = \"b\"\ntype = \"sim\"\n"
+     "options.attribute = \"value\"\n",
+     {"10:21: plugin.options.attribute: 'value' is already an attribute of device 'gateway', by "
+      "~/fieldpost.toml:4:1"}},
+    {"[[plugin]]\nname = \"a\"\ntype = \"sim\"\noptions.count = 300\n",
+     {"4:1: plugin: device 'gateway' would have 300 attributes; Losant takes at most 256"}},
+    {MODBUS "[[plugin.register]]\nattribute = \"a\"\ntable = \"coil\"\naddress = 1\n"
+            "command = \"set\"\n"
+            "[[plugin.register]]\nattribute = \"b\"\ntable = \"coil\"\naddress = 2\n"
+            "command = \"set\"\n",
+     {"17:11: plugin.register.command: 'set' is already a command of device 'gateway', by "
+      "~/fieldpost.toml:12:11"}},
+    {MODBUS "[[plugin]]\nname = \"b\"\ntype = \"modbus\"\noptions.url = \"TCP://h:502?x=1\"\n",
+     {"11:15: plugin.options.url: \"TCP://h:502?x=1\" belongs to 'plc' already, by "
+      "~/fieldpost.toml:7:15; one instance serves all units of a bus"}},
+    {MODBUS "[[plugin]]\nname = \"b\"\ntype = \"modbus\"\noptions.url = \"tcp://h:503\"\n", {}},
+    // Several at once, in the order of the file.
+    {"[[plugin]]\nname = \"a\"\ntype = \"nope\"\nintervall = 1\n[uplink]\nkeepalive = 1\nurl = 2\n",
+     {"6:8: plugin.type: 'nope' is not installed",
+      "9:13: uplink.keepalive: expected a duration such as \"5s\" from 5s to 18h, got 1",
+      "10:7: uplink.url: expected text, got 2"}},
+    // Syntax.
+    {"x = \n", {"4:5: syntax error in key-value pair: expected value, saw '\\n'"}},
+    {"[[plugin]\n", {"4:10: syntax error in table header: expected ']', saw '\\n'"}},
+    {"[gateway]\n",
+     {"4:1: syntax error in table header: cannot redefine existing table 'gateway'"}},
+};
+
+TEST(Messages, ArePreciseAndComplete) {
+  for (const Row& row : kRows) {
+    SCOPED_TRACE(row.toml);
+    const Scratch scratch;
+    FakeProbe probe;
+    const Loaded loaded = load_config(scratch.write("fieldpost.toml", kHead + row.toml), probe);
+    std::vector<std::string> expected;
+    for (const char* message : row.messages) {
+      expected.push_back("~/fieldpost.toml:" + std::string(message));
+    }
+    EXPECT_EQ(scratch.words(loaded.problems), expected);
+  }
+}
+
+TEST(Messages, NameTheFormOfVersionAndId) {
+  const Scratch scratch;
+  FakeProbe probe;
+  const auto words = [&](const char* toml) {
+    return scratch.words(load_config(scratch.write("f.toml", toml), probe).problems);
+  };
+  using Lines = std::vector<std::string>;
+  EXPECT_EQ(words(""), (Lines{"~/f.toml:1:1: config_version: missing; expected config_version = 1",
+                              "~/f.toml:1:1: gateway.device_id: not set up: expected the Losant id "
+                              "of this gateway (24 hex digits)"}));
+  EXPECT_EQ(words("config_version = 2\n[gateway]\ndevice_id = \"\"\n"),
+            (Lines{"~/f.toml:1:18: config_version: this version of Fieldpost reads configurations "
+                   "of version 1; expected 1, got 2",
+                   "~/f.toml:3:13: gateway.device_id: not set up: expected the Losant id of this "
+                   "gateway (24 hex digits)"}));
+}
+
+TEST(Messages, HaveTheFormOfCompilers) {
+  using enum Problem::Severity;
+  EXPECT_EQ(to_string(Problem{Error, {"a.toml", 3, 4}, "x: wrong"}), "a.toml:3:4: x: wrong");
+  EXPECT_EQ(to_string(Problem{Instance, {"a.toml", 3, 0}, "x"}), "a.toml:3: x");
+  EXPECT_EQ(to_string(Problem{Warning, {"a.toml", 0, 0}, "x"}), "a.toml: warning: x");
+  EXPECT_EQ(to_string(Problem{Error, {}, "x"}), "x");
+}
+
+}  // namespace
+}  // namespace fieldpost

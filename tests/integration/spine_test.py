@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent as its users run it, between a Modbus server and a broker that nobody here wrote.
+
+Registers that count their own reads make every reading unique: a value that is missing at the
+witness was lost, a value that comes twice was sent twice.
+"""
+import json
+import os
+import pathlib
+import signal
+import socket
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from fakes import field  # noqa: E402  pylint: disable=wrong-import-position
+from fakes.field import BOILER, GATEWAY, METER, eventually  # noqa: E402
+
+HEAD = f"""
+config_version = 1
+[gateway]
+device_id = "{GATEWAY}"
+[[device]]
+name = "boiler"
+id = "{BOILER}"
+[[device]]
+name = "meter"
+id = "{METER}"
+"""
+
+
+def uplink(port):
+    return f'[uplink]\nurl = "mqtt://127.0.0.1:{port}"\nbackoff_max = "1s"\n'
+
+
+def modbus(port, name="plc", device="boiler", interval="100ms", rows="", options=""):
+    return f"""
+[[plugin]]
+name = "{name}"
+type = "modbus"
+device = "{device}"
+interval = "{interval}"
+options.url = "tcp://127.0.0.1:{port}"
+options.timeout = "500ms"
+{options}
+{rows}
+"""
+
+
+def counter(attribute="count", address=0, table="plugin.register"):
+    return f'[[{table}]]\nattribute = "{attribute}"\ntable = "holding"\naddress = {address}\ntype = "uint32"\n'
+
+
+def sim(name="sim", device="meter", options=""):
+    return f"""
+[[plugin]]
+name = "{name}"
+type = "sim"
+device = "{device}"
+interval = "100ms"
+{options}
+"""
+
+
+def gaps(values):
+    """How many numbers are missing between the first and the last value."""
+    whole = sorted({int(v) for v in values})
+    return whole[-1] - whole[0] + 1 - len(whole) if whole else 0
+
+
+class SpineTest(unittest.TestCase):
+    def setUp(self):
+        self.field = self.enterContext(field.Field()) if hasattr(self, "enterContext") else None
+        if self.field is None:
+            self.field = field.Field()
+            self.addCleanup(self.field.__exit__)
+
+    def start(self, config, **server):
+        """Broker, witness, one Modbus server and an agent with `config(broker, server)`."""
+        self.broker = self.field.broker()
+        self.witness = self.field.witness(self.broker)
+        self.server = self.field.modbus(**server)
+        self.agent = self.field.agent(HEAD + uplink(self.broker.port) + config(self.server.port))
+        self.agent.wait_until_up()
+
+    def delivered(self, device=BOILER, attribute="count"):
+        return self.witness.values(device, attribute)
+
+    def read_so_far(self, unit=1, address=0):
+        high, low = self.server.ask(f"get {unit} holding {address} 2").split()
+        return int(high) * 65536 + int(low)
+
+    # ---- Nothing is lost.
+
+    def test_a_broker_stop_loses_nothing_and_drains_at_once(self):
+        self.start(lambda port: modbus(port, rows=counter()), do=["count 1 holding 0 2"])
+        eventually(lambda: len(self.delivered()) > 5)
+        self.broker.stop()
+        stopped = self.read_so_far()
+        outage = 60 if field.LONG else 8
+        eventually(lambda: self.read_so_far() >= stopped + outage * 10 * 0.8, 2 * outage + 10,
+                   "polling on during the outage")
+        held = self.agent.status()["outbox"]["waiting"]
+        self.assertGreater(held, outage * 10 * 0.7)
+        self.broker.start()
+        back = time.monotonic()
+        target = self.read_so_far()
+        eventually(lambda: target in self.delivered(), 15, "delivery of the backlog")
+
+        after = [(t, d["count"]) for t, _, d in self.witness.states(BOILER) if t >= back]
+        self.assertLessEqual(after[0][0] - back, 3.0, "reconnected within 3 s")
+        drained = next(t for t, v in after if v >= target)
+        self.assertLess(drained - after[0][0], 1.0, "drained within 1 s")
+        values = self.delivered()
+        self.assertEqual(gaps(values), 0)
+        self.assertEqual(int(min(values)), 1, "the first reading came too")
+        self.assertEqual(values, sorted(values), "in the order of capture")
+        self.assertEqual(self.agent.status()["outbox"]["lost"], 0)
+
+    def test_kill_9_during_an_outage_loses_only_the_last_100_ms(self):
+        self.start(lambda port: modbus(port, rows=counter()), do=["count 1 holding 0 2"])
+        eventually(lambda: len(self.delivered()) > 3)
+        self.broker.stop()
+        before = self.read_so_far()
+        eventually(lambda: self.read_so_far() > before + 20)
+        self.agent.end(signal.SIGKILL)
+        killed = self.read_so_far()
+        agent = self.field.agent()
+        agent.wait_until_up()
+        eventually(lambda: self.read_so_far() > killed + 20)
+        self.broker.start()
+        target = self.read_so_far()
+        eventually(lambda: target in self.delivered(), 15)
+        values = {int(v) for v in self.delivered()}
+        missing = set(range(1, target)) - values
+        # 100 ms are two polls at 10 Hz, and one may have been read but not handed over.
+        self.assertLessEqual(len(missing), 3, missing)
+        self.assertTrue(all(killed - 3 < m <= killed + 1 for m in missing), (missing, killed))
+
+    def test_a_stop_with_dead_devices_and_a_dead_broker_takes_3_s_and_keeps_everything(self):
+        self.start(lambda port: modbus(port, rows=counter()), do=["count 1 holding 0 2"])
+        eventually(lambda: len(self.delivered()) > 3)
+        self.broker.process.child.send_signal(signal.SIGSTOP)  # a broker that answers no more
+        self.addCleanup(self.broker.process.child.send_signal, signal.SIGCONT)
+        seen = self.read_so_far()
+        eventually(lambda: self.read_so_far() > seen + 10)
+        self.server.ask("silent 1 on")  # and a device that does not
+        reads = self.read_so_far()
+        began = time.monotonic()
+        self.assertEqual(self.agent.end(signal.SIGTERM, limit=10), 0, self.agent.text())
+        self.assertLess(time.monotonic() - began, 3.0)
+        self.broker.process.child.send_signal(signal.SIGCONT)
+        self.server.ask("silent 1 off")
+        self.field.agent().wait_until_up()
+        eventually(lambda: self.read_so_far() in self.delivered() or self.delivered()[-1] > reads, 15)
+        self.assertLessEqual(gaps(self.delivered()), 1)  # the request that was in the air
+
+    # ---- No plugin takes others down.
+
+    def test_a_killed_host_is_back_in_2_s_and_the_others_miss_no_poll(self):
+        self.start(lambda port: modbus(port, rows=counter()) + sim(), do=["count 1 holding 0 2"])
+        eventually(lambda: len(self.delivered()) > 3)
+        victim = self.agent.plugin("sim")["pid"]
+        os.kill(victim, signal.SIGKILL)
+        began = time.monotonic()
+        eventually(lambda: self.agent.plugin("sim").get("pid", victim) != victim
+                   and self.agent.plugin("sim")["state"] == "up", 10)
+        self.assertLess(time.monotonic() - began, 2.0)
+        mark = self.read_so_far()
+        eventually(lambda: self.delivered()[-1] > mark)
+        values = self.delivered()
+        self.assertEqual(gaps(values), 0)
+        times = [t for _, t, _ in self.witness.states(BOILER)]
+        self.assertLess(max(b - a for a, b in zip(times, times[1:])), 200, "polls were missed")
+        self.assertIn("signal 9", self.agent.text())
+
+    def test_a_hung_host_is_replaced_after_its_deadline(self):
+        self.start(lambda port: modbus(port, rows=counter()) + sim(
+            options='deadline = "1s"\noptions.fault = "hang"\noptions.fault_after = "500ms"\n'),
+            do=["count 1 holding 0 2"])
+        eventually(lambda: "hung" in self.agent.text(), 10, "a word about the hang")
+        eventually(lambda: self.agent.plugin("sim")["restarts"] >= 1, 10)
+        mark = self.read_so_far()
+        eventually(lambda: self.delivered()[-1] > mark)
+        self.assertEqual(gaps(self.delivered()), 0)
+
+    def test_a_silent_unit_does_not_slow_its_neighbour(self):
+        rows = "".join(
+            f'[[plugin.unit]]\naddress = {u}\nname = "unit{u}"\ndevice = "{d}"\n'
+            + counter(table="plugin.unit.register") for u, d in ((1, "boiler"), (2, "meter")))
+        self.start(lambda port: modbus(port, rows=rows, options='options.timeout = "200ms"').replace(
+            'options.timeout = "500ms"\n', ""),
+            units="1,2", do=["count 1 holding 0 2", "count 2 holding 0 2"])
+        eventually(lambda: len(self.delivered(BOILER)) > 5 and len(self.delivered(METER)) > 5)
+        self.server.ask("silent 2 on")
+        before, began = self.read_so_far(1), time.monotonic()
+        seconds = 40 if field.LONG else 10
+        eventually(lambda: time.monotonic() - began > seconds, seconds + 5)
+        rate = (self.read_so_far(1) - before) / (time.monotonic() - began)
+        self.assertGreater(rate, 0.8 * 10, "the neighbour's rate, of 10 a second")
+        units = {u["name"]: u for u in self.agent.plugin("plc")["units"]}
+        self.assertEqual(units["unit1"]["state"], "good")
+        self.assertEqual(units["unit2"]["state"], "silent")
+        self.server.ask("silent 2 off")
+        seen = len(self.delivered(METER))
+        eventually(lambda: len(self.delivered(METER)) > seen + 5, 70, "the unit's return")
+
+    def test_a_bad_register_does_not_take_its_neighbours_down(self):
+        rows = counter() + counter("neighbour", 2) + counter("other", 4)
+        self.start(lambda port: modbus(port, rows=rows),
+                   do=["count 1 holding 0 2", "except 1 holding 2 2", "count 1 holding 4 2"])
+        eventually(lambda: len(self.delivered()) > 5 and len(self.delivered(attribute="other")) > 5)
+        self.assertEqual(self.delivered(attribute="neighbour"), [], "never a 0 in place of an error")
+        bad = next(a for a in self.agent.plugin("plc")["attributes"] if a["name"] == "neighbour")
+        self.assertEqual(bad["quality"], "comm-error")
+        for word in ("unit 1", "holding 2", "exception 2"):
+            self.assertIn(word, bad["detail"])
+
+    # ---- Commands.
+
+    def command_setup(self):
+        rows = ('[[plugin.register]]\nattribute = "setpoint"\ntable = "holding"\naddress = 10\n'
+                'type = "int16"\nscale = 0.1\ncommand = "set-point"\nwrite_min = 0\nwrite_max = 90\n')
+        self.start(lambda port: '[commands]\nanswer_topic = "answers/${device_id}"\n'
+                   + modbus(port, rows=rows))
+        eventually(lambda: self.agent.status()["uplink"]["state"] == "connected")
+
+    def answers(self):
+        return [json.loads(p) for _, t, p in list(self.witness.messages) if t == f"answers/{BOILER}"]
+
+    def send_command(self, payload):
+        count = len(self.answers())
+        self.broker.publish(f"losant/{BOILER}/command", payload)
+        return eventually(lambda: self.answers()[count:], what=f"an answer to {str(payload)[:80]}")[0]
+
+    def test_a_command_changes_a_register_and_is_answered_with_what_it_reads_back(self):
+        self.command_setup()
+        answer = self.send_command(
+            json.dumps({"name": "set-point", "payload": {"id": 7, "value": 21.5}}))
+        self.assertEqual((answer["status"], answer["value"], answer["id"]), ("done", 21.5, 7), answer)
+        self.assertEqual(self.server.ask("get 1 holding 10"), "215")
+        eventually(lambda: 21.5 in self.delivered(attribute="setpoint"))
+
+    def test_bad_commands_are_answered_and_break_nothing(self):
+        self.command_setup()
+        connections = self.agent.status()["uplink"]["connections"]
+        for payload, status, words in (
+                ("{", "rejected", "JSON"), ("[]", "rejected", "object"), ("{}", "rejected", "name"),
+                ('{"name":"set-pint"}', "rejected", "set-point"),
+                ('{"name":"set-point"}', "rejected", "value"),
+                ('{"name":"set-point","payload":{"value":91}}', "rejected", "90"),
+                ('{"name":"set-point","payload":{"value":"x"}}', "rejected", "number"),
+                ('{"name":"set-point","payload":{"valeu":1}}', "rejected", "valeu"),
+                ("[" * 5000, "rejected", ""), (b"\xff\xfe", "rejected", ""),
+                (json.dumps({"name": "set-point", "payload": "x" * 900_000}), "rejected", "number")):
+            answer = self.send_command(payload)
+            self.assertEqual(answer["status"], status, answer)
+            self.assertIn(words, answer["reason"])
+        self.assertEqual(self.send_command('{"name":"set-point","payload":5}')["status"], "done")
+        self.assertEqual(self.agent.status()["uplink"]["connections"], connections)
+
+    # ---- Configuration.
+
+    def test_a_typo_does_not_brick_a_site(self):
+        self.start(lambda port: modbus(port, rows=counter()), do=["count 1 holding 0 2"])
+        eventually(lambda: len(self.delivered()) > 3)
+        self.agent.end()
+        broken = self.agent.config.read_text().replace("interval", "intervall")
+        agent = self.field.agent(broken).wait_until_up()
+        self.assertIn("unknown key; did you mean 'interval'?", agent.status()["config"]["trouble"])
+        self.assertIn("last configuration that worked", agent.status()["config"]["trouble"])
+        seen = len(self.delivered())
+        eventually(lambda: len(self.delivered()) > seen + 5)
+        agent.end()
+        self.assertEqual(field.Agent(self.field.folder, args=["--strict"]).child.wait(20), 78)
+        check = field.cli("check", agent.config)
+        self.assertEqual(check.returncode, 78)
+        self.assertRegex(check.stderr, r"fieldpost.toml:\d+:\d+: plugin.intervall: unknown key")
+
+    def test_an_invalid_first_configuration_ends_with_78_and_starts_nothing(self):
+        agent = self.field.agent(HEAD.replace(GATEWAY, "nonsense") + uplink(1))
+        self.assertEqual(agent.child.wait(20), 78)
+        self.assertEqual(list((self.field.folder / "state").iterdir()), [])
+
+    def test_a_reload_restarts_only_what_changed(self):
+        self.start(lambda port: modbus(port, rows=counter()) + sim(), do=["count 1 holding 0 2"])
+        eventually(lambda: len(self.delivered()) > 3)
+        plc, sims = self.agent.plugin("plc")["pid"], self.agent.plugin("sim")["pid"]
+        text = self.agent.config.read_text()
+        self.agent.config.write_text(text.replace('type = "sim"', 'type = "sim"\ndeadline = "9s"'))
+        self.assertEqual(self.agent.cli("reload", "--config", self.agent.config).returncode, 0)
+        eventually(lambda: self.agent.plugin("sim").get("pid") not in (None, sims))
+        self.assertEqual(self.agent.plugin("plc")["pid"], plc)
+        self.agent.config.write_text(text.replace('type = "sim"', 'typo = "sim"'))
+        self.assertNotEqual(self.agent.cli("reload", "--config", self.agent.config).returncode, 0)
+        self.assertEqual(self.agent.plugin("plc")["pid"], plc)
+        self.assertEqual(gaps(self.delivered()), 0)
+
+    def test_a_plugin_that_cannot_run_leaves_the_rest_alone(self):
+        missing = sim("ghost").replace('"sim"', '"no-such-type"')
+        self.start(lambda port: modbus(port, rows=counter()) + missing, do=["count 1 holding 0 2"])
+        eventually(lambda: len(self.delivered()) > 3)
+        ghost = self.agent.plugin("ghost")
+        self.assertEqual(ghost["state"], "failed")
+        self.assertIn("no-such-type", ghost["reason"])
+
+    # ---- The command line and the control sockets.
+
+    def test_any_program_can_post_state(self):
+        self.start(lambda port: modbus(port, rows=counter()))
+        sent = self.agent.cli("send", "meter", "level=4.5", "open=true", "name=Bob")
+        self.assertEqual(sent.returncode, 0, sent.stderr)
+        eventually(lambda: any(d == {"level": 4.5, "open": True, "name": "Bob"}
+                               for _, _, d in self.witness.states(METER)))
+        stamp = int(time.time() * 1000) - 5000
+        lines = "".join(json.dumps({"device": METER, "data": {"n": n}, "time": stamp + n}) + "\n"
+                        for n in range(10))
+        sent = self.agent.cli("send", input=lines)
+        self.assertEqual(sent.returncode, 0, sent.stderr)
+        eventually(lambda: len(self.delivered(METER, "n")) == 10)
+        self.assertEqual([t for _, t, d in self.witness.states(METER) if "n" in d],
+                         [stamp + n for n in range(10)])
+        for words, what in ((("metre", "a=1"), "did you mean 'meter'"),
+                            (("meter", "a b=1"), "attribute"), (("meter", "a=null"), "expected"),
+                            (("meter", "a=1", "--time", "1000"), "30 days")):
+            refused = self.agent.cli("send", *words)
+            self.assertEqual(refused.returncode, 1, words)
+            self.assertIn(what, refused.stderr)
+
+    def test_the_read_socket_does_not_act(self):
+        self.start(lambda port: modbus(port, rows=counter()))
+        answer = self.agent.ask({"do": "reload"}, "status.sock")
+        self.assertFalse(answer["ok"])
+        self.assertIn("adduser", answer["error"])
+        for name in ("status.sock", "control.sock"):
+            self.assertEqual((self.agent.run_dir / name).stat().st_mode & 0o777, 0o660)
+
+    def test_garbage_on_a_control_socket_disturbs_nobody(self):
+        self.start(lambda port: modbus(port, rows=counter()))
+        for garbage in (b"\n", b"{}\n", b"[1]\n", b"\xff\xff\n", b"[" * 10_000 + b"\n",
+                        b"x" * 1_200_000):
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(10)
+                s.connect(str(self.agent.run_dir / "status.sock"))
+                try:
+                    s.sendall(garbage)
+                    if garbage.strip():
+                        self.assertIn(b'"ok":false', s.recv(65536))
+                except (BrokenPipeError, ConnectionResetError):
+                    pass  # it was closed in the middle of a line that was too long
+        idle = []
+        for _ in range(40):  # more than it takes; the rest is told so
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(str(self.agent.run_dir / "status.sock"))
+            idle.append(s)
+        for s in idle:
+            s.close()
+        eventually(lambda: self.agent.status()["plugins"])
+
+    def test_watch_shows_readings_and_a_slow_reader_holds_up_nobody(self):
+        self.start(lambda port: modbus(port, rows=counter(), interval="20ms"),
+                   do=["count 1 holding 0 2"])
+        slow = socket.socket(socket.AF_UNIX)
+        self.addCleanup(slow.close)
+        slow.connect(str(self.agent.run_dir / "status.sock"))
+        slow.sendall(b'{"do":"watch"}\n')
+        watcher = self.field.add(field.Process([field.BUILD / "bin/fieldpost", "watch", "--run-dir",
+                                                self.agent.run_dir]))
+        eventually(lambda: len(watcher.lines) > 20)
+        self.assertRegex(watcher.lines[-1][1], r"^\d{4}-\d\d-\d\dT.*Z  boiler  count = \d+$")
+        self.assertEqual(gaps(self.delivered()), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

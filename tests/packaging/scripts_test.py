@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The scripts that everything else is judged by: what they count, and that they parse."""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = os.environ.get("FIELDPOST_SOURCE_DIR") or os.path.realpath(os.path.join(__file__, "../../.."))
+
+PASS = '<testcase name="a.pass" time="0.1" status="run"/>'
+FAIL = '<testcase name="a.fail" time="0.1" status="fail"><system-out>why it failed</system-out></testcase>'
+SKIP = ('<testcase name="a.skip" time="0" status="notrun"><skipped message="SKIP_RETURN_CODE=77"/>'
+        '<system-out>no such tool</system-out></testcase>')
+MISSING = ('<testcase name="a.missing" time="0" status="notrun">'
+           '<skipped message="Unable to find executable"/></testcase>')
+
+
+def summary(*cases):
+    with tempfile.NamedTemporaryFile("w", suffix=".xml") as file:
+        file.write(f"<testsuite>{''.join(cases)}</testsuite>")
+        file.flush()
+        done = subprocess.run([sys.executable, f"{ROOT}/scripts/test_summary.py", file.name],
+                              capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines()
+    return done.returncode, lines[-1], lines[:-1]
+
+
+class Summary(unittest.TestCase):
+    def test_all_passed(self):
+        self.assertEqual((0, "2 passed, 0 failed"), summary(PASS, PASS)[:2])
+
+    def test_a_failure_is_counted_and_shown(self):
+        status, last, lines = summary(PASS, FAIL)
+        self.assertEqual((1, "1 passed, 1 failed"), (status, last))
+        self.assertIn("  why it failed", lines)
+        self.assertIn("failed: a.fail", lines)
+
+    def test_a_test_that_cannot_run_has_failed(self):
+        self.assertEqual((1, "1 passed, 1 failed"), summary(PASS, MISSING)[:2])
+
+    def test_a_skip_is_neither_and_says_why(self):
+        status, last, lines = summary(PASS, SKIP)
+        self.assertEqual((0, "1 passed, 0 failed"), (status, last))
+        self.assertIn("skipped: a.skip: no such tool", lines)
+
+    def test_no_test_is_a_failure(self):
+        self.assertEqual((1, "0 passed, 1 failed"), summary()[:2])
+        self.assertEqual((1, "0 passed, 1 failed"), summary(SKIP)[:2])
+
+
+class Scripts(unittest.TestCase):
+    def test_shell_parses(self):
+        for name in ("scripts/lib.sh", "scripts/test", "scripts/package", "scripts/demo",
+                     "scripts/update-readme", ".ci/run", "tests/packaging/install_test"):
+            done = subprocess.run(["bash", "-n", f"{ROOT}/{name}"], capture_output=True, check=False)
+            self.assertEqual(b"", done.stderr)
+
+    def test_package_lists_cover_the_build_dependencies(self):
+        with open(f"{ROOT}/debian/control", encoding="utf-8") as file:
+            block = file.read().split("Build-Depends:")[1].split("\n\n")[0]
+        wanted = {re.split(r"[ (<]", line.strip().rstrip(","))[0]
+                  for line in block.splitlines() if line.strip()}
+        wanted = {name for name in wanted if not name.startswith(("debhelper", "dh-sequence"))}
+        with open(f"{ROOT}/scripts/packages/build.txt", encoding="utf-8") as file:
+            listed = set(file.read().split())
+        self.assertEqual(set(), wanted - listed)
+
+    def test_versions_agree(self):
+        with open(f"{ROOT}/CMakeLists.txt", encoding="utf-8") as file:
+            project = re.search(r"project\(fieldpost VERSION ([\d.]+)", file.read())[1]
+        with open(f"{ROOT}/debian/changelog", encoding="utf-8") as file:
+            self.assertEqual(project, re.match(r"fieldpost \(([\d.]+)\)", file.read())[1])
+        with open(f"{ROOT}/NEWS.md", encoding="utf-8") as file:
+            self.assertIn(f"## {project}", file.read())
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

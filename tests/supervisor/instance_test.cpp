@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/instance.hpp"
+
+#include <gtest/gtest.h>
+
+namespace fieldpost {
+namespace {
+
+using namespace std::chrono_literals;
+
+class InstanceTest : public testing::Test {
+ protected:
+  InstanceTest() {
+    devices_ = {{"gateway", "aaaaaaaaaaaaaaaaaaaaaaaa", {}},
+                {"meter", "bbbbbbbbbbbbbbbbbbbbbbbb", {}}};
+    config_.name = "meters";
+    config_.unit_names = {"meter 1", "meter 2"};
+    config_.instance.units = {1, 2};
+    config_.section_device = {0, 0, 1};
+    config_.declaration.attributes = {{{.name = "a"}, 0, 1},
+                                      {{.name = "b", .type = DataType::Boolean}, 0, 1},
+                                      {{.name = "a"}, 1, 2}};
+    instance_.emplace(config_, devices_, symbols_);
+  }
+
+  static message::Samples sample(int64_t ms, std::vector<Reading> readings) {
+    return {{Sample{BootTime(std::chrono::milliseconds(ms)), std::move(readings)}}};
+  }
+
+  SymbolTable symbols_;
+  std::vector<DeviceConfig> devices_;
+  PluginConfig config_;
+  std::optional<Instance> instance_;
+};
+
+TEST_F(InstanceTest, ASampleOfTwoDevicesBecomesOneForEach) {
+  const auto out = instance_->on_samples(sample(
+      1000,
+      {{0, Quality::Good, 1.5, ""}, {2, Quality::Good, 2.5, ""}, {1, Quality::Good, true, ""}}));
+  ASSERT_EQ(out.size(), 2u);
+  EXPECT_EQ(*out[0].device, devices_[0].id);
+  EXPECT_EQ(out[0].time.ms, 1000);
+  ASSERT_EQ(out[0].points.size(), 2u);
+  EXPECT_EQ(*out[0].points[1].attribute, "b");
+  EXPECT_EQ(*out[1].device, devices_[1].id);
+  EXPECT_EQ(out[1].points[0].value, Value(2.5));
+}
+
+TEST_F(InstanceTest, AReadingThatIsNotGoodIsShownAndNotPublished) {
+  const auto out = instance_->on_samples(
+      sample(1000, {{0, Quality::CommError, 0.0, "exception 2"}, {1, Quality::Good, true, ""}}));
+  ASSERT_EQ(out.size(), 1u);
+  EXPECT_EQ(out[0].points.size(), 1u);
+  EXPECT_EQ(instance_->attributes()[0].latest.detail, "exception 2");
+  EXPECT_EQ(instance_->attributes()[0].good_time, BootTime{});
+  EXPECT_EQ(instance_->counts().bad, 1);
+}
+
+TEST_F(InstanceTest, UndeclaredAttributesAndOtherTypesAreRefused) {
+  const auto out = instance_->on_samples(
+      sample(1000, {{9, Quality::Good, 1.0, ""}, {0, Quality::Good, true, ""}}));
+  EXPECT_TRUE(out.empty());
+  EXPECT_EQ(instance_->counts().refused, 2);
+}
+
+// Losant keeps the later of two values with one stamp: neither may be lost.
+TEST_F(InstanceTest, TwoPointsOfAnAttributeNeverShareAMillisecond) {
+  std::vector<int64_t> stamps;
+  for (const int64_t ms : {1000, 1000, 1000, 1001, 1010}) {
+    for (const auto& d : instance_->on_samples(sample(ms, {{0, Quality::Good, 1.0, ""}}))) {
+      stamps.push_back(d.time.ms);
+    }
+  }
+  EXPECT_EQ(stamps, (std::vector<int64_t>{1000, 1001, 1002, 1003, 1010}));
+}
+
+TEST_F(InstanceTest, ADeclarationThatDoesNotFitIsHarmless) {
+  Declaration wild;
+  wild.attributes = {{{.name = "x"}, 7, 1}, {{.name = "y"}, 0, 99}, {{.name = "a"}, 0, 1}};
+  wild.commands = {{{.name = "c"}, 0, 99}, {{.name = "d"}, 0, 1}};
+  instance_->on_declared(wild);
+  const auto out = instance_->on_samples(sample(
+      1, {{0, Quality::Good, 1.0, ""}, {1, Quality::Good, 1.0, ""}, {2, Quality::Good, 1.0, ""}}));
+  ASSERT_EQ(out.size(), 1u);
+  EXPECT_EQ(*out[0].points[0].attribute, "a");
+  EXPECT_FALSE(instance_->fits(instance_->commands()[0]));
+  EXPECT_TRUE(instance_->fits(instance_->commands()[1]));
+}
+
+TEST_F(InstanceTest, RebindingMovesReadingsToTheDevicesNewPlace) {
+  PluginConfig other = config_;
+  other.section_device = {0, 0, 2};
+  devices_.insert(devices_.begin() + 1, {"new", "cccccccccccccccccccccccc", {}});
+  instance_->rebind(other, devices_);
+  const auto out = instance_->on_samples(sample(5, {{2, Quality::Good, 1.0, ""}}));
+  ASSERT_EQ(out.size(), 1u);
+  EXPECT_EQ(*out[0].device, "bbbbbbbbbbbbbbbbbbbbbbbb");
+}
+
+TEST_F(InstanceTest, UnitStatesAreKeptWithTheirSince) {
+  instance_->on_unit_state({1, false, "no answer"}, BootTime(1s));
+  instance_->on_unit_state({1, false, "still none"}, BootTime(5s));
+  EXPECT_EQ(instance_->units()[1].since, BootTime(1s));
+  EXPECT_EQ(instance_->units()[1].reason, "still none");
+  instance_->on_unit_state({7, true, ""}, BootTime(6s));  // no such unit: ignored
+  instance_->on_host_down();
+  EXPECT_FALSE(instance_->units()[1].known);
+}
+
+}  // namespace
+}  // namespace fieldpost
