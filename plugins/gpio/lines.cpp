@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <system_error>
 
-#include "common/access.hpp"
+#include "../common/access.hpp"
 
 namespace gpio {
 namespace {

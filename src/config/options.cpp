@@ -98,6 +98,13 @@ void read_options(const Node& table, std::span<const CoreOption> options, void* 
   }
 }
 
+std::vector<std::string_view> names_of(std::span<const CoreOption> options) {
+  std::vector<std::string_view> names;
+  names.reserve(options.size());
+  for (const CoreOption& option : options) names.emplace_back(option.spec.name);
+  return names;
+}
+
 void refuse_unknown(const Node& table, const std::string& path,
                     std::span<const std::string_view> known, Problems& problems) {
   for (const Member& member : table.members) {

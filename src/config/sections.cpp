@@ -20,8 +20,8 @@ const TableSpec* units_of(const PluginInfo& info) {
 
 std::vector<std::string_view> names_of(const std::vector<OptionSpec>& specs,
                                        std::span<const CoreOption> core) {
-  std::vector<std::string_view> names;
-  for (const CoreOption& option : core) names.emplace_back(option.spec.name);
+  std::vector<std::string_view> names = fieldpost::names_of(core);
+  names.reserve(names.size() + specs.size());
   for (const OptionSpec& spec : specs) names.emplace_back(spec.name);
   return names;
 }
@@ -141,10 +141,7 @@ Result<uint32_t> SectionReader::add(const Node& node, const std::vector<OptionSp
 }
 
 void SectionReader::check_keys(const Node& row) const {
-  std::vector<std::string_view> known;
-  for (const CoreOption& option : find_section("plugin")->options) {
-    known.emplace_back(option.spec.name);
-  }
+  std::vector<std::string_view> known = fieldpost::names_of(find_section("plugin")->options);
   known.emplace_back(kOptions);
   for (const TableSpec& table : info_->tables) known.emplace_back(table.name);
   for (const Member& member : row.members) {

@@ -294,8 +294,8 @@ std::vector<CoreSection> make_sections() {
 }  // namespace
 
 std::span<const CoreSection> core_sections() {
-  static const std::vector<CoreSection> kSections = make_sections();
-  return kSections;
+  static const std::vector<CoreSection> sections = make_sections();
+  return sections;
 }
 
 const CoreSection* find_section(std::string_view name) {
@@ -305,18 +305,18 @@ const CoreSection* find_section(std::string_view name) {
 }
 
 std::span<const CoreOption> row_options() {
-  static const std::vector<CoreOption> kOptions = {row_device()};
-  return kOptions;
+  static const std::vector<CoreOption> options = {row_device()};
+  return options;
 }
 
 std::span<const CoreOption> unit_options() {
-  static const std::vector<CoreOption> kOptions = {
+  static const std::vector<CoreOption> options = {
       row_device(),
       {.spec = {.name = "name", .help = "What status and logs call the unit."},
        .store = into<&RowKeys::name>,
        .check = forms::local_name,
        .form = "a name"}};
-  return kOptions;
+  return options;
 }
 
 std::string expected_form(const CoreOption& option) {
