@@ -113,6 +113,12 @@ class Readme(unittest.TestCase):
         self.assertRegex(block[1], r"(?m)^   lost +0$")
         self.assertIn('"status":"done"', block[1])
 
+    def test_plugin_is_the_example(self):
+        with open(f"{ROOT}/README.md", encoding="utf-8") as file:
+            shown = re.search(r"```cpp\n(.*?)```", file.read(), flags=re.S)[1]
+        with open(f"{ROOT}/examples/thermal/thermal.cpp", encoding="utf-8") as file:
+            self.assertIn(shown, file.read())
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
