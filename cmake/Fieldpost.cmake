@@ -11,12 +11,12 @@ target_compile_options(fieldpost_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion
   -Wno-missing-field-initializers # designated initialisers: what is not named has its default
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
-  $<$<BOOL:${FIELDPOST_WERROR}>:-Werror>
-  $<$<BOOL:${FIELDPOST_SANITIZE}>:-fsanitize=${FIELDPOST_SANITIZE}>
-  $<$<BOOL:${FIELDPOST_SANITIZE}>:-fno-omit-frame-pointer>
-  $<$<BOOL:${FIELDPOST_SANITIZE}>:-fno-sanitize-recover=all>)
-target_link_options(fieldpost_flags INTERFACE
-  $<$<BOOL:${FIELDPOST_SANITIZE}>:-fsanitize=${FIELDPOST_SANITIZE}>)
+  $<$<BOOL:${FIELDPOST_WERROR}>:-Werror>)
+if(FIELDPOST_SANITIZE) # its comma would end the argument of a generator expression
+  target_compile_options(fieldpost_flags INTERFACE -fsanitize=${FIELDPOST_SANITIZE}
+    -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(fieldpost_flags INTERFACE -fsanitize=${FIELDPOST_SANITIZE})
+endif()
 target_include_directories(fieldpost_flags INTERFACE ${PROJECT_SOURCE_DIR}/include)
 
 # fieldpost_library(<layer> [LINKS <layer>...] [SOURCES <file>...] [LIBS <target>...]): the folder

@@ -13,7 +13,8 @@ inline constexpr std::array<fp_option, 4> kFlatOptions{{
     sdk::Option{.name = "url",
                 .required = true,
                 .help = "where the bus is: tcp://HOST:PORT, or "
-                        "rtu:///dev/serial/by-id/…?baud=9600&parity=N&stop=1"},
+                        "rtu:///dev/serial/by-id/…?baud=9600&parity=N&stop=1",
+                .exclusive = true},
     sdk::Option{.name = "unit",
                 .type = FP_OPT_INTEGER,
                 .fallback = "1",

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "base/json.hpp"
 #include "cli/cli.hpp"
 #include "config/load.hpp"
 #include "supervisor/probe.hpp"

@@ -14,13 +14,6 @@ namespace {
 
 constexpr size_t kWidth = 98;
 
-std::string sentence(std::string text) {
-  if (!text.empty() && text.front() >= 'a' && text.front() <= 'z') {
-    text.front() = static_cast<char>(text.front() - 'a' + 'A');
-  }
-  return text + (text.ends_with('.') ? "" : ".");
-}
-
 // `text` as comment lines.
 std::string comment(std::string_view text) {
   std::string out;
@@ -52,10 +45,20 @@ std::string sample(const CoreOption& option) {
   return written(option.spec, fallback ? *option.spec.fallback : option.example);
 }
 
+// The form without what the head of the file says once for all durations and sizes.
+std::string short_form(const CoreOption& option) {
+  const std::string form = expected_form(option);
+  const bool measured =
+      option.spec.type == OptionType::Duration || option.spec.type == OptionType::Size;
+  const size_t range = form.find(" from ");
+  return measured && option.form.empty() && range != std::string::npos ? form.substr(range + 1)
+                                                                       : form;
+}
+
 std::string option_text(const CoreOption& option, bool active) {
-  const std::string note = option.spec.required ? " Required." : "";
-  return comment(option.spec.help + " " + sentence(expected_form(option)) + note) +
-         (active ? "" : "#") + option.spec.name + " = " + sample(option) + "\n";
+  const std::string note = option.spec.required ? ", required" : "";
+  return comment(option.spec.help + " (" + short_form(option) + note + ")") + (active ? "" : "#") +
+         option.spec.name + " = " + sample(option) + "\n";
 }
 
 constexpr std::string_view kHead =

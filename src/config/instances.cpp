@@ -14,20 +14,14 @@ constexpr size_t kMaxInstances = 1000;
 
 // Rows of a top-level [[section]].
 const std::vector<Node>& rows_of(const Node& root, const char* section) {
-  static const std::vector<Node> kNone;
+  static const std::vector<Node> none;
   const Member* member = root.find(section);
-  return member == nullptr ? kNone : member->value.items;
+  return member == nullptr ? none : member->value.items;
 }
 
 Location value_at(const Node& row, const char* key) {
   const Member* member = row.find(key);
   return member == nullptr ? row.at : member->value.at;
-}
-
-void refuse_unknown_core(const Node& row, const CoreSection& section, Problems& problems) {
-  std::vector<std::string_view> known;
-  for (const CoreOption& option : section.options) known.emplace_back(option.spec.name);
-  refuse_unknown(row, section.name, known, problems);
 }
 
 // Everything about an instance that does not depend on its neighbours.
@@ -115,6 +109,7 @@ size_t find_device(const std::string& name, const Location& at, const std::strin
   if (it != devices.end()) return static_cast<size_t>(it - devices.begin());
   if (problems.incomplete()) return 0;
   std::vector<std::string_view> names;
+  names.reserve(devices.size());
   for (const DeviceConfig& device : devices) names.emplace_back(device.name);
   problems.error(at, path + ": no [[device]] is called '" + printable(name, 80) + "'" +
                          did_you_mean(name, names));
@@ -128,7 +123,7 @@ void read_devices(const Node& root, Config& config, Problems& problems) {
                             gateway == nullptr ? root.at : gateway->value.at});
   for (const Node& row : rows_of(root, "device")) {
     DeviceConfig device;
-    refuse_unknown_core(row, section, problems);
+    refuse_unknown(row, section.name, names_of(section.options), problems);
     read_options(row, section.options, &device, section.name, false, problems);
     device.location = row.at;
     for (const DeviceConfig& other : config.devices) {

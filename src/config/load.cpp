@@ -47,8 +47,7 @@ void read_core(const Node& root, Config& config, Problems& problems) {
     if (section.repeats) continue;
     Node empty;
     const Node& table = find_table(root, section.name, empty);
-    std::vector<std::string_view> known;
-    for (const CoreOption& option : section.options) known.emplace_back(option.spec.name);
+    std::vector<std::string_view> known = names_of(section.options);
     add_inner_sections(section.name, known);
     refuse_unknown(table, section.name, known, problems);
     read_options(table, section.options, section.object(config), section.name,

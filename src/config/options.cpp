@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text.hpp"
+
 namespace fieldpost {
 namespace {
 
@@ -30,6 +32,19 @@ bool is_empty_text(const Node& node) {
   return node.kind == Node::Kind::Scalar && node.value == Value(std::string());
 }
 
+// What no text may be, whatever the option; empty: nothing is wrong.
+std::string wrong_text(const Value& value) {
+  const auto* text = std::get_if<std::string>(&value);
+  if (text == nullptr) return "";
+  if (text->size() > kMaxText) {
+    return "expected at most " + std::to_string(kMaxText) + " bytes of text, got " +
+           std::to_string(text->size());
+  }
+  // Plugins hand text to C functions, which would see the part before it and nothing else.
+  if (text->find('\0') == std::string::npos) return "";
+  return "expected text without NUL characters, got \"" + printable(*text, 80) + "\"";
+}
+
 std::string missing_text(const CoreOption& option) {
   return option.missing.empty() ? "missing; expected " + expected_form(option) : option.missing;
 }
@@ -50,10 +65,8 @@ std::optional<Value> check_value(const OptionSpec& spec, const Node& node, const
     problems.error(node.at, path + ": expected " + expected_form(spec) + ", got " + describe(node));
     return std::nullopt;
   }
-  // Plugins hand text to C functions, which would see the part before it and nothing else.
-  const auto* text = std::get_if<std::string>(&node.value);
-  if (text != nullptr && text->find('\0') != std::string::npos) {
-    problems.error(node.at, path + ": expected text without NUL characters, got " + describe(node));
+  if (const std::string wrong = wrong_text(node.value); !wrong.empty()) {
+    problems.error(node.at, path + ": " + wrong);
     return std::nullopt;
   }
   Result<Value> value = check_option(spec, node.value);
@@ -83,6 +96,13 @@ void read_options(const Node& table, std::span<const CoreOption> options, void* 
       }
     }
   }
+}
+
+std::vector<std::string_view> names_of(std::span<const CoreOption> options) {
+  std::vector<std::string_view> names;
+  names.reserve(options.size());
+  for (const CoreOption& option : options) names.emplace_back(option.spec.name);
+  return names;
 }
 
 void refuse_unknown(const Node& table, const std::string& path,

@@ -24,6 +24,9 @@ std::optional<Value> check_value(const OptionSpec& spec, const Node& node, const
 void read_options(const Node& table, std::span<const CoreOption> options, void* object,
                   const std::string& path, bool may_be_elsewhere, Problems& problems);
 
+// The keys of these options.
+std::vector<std::string_view> names_of(std::span<const CoreOption> options);
+
 // Reports every key of `table` that is not among `known`.
 void refuse_unknown(const Node& table, const std::string& path,
                     std::span<const std::string_view> known, Problems& problems);

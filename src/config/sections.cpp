@@ -20,8 +20,8 @@ const TableSpec* units_of(const PluginInfo& info) {
 
 std::vector<std::string_view> names_of(const std::vector<OptionSpec>& specs,
                                        std::span<const CoreOption> core) {
-  std::vector<std::string_view> names;
-  for (const CoreOption& option : core) names.emplace_back(option.spec.name);
+  std::vector<std::string_view> names = fieldpost::names_of(core);
+  names.reserve(names.size() + specs.size());
   for (const OptionSpec& spec : specs) names.emplace_back(spec.name);
   return names;
 }
@@ -86,7 +86,7 @@ Result<> SectionReader::read_unit(const Node& unit, const TableSpec& table, size
   read_options(unit, unit_options(), &keys, path, false, *problems_);
   plugin_->section_device.push_back(device_of(unit, keys, path, device));
   plugin_->instance.units.push_back(section);
-  plugin_->unit_names.push_back(unit_name(keys, unit.at));
+  plugin_->unit_names.push_back(unit_name(unit, keys, path));
   return read_rows(unit, section, path);
 }
 
@@ -141,10 +141,7 @@ Result<uint32_t> SectionReader::add(const Node& node, const std::vector<OptionSp
 }
 
 void SectionReader::check_keys(const Node& row) const {
-  std::vector<std::string_view> known;
-  for (const CoreOption& option : find_section("plugin")->options) {
-    known.emplace_back(option.spec.name);
-  }
+  std::vector<std::string_view> known = fieldpost::names_of(find_section("plugin")->options);
   known.emplace_back(kOptions);
   for (const TableSpec& table : info_->tables) known.emplace_back(table.name);
   for (const Member& member : row.members) {
@@ -176,13 +173,15 @@ size_t SectionReader::device_of(const Node& node, const RowKeys& keys, const std
   return find_device(keys.device, given->value.at, join(path, "device"), *config_, *problems_);
 }
 
-std::string SectionReader::unit_name(const RowKeys& keys, const Location& at) {
+std::string SectionReader::unit_name(const Node& unit, const RowKeys& keys,
+                                     const std::string& path) {
   const auto taken = [&](const std::string& name) {
     return std::ranges::find(plugin_->unit_names, name) != plugin_->unit_names.end();
   };
   if (!keys.name.empty() && taken(keys.name)) {
-    problems_->error(at, "plugin.unit.name: another unit of '" + plugin_->name + "' is called '" +
-                             keys.name + "' already");
+    problems_->error(unit.find("name")->value.at, path + ".name: another unit of '" +
+                                                      plugin_->name + "' is called '" + keys.name +
+                                                      "' already");
   }
   if (!keys.name.empty()) return keys.name;
   if (!keys.device.empty() && !taken(keys.device)) return keys.device;

@@ -31,7 +31,7 @@ class SectionReader {
   void refuse_rows_beside_units(const Node& row, const TableSpec& units) const;
   size_t device_of(const Node& node, const RowKeys& keys, const std::string& path,
                    size_t fallback) const;
-  std::string unit_name(const RowKeys& keys, const Location& at);
+  std::string unit_name(const Node& unit, const RowKeys& keys, const std::string& path);
 
   const PluginInfo* info_;
   const Config* config_;

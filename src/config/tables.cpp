@@ -39,7 +39,8 @@ void nowhere(void* /*object*/, const Value& /*value*/) {}
 
 constexpr double kHour = 3600;
 constexpr double kDay = 24 * kHour;
-constexpr double kKiB = 1024;
+constexpr double kKb = 1e3;
+constexpr double kMb = 1e6;
 
 using enum OptionType;
 
@@ -137,15 +138,15 @@ std::vector<CoreOption> uplink_options() {
                 .type = Size,
                 .fallback = "1MiB",
                 .help = "Bytes that may be on their way unacknowledged.",
-                .min = 16 * kKiB,
-                .max = 64 * kKiB * kKiB},
+                .min = 16 * kKb,
+                .max = 64 * kMb},
        .store = into<&UplinkConfig::window_bytes>},
       {.spec = {.name = "max_payload",
                 .type = Size,
                 .fallback = "240kB",
                 .help = "The longest message to publish. Losant refuses more than 256 KB.",
-                .min = 4 * kKiB,
-                .max = kKiB * kKiB},
+                .min = 4 * kKb,
+                .max = kMb},
        .store = into<&UplinkConfig::max_payload>},
   };
 }
@@ -293,8 +294,8 @@ std::vector<CoreSection> make_sections() {
 }  // namespace
 
 std::span<const CoreSection> core_sections() {
-  static const std::vector<CoreSection> kSections = make_sections();
-  return kSections;
+  static const std::vector<CoreSection> sections = make_sections();
+  return sections;
 }
 
 const CoreSection* find_section(std::string_view name) {
@@ -304,18 +305,18 @@ const CoreSection* find_section(std::string_view name) {
 }
 
 std::span<const CoreOption> row_options() {
-  static const std::vector<CoreOption> kOptions = {row_device()};
-  return kOptions;
+  static const std::vector<CoreOption> options = {row_device()};
+  return options;
 }
 
 std::span<const CoreOption> unit_options() {
-  static const std::vector<CoreOption> kOptions = {
+  static const std::vector<CoreOption> options = {
       row_device(),
       {.spec = {.name = "name", .help = "What status and logs call the unit."},
        .store = into<&RowKeys::name>,
        .check = forms::local_name,
        .form = "a name"}};
-  return kOptions;
+  return options;
 }
 
 std::string expected_form(const CoreOption& option) {

@@ -318,6 +318,7 @@ void Runner::send(const message::Any& message) {
     log_.write(3, "a message was dropped: " + sent.error().message);
   } else {
     ended_ = HostExit::Done;  // nobody listens any more
+    StopSignal::raise();      // and the plugin may be in the middle of a call
   }
 }
 

@@ -110,10 +110,11 @@ Result<OptionSpec> to_option_spec(const fp_option& row, const std::string& table
     return invalid(what + ": unknown type " + std::to_string(row.type));
   }
   spec.type = static_cast<OptionType>(row.type);
-  if ((row.flags & ~FP_OPT_REQUIRED) != 0) {
+  if ((row.flags & ~(FP_OPT_REQUIRED | FP_OPT_EXCLUSIVE)) != 0) {
     return invalid(what + ": unknown flags " + std::to_string(row.flags));
   }
   spec.required = (row.flags & FP_OPT_REQUIRED) != 0;
+  spec.exclusive = (row.flags & FP_OPT_EXCLUSIVE) != 0;
   spec.unit = FP_TRY(optional_text(row.unit, what + ": unit", 64));
   spec.help = FP_TRY(optional_text(row.help, what + ": help", kMaxSentence));
   if (!std::isfinite(row.min) || !std::isfinite(row.max) || row.min > row.max) {

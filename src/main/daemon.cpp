@@ -24,7 +24,7 @@ constexpr auto kStoreLimit = 700ms;
 
 Uplink::Options uplink_options(const Config& config, const Paths& paths) {
   const UplinkConfig& u = config.uplink;
-  Uplink::Options o{.run_dir = paths.run_dir,
+  Uplink::Options o{.run_dir = paths.run_dir + "/uplink",  // the folder itself is open to groups
                     .client_id = config.gateway.device_id,
                     .tls = u.tls,
                     .host = u.host,

@@ -26,6 +26,7 @@ void fields(Io& io, Is<OptionSpec> auto& v) {
   io.list(v.choices, kMaxTableRows);
   io(v.min);
   io(v.max);
+  io(v.exclusive);
 }
 template <class Io>
 void fields(Io& io, Is<TableSpec> auto& v) {

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -265,8 +264,8 @@ void HostProcess::Impl::bury() {
   stderr_reader.reset();
   if (status.pid <= 0) return;
   ::kill(status.pid, SIGKILL);
-  const UniqueFd gone(::pidfd_open(status.pid, 0));
-  pollfd watched{gone.get(), POLLIN, 0};
+  const auto gone = open_pidfd(status.pid);
+  pollfd watched{gone ? gone->get() : -1, POLLIN, 0};
   (void)::poll(&watched, 1, 100);  // one that hangs in the kernel is left to init
   (void)::waitpid(status.pid, nullptr, WNOHANG);
   status.pid = -1;

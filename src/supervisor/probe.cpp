@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -40,7 +39,7 @@ bool ready(int fd, short events, BootTime deadline) {
 // A child that is not left behind.
 class Child {
  public:
-  explicit Child(pid_t pid) : pid_(pid), ended_(::pidfd_open(pid, 0)) {}
+  explicit Child(pid_t pid) : pid_(pid), ended_(open_pidfd(pid).value_or(UniqueFd())) {}
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
   ~Child() {

@@ -13,6 +13,7 @@
 
 #include "model/command.hpp"
 #include "store/outbox.hpp"
+#include "uplink/resolve.hpp"
 
 namespace fieldpost {
 
@@ -34,7 +35,9 @@ struct UplinkStatus {
 class Uplink {
  public:
   struct Options {
-    std::string run_dir;    // the private socket is made here; the folder must be 0700
+    // For the private socket: a folder of our own, made if it is missing (0700, refused if others
+    // may enter), with a path of at most 95 bytes.
+    std::string run_dir;
     std::string client_id;  // Losant id of the gateway
     bool tls = false;
     std::string host;
@@ -46,6 +49,7 @@ class Uplink {
     int64_t window_bytes = int64_t{1} << 20;
     int64_t max_payload = 240'000;
     std::vector<std::string> device_ids;  // whose command topics are subscribed
+    Resolver resolve = system_resolver;   // how host names become addresses
   };
   // Called on the uplink thread; must only post to a mailbox.
   struct Sinks {

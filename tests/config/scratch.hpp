@@ -38,6 +38,8 @@ class Scratch {
   std::string write(std::string_view name, std::string_view content) const {
     const std::filesystem::path file = path_ / name;
     std::filesystem::create_directories(file.parent_path());
+    // Anew: to truncate a file makes ext4 write the next content through to the disk.
+    std::filesystem::remove(file);
     std::ofstream(file, std::ios::binary) << content;
     std::filesystem::permissions(file, std::filesystem::perms(0600));
     return file.string();

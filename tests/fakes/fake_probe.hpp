@@ -116,8 +116,7 @@ class FakeProbe : public PluginProbe {
         const int n = count == values.end() ? 1 : static_cast<int>(std::get<double>(count->second));
         for (int i = 0; i < n; ++i) {
           const std::string numbered = i == 0 ? name : name + "-" + std::to_string(i);
-          verdict.declaration.attributes.push_back(
-              {{numbered, DataType::Number, "", ""}, unit, s});
+          verdict.declaration.attributes.push_back({{numbered, DataType::Number, "", ""}, unit, s});
         }
       }
       if (const auto it = values.find("command"); it != values.end()) {

@@ -161,7 +161,6 @@ async def listen(fake, args):
         return server, args.serial
     server = async_io.ModbusTcpServer(
         fake.context, address=(args.host, args.port), allow_reuse_address=True,
-        ignore_missing_slaves=args.bus,
         handler=handler_class(async_io.ModbusConnectedRequestHandler, fake))
     asyncio.create_task(server.serve_forever())
     await server.serving
@@ -176,7 +175,6 @@ async def main():
     parser.add_argument("--baud", type=int, default=9600)
     parser.add_argument("--parity", default="N")
     parser.add_argument("--units", default="1", help="comma-separated addresses")
-    parser.add_argument("--bus", action="store_true", help="units that are not there are silent")
     parser.add_argument("--do", action="append", default=[], help="a command to run at the start")
     parser.add_argument("--own", action="store_true", help="end when stdin does")
     args = parser.parse_args()

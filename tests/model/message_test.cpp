@@ -44,7 +44,8 @@ std::vector<Any> one_of_each() {
                           .fallback = "a",
                           .choices = {"a", "b"},
                           .min = -1,
-                          .max = 1e300});
+                          .max = 1e300,
+                          .exclusive = true});
   info.tables.push_back({"signal", true, "h", info.options});
   info.attributes.push_back({"a", DataType::String, "V", "help"});
   info.commands.push_back({"set", "help", info.options, "out", "a", true});

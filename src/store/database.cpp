@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/database.hpp"
+
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+namespace fieldpost {
+namespace {
+
+// The one place that knows what SQLite's codes mean to a caller.
+Errc code_of(int extended, int system_errno) {
+  switch (extended & 0xff) {
+    case SQLITE_FULL:
+      return Errc::Full;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return Errc::Corrupt;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return Errc::Unavailable;
+    default:
+      // fsync() is where a network or thin-provisioned disk says that it is full.
+      return system_errno == ENOSPC || system_errno == EDQUOT ? Errc::Full : Errc::Io;
+  }
+}
+
+Error error_of(sqlite3* db, const char* path, std::string_view what) {
+  const int extended = sqlite3_extended_errcode(db);
+  const int primary = extended & 0xff;
+  // SQLite keeps the errno of the last failed call, also of one that did not matter.
+  const bool by_system = primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN;
+  const int system_errno = by_system ? sqlite3_system_errno(db) : 0;
+  std::string message(what);
+  message += std::string(" '") + (path != nullptr ? path : "") + "': " + sqlite3_errmsg(db);
+  if (system_errno != 0) message += ": " + std::generic_category().message(system_errno);
+  if (primary == SQLITE_BUSY) message += " (another process has it open)";
+  return {code_of(extended, system_errno), std::move(message)};
+}
+
+int64_t size_of(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 ? int64_t{info.st_size} : 0;
+}
+
+}  // namespace
+
+void Statement::Finalize::operator()(sqlite3_stmt* s) const { sqlite3_finalize(s); }
+void Database::Close::operator()(sqlite3* db) const { sqlite3_close(db); }
+
+void Statement::bind(int index, int64_t value) {
+  sqlite3_bind_int64(statement_.get(), index, value);
+}
+
+void Statement::bind_text(int index, std::string_view text) {
+  sqlite3_bind_text64(statement_.get(), index, text.data(), text.size(), SQLITE_STATIC,
+                      SQLITE_UTF8);
+}
+
+void Statement::bind_blob(int index, std::string_view blob) {
+  sqlite3_bind_blob64(statement_.get(), index, blob.data(), blob.size(), SQLITE_STATIC);
+}
+
+Result<bool> Statement::step() {
+  switch (sqlite3_step(statement_.get())) {
+    case SQLITE_ROW:
+      return true;
+    case SQLITE_DONE:
+      return false;
+    default: {
+      sqlite3* db = sqlite3_db_handle(statement_.get());
+      return error_of(db, sqlite3_db_filename(db, "main"),
+                      std::string("run '") + sqlite3_sql(statement_.get()) + "' in");
+    }
+  }
+}
+
+Result<> Statement::run() {
+  const ResetGuard guard(*this);
+  while (FP_TRY(step())) {
+  }
+  return {};
+}
+
+void Statement::reset() { sqlite3_reset(statement_.get()); }
+
+int64_t Statement::integer(int column) const {
+  return sqlite3_column_int64(statement_.get(), column);
+}
+
+std::string_view Statement::text(int column) const {
+  const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_.get(), column));
+  if (text == nullptr) return {};
+  return {text, static_cast<size_t>(sqlite3_column_bytes(statement_.get(), column))};
+}
+
+std::string_view Statement::blob(int column) const {
+  const auto* blob = static_cast<const char*>(sqlite3_column_blob(statement_.get(), column));
+  if (blob == nullptr) return {};
+  return {blob, static_cast<size_t>(sqlite3_column_bytes(statement_.get(), column))};
+}
+
+Result<Database> Database::open(const std::string& path) {
+  sqlite3* raw = nullptr;
+  constexpr int kFlags =
+      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  const int r = sqlite3_open_v2(path.c_str(), &raw, kFlags, nullptr);
+  Database database(std::unique_ptr<sqlite3, Close>(raw), path);  // also after a failure
+  if (r != SQLITE_OK) return database.error("open");
+  sqlite3_db_config(raw, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  sqlite3_db_config(raw, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  // Closing leaves the WAL as it is: a stop is quick, a file that is not for us stays untouched,
+  // and an old WAL is cheaper to write into than one that has to grow.
+  sqlite3_db_config(raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  // Before the first access of a WAL database, so that the WAL's index is kept in memory and not
+  // in a file that the kernel writes back.
+  FP_CHECK_OK(database.exec("PRAGMA locking_mode = EXCLUSIVE"));
+  return database;
+}
+
+Result<> Database::set_up() {
+  FP_CHECK_OK(
+      exec("PRAGMA page_size = 1024; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;"
+           "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+           "PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 2097152"));
+  int grow_by = 1 << 20;  // a file that grows often costs the file system's journal each time
+  sqlite3_file_control(db_.get(), "main", SQLITE_FCNTL_CHUNK_SIZE, &grow_by);
+  begin_ = FP_TRY(prepare("BEGIN IMMEDIATE"));
+  commit_ = FP_TRY(prepare("COMMIT"));
+  rollback_ = FP_TRY(prepare("ROLLBACK"));
+  return {};
+}
+
+Result<> Database::exec(const char* sql) {
+  if (sqlite3_exec(db_.get(), sql, nullptr, nullptr, nullptr) != SQLITE_OK) return error("set up");
+  return {};
+}
+
+Result<Statement> Database::prepare(const char* sql) {
+  sqlite3_stmt* raw = nullptr;
+  const int r = sqlite3_prepare_v3(db_.get(), sql, -1, SQLITE_PREPARE_PERSISTENT, &raw, nullptr);
+  if (r != SQLITE_OK) return error(std::string("prepare '") + sql + "' in");
+  return Statement(raw);
+}
+
+Result<int64_t> Database::integer(const char* sql) {
+  Statement statement = FP_TRY(prepare(sql));
+  const ResetGuard guard(statement);
+  return FP_TRY(statement.step()) ? statement.integer(0) : 0;
+}
+
+int64_t Database::file_bytes() const { return size_of(path_) + size_of(path_ + "-wal"); }
+
+Result<> Database::begin() { return begin_.run(); }
+Result<> Database::commit() { return commit_.run(); }
+
+void Database::roll_back() {
+  // Full and I/O errors have rolled back already.
+  if (sqlite3_get_autocommit(db_.get()) == 0) (void)rollback_.run();  // nothing left to do if not
+}
+
+Error Database::error(std::string_view what) const {
+  return error_of(db_.get(), path_.c_str(), what);
+}
+
+}  // namespace fieldpost

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/migrations.hpp"
+
+#include <iterator>
+
+namespace fieldpost {
+namespace {
+
+constexpr int64_t kApplicationId = 0x46504F42;  // "FPOB"
+
+// Step i leads from schema i to i + 1. A step that has been released is never changed; one after
+// which an older program would do harm raises min_reader.
+constexpr const char* kSteps[] = {
+    R"sql(
+      PRAGMA application_id = 0x46504F42;
+      CREATE TABLE meta (
+        key   TEXT NOT NULL PRIMARY KEY,
+        value ANY
+      ) STRICT, WITHOUT ROWID;
+      INSERT INTO meta VALUES ('min_reader', 1);
+      CREATE TABLE boot (
+        id   INTEGER PRIMARY KEY,
+        uuid TEXT NOT NULL UNIQUE
+      ) STRICT;
+      CREATE TABLE epoch (
+        boot      INTEGER NOT NULL,
+        since_ms  INTEGER NOT NULL,
+        offset_ms INTEGER NOT NULL,
+        PRIMARY KEY (boot, since_ms)
+      ) STRICT, WITHOUT ROWID;
+      CREATE TABLE device (
+        id        INTEGER PRIMARY KEY,
+        losant_id TEXT NOT NULL UNIQUE
+      ) STRICT;
+      CREATE TABLE attribute (
+        id   INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE
+      ) STRICT;
+      CREATE TABLE chunk (
+        id     INTEGER PRIMARY KEY,
+        device INTEGER NOT NULL,
+        boot   INTEGER NOT NULL,
+        t0     INTEGER NOT NULL,
+        n      INTEGER NOT NULL,
+        body   BLOB    NOT NULL
+      ) STRICT;
+      CREATE TABLE damaged (
+        id     INTEGER PRIMARY KEY,
+        device ANY,
+        boot   ANY,
+        t0     ANY,
+        n      ANY,
+        body   ANY
+      ) STRICT;
+    )sql",
+};
+
+}  // namespace
+
+int newest_schema() { return static_cast<int>(std::size(kSteps)); }
+
+Result<> check_readable(Database& database) {
+  const int64_t version = FP_TRY(database.integer("PRAGMA user_version"));
+  const int64_t tables = FP_TRY(database.integer("SELECT count(*) FROM sqlite_schema"));
+  if (version == 0 && tables == 0) return {};
+  if (FP_TRY(database.integer("PRAGMA application_id")) != kApplicationId) {
+    return Error{Errc::Invalid, "'" + database.path() + "' is not an outbox of this program"};
+  }
+  const int64_t needed =
+      FP_TRY(database.integer("SELECT value FROM meta WHERE key = 'min_reader'"));
+  if (needed > newest_schema()) {
+    return Error{Errc::Invalid,
+                 "'" + database.path() + "' was written by a newer version (schema " +
+                     std::to_string(version) + ", readable from " + std::to_string(needed) +
+                     " on; this version knows " + std::to_string(newest_schema()) + ")"};
+  }
+  return {};
+}
+
+Result<> migrate(Database& database) {
+  const int64_t version = FP_TRY(database.integer("PRAGMA user_version"));
+  if (version >= newest_schema()) return {};
+  auto transaction = FP_TRY(Transaction::begin(database));
+  for (int64_t step = version; step < newest_schema(); ++step) {
+    FP_CHECK_OK(database.exec(kSteps[step]));
+  }
+  const std::string stamp = "PRAGMA user_version = " + std::to_string(newest_schema());
+  FP_CHECK_OK(database.exec(stamp.c_str()));
+  return std::move(transaction).commit();
+}
+
+}  // namespace fieldpost

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "uplink/batcher.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "uplink/payload.hpp"
+
+namespace fieldpost {
+namespace {
+
+// Ascending by time, each millisecond once. Where one names the same attribute twice in a
+// millisecond, the later report stands: what the platform would make of two messages.
+std::vector<State> merge(std::vector<State> states) {
+  std::ranges::stable_sort(states, {}, &State::time_ms);
+  std::vector<State> merged;
+  for (State& state : states) {
+    if (merged.empty() || merged.back().time_ms != state.time_ms) {
+      merged.push_back(std::move(state));
+      continue;
+    }
+    std::vector<Point>& points = merged.back().points;
+    for (Point& point : state.points) {
+      const auto same = std::ranges::find(points, point.attribute, &Point::attribute);
+      if (same == points.end()) {
+        points.push_back(std::move(point));
+      } else {
+        same->value = std::move(point.value);
+      }
+    }
+  }
+  return merged;
+}
+
+// Closes "[a,b," or unwraps "[a,".
+std::string finish(std::string payload, size_t states) {
+  if (states == 1) return payload.substr(1, payload.size() - 2);
+  payload.back() = ']';
+  return payload;
+}
+
+std::string to_payload(const std::vector<State>& states) {
+  std::string payload = "[";
+  for (const State& state : states) {
+    payload::append_state(payload, state.time_ms, state.points);
+    payload += ',';
+  }
+  return finish(std::move(payload), states.size());
+}
+
+}  // namespace
+
+bool Batcher::carries(const Point& point) const {
+  return is_legal(point.value) &&
+         payload::max_size(point) + payload::kStateOverhead <= max_payload_;
+}
+
+size_t Batcher::refuse_points(Chunk& chunk) const {
+  size_t refused = 0;
+  for (State& state : chunk.states) {
+    refused += std::erase_if(state.points, [&](const Point& point) { return !carries(point); });
+  }
+  std::erase_if(chunk.states, [](const State& state) { return state.points.empty(); });
+  return refused;
+}
+
+void Batcher::add(Chunk chunk) {
+  if (chunk.row <= newest_added_) return;
+  newest_added_ = chunk.row;
+  if (done_ahead_.contains(chunk.row)) return;
+  const size_t refused = refuse_points(chunk);
+  if (chunk.row > newest_counted_) {
+    newest_counted_ = chunk.row;
+    refused_ += static_cast<int64_t>(refused);
+  }
+  Row& row = rows_[chunk.row];
+  if (chunk.states.empty()) {
+    row.all_taken = true;
+    settle(chunk.row);
+    return;
+  }
+  for (const State& state : chunk.states) waiting_points_ += state.points.size();
+  auto queue = std::ranges::find(queues_, chunk.device, &Queue::device);
+  if (queue == queues_.end()) {
+    queues_.emplace_back().device = chunk.device;
+    queue = std::prev(queues_.end());
+  }
+  queue->chunks.push_back(std::move(chunk));
+}
+
+// The first state that waits, out of its queue.
+Batcher::Taken Batcher::take_front(Queue& queue) {
+  Chunk& chunk = queue.chunks.front();
+  Taken taken{.row = chunk.row, .state = std::move(chunk.states[queue.state])};
+  waiting_points_ -= taken.state.points.size();
+  queue.splitting = false;
+  if (++queue.state == chunk.states.size()) {
+    rows_[chunk.row].all_taken = true;
+    queue.state = 0;
+    queue.chunks.pop_front();
+  }
+  return taken;
+}
+
+// As many states as fit, or none if not even the first does.
+std::string Batcher::take_array(Queue& queue, size_t array_bytes, std::vector<Taken>& ret_taken) {
+  std::string payload = "[";
+  bool ascending = true;
+  while (!queue.chunks.empty()) {
+    const State& state = queue.chunks.front().states[queue.state];
+    const size_t before = payload.size();
+    payload::append_state(payload, state.time_ms, state.points);
+    payload += ',';
+    const size_t limit = ret_taken.empty() ? max_payload_ + 2 : array_bytes;
+    if (payload.size() > limit) {
+      payload.resize(before);
+      break;
+    }
+    ascending = ascending && (ret_taken.empty() || state.time_ms > ret_taken.back().state.time_ms);
+    ret_taken.push_back(take_front(queue));
+  }
+  if (ascending) return finish(std::move(payload), ret_taken.size());
+  // Two plugins serve one device, or a program stamps for itself. Merging only makes it shorter.
+  std::vector<State> states;
+  for (Taken& taken : ret_taken) states.push_back(taken.state);
+  return to_payload(merge(std::move(states)));
+}
+
+// The first attributes of a state that is larger than a payload may be.
+std::string Batcher::take_part(Queue& queue, std::vector<Taken>& ret_taken) {
+  Chunk& chunk = queue.chunks.front();
+  std::vector<Point>& points = chunk.states[queue.state].points;
+  size_t bytes = payload::kStateOverhead;
+  const auto end = std::ranges::find_if(points, [&](const Point& point) {
+    bytes += payload::max_size(point);
+    return bytes > max_payload_;
+  });
+  if (end == points.end()) {
+    ret_taken.push_back(take_front(queue));
+  } else {
+    Taken part{.row = chunk.row,
+               .state = {.time_ms = chunk.states[queue.state].time_ms, .points = {}}};
+    part.state.points.assign(std::move_iterator(points.begin()), std::move_iterator(end));
+    points.erase(points.begin(), end);
+    waiting_points_ -= part.state.points.size();
+    queue.splitting = true;
+    ret_taken.push_back(std::move(part));
+  }
+  return to_payload({ret_taken.front().state});
+}
+
+std::optional<StateMessage> Batcher::next(size_t array_bytes) {
+  const auto queue =
+      std::ranges::min_element(queues_, {}, [](const Queue& q) { return q.chunks.front().row; });
+  if (queue == queues_.end()) return std::nullopt;
+  const Symbol device = queue->device;
+  std::vector<Taken> taken;
+  std::string payload;
+  if (!queue->splitting) payload = take_array(*queue, std::min(array_bytes, max_payload_), taken);
+  if (taken.empty()) payload = take_part(*queue, taken);
+  if (queue->chunks.empty()) queues_.erase(queue);
+  return book(device, std::move(payload), taken);
+}
+
+StateMessage Batcher::book(Symbol device, std::string payload, const std::vector<Taken>& taken) {
+  Message message;
+  for (const Taken& one : taken) {
+    message.readings += static_cast<int64_t>(one.state.points.size());
+    if (!message.rows.empty() && message.rows.back() == one.row) continue;
+    message.rows.push_back(one.row);
+    ++rows_[one.row].messages;
+  }
+  StateMessage result{.ticket = ++last_ticket_,
+                      .device = device,
+                      .payload = std::move(payload),
+                      .readings = message.readings};
+  messages_.emplace(result.ticket, std::move(message));
+  return result;
+}
+
+int64_t Batcher::acknowledged(uint64_t ticket) {
+  const auto found = messages_.find(ticket);
+  if (found == messages_.end()) return 0;
+  const Message message = std::move(found->second);
+  messages_.erase(found);
+  for (const int64_t row : message.rows) {
+    --rows_[row].messages;
+    settle(row);
+  }
+  return message.readings;
+}
+
+void Batcher::settle(int64_t row) {
+  const auto found = rows_.find(row);
+  if (found->second.messages > 0 || !found->second.all_taken) return;
+  rows_.erase(found);
+  done_.push_back(row);
+  done_ahead_.insert(row);
+  done_ahead_.erase(done_ahead_.begin(), done_ahead_.upper_bound(resume_after()));
+}
+
+std::vector<int64_t> Batcher::take_done() { return std::exchange(done_, {}); }
+
+int64_t Batcher::resume_after() const {
+  return rows_.empty() ? newest_added_ : rows_.begin()->first - 1;
+}
+
+void Batcher::rewind() {
+  newest_added_ = resume_after();
+  rows_.clear();
+  messages_.clear();
+  queues_.clear();
+  waiting_points_ = 0;
+}
+
+}  // namespace fieldpost

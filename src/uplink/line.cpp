@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "uplink/line.hpp"
+
+#include <boost/asio/post.hpp>
+#include <fcntl.h>
+#include <poll.h>
+
+#include "base/text.hpp"
+
+namespace fieldpost {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+namespace {
+
+bool is_readable(int fd) {
+  pollfd poll{.fd = fd, .events = POLLIN, .revents = 0};
+  return ::poll(&poll, 1, 0) > 0;
+}
+
+}  // namespace
+
+template <class Handler>
+auto Line::live(Handler handler) {
+  return [alive = std::weak_ptr(alive_), handler = std::move(handler)](auto&&... args) mutable {
+    const auto line = alive.lock();
+    if (line && !(*line)->ended_) handler(std::forward<decltype(args)>(args)...);
+  };
+}
+
+Line::Line(asio::io_context& io, Options options, Events events)
+    : io_(io),
+      options_(std::move(options)),
+      events_(std::move(events)),
+      watched_(io),
+      tick_(io),
+      login_(io) {
+  transport_ = start_relay(
+      io_, options_.transport,
+      {.step = live([this](const std::string& step) { events_.step(step); }),
+       .ready = live([this](const std::string& path) { on_ready(path); }),
+       .ended = live([this](const std::string& reason) { on_transport_ended(reason); })});
+}
+
+Line::~Line() = default;
+
+void Line::fail(const std::string& reason) {
+  if (std::exchange(ended_, true)) return;
+  error_code ignored;
+  watched_.close(ignored);
+  tick_.cancel(ignored);
+  login_.cancel(ignored);
+  // Later, because we may be inside a call of either; and so that nobody destroys this under us.
+  asio::post(io_, [alive = std::weak_ptr(alive_), reason] {
+    const auto line = alive.lock();
+    if (!line) return;
+    (*line)->session_.reset();
+    (*line)->events_.down(reason);
+  });
+}
+
+void Line::on_ready(const std::string& path) {
+  auto session = Session::open(path, options_.session, events_.message);
+  if (!session) return fail(session.error().message);
+  session_ = std::move(*session);
+  // A duplicate, because libmosquitto closes its own when it likes, and Asio closes what it
+  // watches.
+  const int fd = ::fcntl(session_->fd(), F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) return fail(Error::from_errno(errno, "watch the session").message);
+  watched_.assign(fd);
+  events_.step("log in as " + options_.session.client_id);
+  watch_login();
+  watch_read();
+  watch_tick();
+  flush();
+}
+
+void Line::watch_login() {
+  login_.expires_after(options_.transport.step_limit);
+  login_.async_wait(live([this](error_code error) {
+    if (error || up_) return;
+    fail("log in as " + options_.session.client_id + ": no answer in " +
+         about(options_.transport.step_limit));
+  }));
+}
+
+void Line::watch_read() {
+  watched_.async_wait(asio::posix::descriptor_base::wait_read, live([this](error_code error) {
+                        if (!error) on_readable();
+                      }));
+}
+
+void Line::on_readable() {
+  if (!session_) return;  // closed since
+  // Several packets for each turn of the loop, but not without end: others have a turn too.
+  for (int i = 0; i < 32; ++i) {
+    const bool fine = go_on(session_->read());
+    deliver();
+    if (!fine || ended_) return;
+    if (!is_readable(watched_.native_handle())) break;
+  }
+  flush();
+  if (!ended_) watch_read();
+}
+
+// Tells what the session has learnt.
+void Line::deliver() {
+  if (!up_ && session_->connected()) {
+    up_ = true;
+    error_code ignored;
+    login_.cancel(ignored);
+    events_.up();
+  }
+  const std::vector<int> mids = session_->take_acknowledged();
+  if (!mids.empty()) events_.acknowledged(mids);
+}
+
+void Line::flush() {
+  if (!session_ || ended_ || watching_write_) return;
+  if (go_on(session_->write()) && session_->wants_write()) watch_write();
+}
+
+void Line::watch_write() {
+  watching_write_ = true;
+  watched_.async_wait(asio::posix::descriptor_base::wait_write, live([this](error_code error) {
+                        watching_write_ = false;
+                        if (!error) flush();
+                      }));
+}
+
+void Line::watch_tick() {
+  tick_.expires_after(std::chrono::seconds(1));
+  tick_.async_wait(live([this](error_code error) {
+    if (!error) on_tick();
+  }));
+}
+
+void Line::on_tick() {
+  if (!session_ || !go_on(session_->tick())) return;
+  flush();
+  if (!ended_) watch_tick();
+}
+
+bool Line::go_on(const Result<>& result) {
+  if (!result) fail(result.error().message);
+  return result.has_value();
+}
+
+// Its words are better than what the session sees, the end of a file; but what came before the end
+// counts, such as a refusal.
+void Line::on_transport_ended(const std::string& reason) {
+  if (!session_) return fail(reason);
+  Result<> result;
+  for (int i = 0; i < 1'000 && result && is_readable(watched_.native_handle()); ++i) {
+    result = session_->read();
+  }
+  deliver();
+  const bool refused = !result && result.error().code == Errc::Unavailable;
+  fail(refused ? result.error().message : reason);
+}
+
+Result<int> Line::publish(const std::string& topic, std::string_view payload) {
+  if (!session_ || ended_) return Error{Errc::Unavailable, "the line is down"};
+  return session_->publish(topic, payload);
+}
+
+void Line::set_topics(std::vector<std::string> topics) {
+  options_.session.topics = topics;
+  if (!session_ || ended_) return;
+  session_->set_topics(std::move(topics));
+  flush();
+}
+
+void Line::set_max_in_flight(int messages) {
+  options_.session.max_in_flight = messages;
+  if (session_ && !ended_) session_->set_max_in_flight(messages);
+}
+
+void Line::close() {
+  asio::post(io_, live([this] { close_session(); }));  // not inside a call of the session
+}
+
+void Line::close_session() {
+  if (!session_) return fail("closed");
+  session_->disconnect();
+  (void)session_->write();  // what does not leave at once is not worth waiting for
+  error_code ignored;
+  watched_.close(ignored);
+  tick_.cancel(ignored);
+  session_.reset();  // closes our end of the socket: the transport sees it, and ends in order
+}
+
+}  // namespace fieldpost

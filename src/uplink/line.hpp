@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One attempt to reach the broker, and the connection that comes of it: a transport and a session,
+// driven from the uplink's loop. It ends once, with a reason, and is then thrown away.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>  // before Asio: 1.74 uses std::exchange without it
+#include <vector>
+
+#include "uplink/session.hpp"
+#include "uplink/transport.hpp"
+
+namespace fieldpost {
+
+class Line {
+ public:
+  struct Options {
+    Transport::Options transport;
+    Session::Options session;
+  };
+  // Called from the loop, never from within a call into the line.
+  struct Events {
+    std::function<void(const std::string& step)> step;
+    std::function<void()> up;                             // the broker has accepted us
+    std::function<void(const std::string& reason)> down;  // once, the last one
+    std::function<void(const std::vector<int>& mids)> acknowledged;
+    Session::OnMessage message;  // must not call the line
+  };
+
+  Line(boost::asio::io_context& io, Options options, Events events);
+  ~Line();  // at once; no event comes any more
+  Line(const Line&) = delete;
+  Line& operator=(const Line&) = delete;
+
+  // Names the message. Leaves with the next flush(). Errors: as Session::publish().
+  Result<int> publish(const std::string& topic, std::string_view payload);
+  void flush();
+  void set_topics(std::vector<std::string> topics);
+  void set_max_in_flight(int messages);
+  // Ends in order; down() follows.
+  void close();
+  // Ends at once; down() follows, with this reason unless there was one already.
+  void fail(const std::string& reason);
+  // Bytes on their way that the broker's machine has not acknowledged.
+  int64_t unsent_bytes() const { return transport_->unsent_bytes(); }
+
+ private:
+  void on_ready(const std::string& path);
+  void on_transport_ended(const std::string& reason);
+  void on_readable();
+  void on_tick();
+  void watch_read();
+  void watch_write();
+  void watch_tick();
+  void watch_login();
+  bool go_on(const Result<>& result);
+  void deliver();
+  void close_session();
+  // Wraps a handler so that it is not called when this is gone or has ended.
+  template <class Handler>
+  auto live(Handler handler);
+
+  boost::asio::io_context& io_;
+  Options options_;
+  Events events_;
+  // Handlers that are under way hold weak references to it, to know whether this still exists.
+  std::shared_ptr<Line*> alive_ = std::make_shared<Line*>(this);
+  std::unique_ptr<Transport> transport_;
+  std::unique_ptr<Session> session_;
+  boost::asio::posix::stream_descriptor watched_;  // a duplicate of the session's
+  boost::asio::steady_timer tick_, login_;
+  bool watching_write_ = false;
+  bool up_ = false;
+  bool ended_ = false;
+};
+
+}  // namespace fieldpost

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What may be sent now: the window of unacknowledged messages, and the cursor over the rows of the
+// outbox. Pure: no I/O, no clock; the uplink carries out what it answers.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "uplink/batcher.hpp"
+
+namespace fieldpost {
+
+class Sender {
+ public:
+  struct Limits {
+    int window_messages = 20;  // unacknowledged states
+    int64_t window_bytes = int64_t{1} << 20;
+    int64_t max_payload = 240'000;
+  };
+  // Readings that are asked for at a time: enough for two full messages, 1 MB as points.
+  static constexpr size_t kFetchPoints = 20'000;
+
+  explicit Sender(Limits limits);
+  void set_limits(Limits limits);
+
+  // The line is up: sending starts at the oldest row that is not done.
+  void on_connected();
+  // What is unacknowledged will be fetched again.
+  void on_disconnected();
+  void on_committed(int64_t newest_row);
+  // The answer to a fetch.
+  void on_chunks(std::vector<Chunk> chunks);
+  // Time has passed; asks again where an answer was empty although it should not have been.
+  void on_tick();
+
+  // The row after which the store is to be asked for kFetchPoints, if that is due. The answer must
+  // come before this gives another.
+  std::optional<int64_t> take_fetch();
+  // The next message, if the window has room. sent() must follow, or on_disconnected().
+  std::optional<StateMessage> take_message();
+  void sent(const StateMessage& message, int mid);
+
+  struct Acknowledged {
+    int64_t readings = 0;
+    int64_t bytes = 0;
+    std::vector<int64_t> rows;  // that may go
+  };
+  // Nothing if `mid` is not one of ours.
+  std::optional<Acknowledged> acknowledged(int mid);
+  // Rows that need no message.
+  std::vector<int64_t> take_done() { return batcher_.take_done(); }
+
+  int64_t in_flight() const { return static_cast<int64_t>(in_flight_.size()); }
+  int64_t refused() const { return batcher_.refused(); }
+
+ private:
+  struct InFlight {
+    uint64_t ticket;
+    int64_t bytes;
+  };
+  Limits limits_;
+  Batcher batcher_;
+  std::unordered_map<int, InFlight> in_flight_;
+  int64_t in_flight_bytes_ = 0;
+  bool connected_ = false;
+  int64_t cursor_ = 0;      // rows up to here were added
+  int64_t newest_ = 0;      // that the store has told of
+  bool fetching_ = false;   // an answer is due
+  bool discard_ = false;    // and is of no use, because the cursor has moved back since
+  bool caught_up_ = false;  // there is nothing more to fetch, as far as we know
+};
+
+}  // namespace fieldpost

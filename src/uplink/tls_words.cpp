@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "uplink/tls_words.hpp"
+
+#include <arpa/inet.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include <array>
+#include <ctime>
+
+namespace fieldpost {
+namespace {
+
+bool is_numeric(const std::string& host) {
+  in6_addr address{};
+  return ::inet_pton(AF_INET, host.c_str(), &address) == 1 ||
+         ::inet_pton(AF_INET6, host.c_str(), &address) == 1;
+}
+
+std::string to_text(const tm& time) {
+  std::array<char, 32> text{};
+  const size_t n = std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M UTC", &time);
+  return {text.data(), n};
+}
+
+std::string to_text(const ASN1_TIME* time) {
+  tm parts{};
+  return ASN1_TIME_to_tm(time, &parts) == 1 ? to_text(parts) : "?";
+}
+
+std::string our_clock() {
+  const time_t now = std::time(nullptr);
+  tm parts{};
+  ::gmtime_r(&now, &parts);
+  return "; our clock says " + to_text(parts);
+}
+
+}  // namespace
+
+Result<> expect_host(ssl_st* ssl, const std::string& host) {
+  if (is_numeric(host)) {
+    if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str()) == 1) return {};
+    return Error{Errc::Invalid, "cannot check certificates for '" + host + "'"};
+  }
+  SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  if (SSL_set1_host(ssl, host.c_str()) == 1 &&
+      SSL_set_tlsext_host_name(ssl, host.c_str()) == 1) {  // NOLINT: OpenSSL's macro casts
+    return {};
+  }
+  return Error{Errc::Invalid, "'" + host + "' is not a host name"};
+}
+
+std::string words_of_refusal(x509_store_ctx_st* context, const std::string& host) {
+  const X509* certificate = X509_STORE_CTX_get_current_cert(context);
+  const int error = X509_STORE_CTX_get_error(context);
+  switch (error) {
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+      return "the certificate is not for " + host;
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      return "the certificate is not yet valid (from " + to_text(X509_get0_notBefore(certificate)) +
+             ")" + our_clock();
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+      return "the certificate has expired (" + to_text(X509_get0_notAfter(certificate)) + ")" +
+             our_clock();
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+      return "the certificate is self-signed, and not one that we trust";
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+      return "the certificate is signed by an authority that we do not trust";
+    default:
+      return std::string("the certificate is refused: ") + X509_verify_cert_error_string(error);
+  }
+}
+
+}  // namespace fieldpost

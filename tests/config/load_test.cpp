@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a configuration becomes: values, merged files, sections, devices, declarations.
+#include "config/load.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <chrono>
+
+#include "config/scratch.hpp"
+#include "fakes/fake_probe.hpp"
+
+namespace fieldpost {
+namespace {
+
+using namespace std::chrono_literals;
+using Lines = std::vector<std::string>;
+
+class Load : public testing::Test {
+ protected:
+  Loaded load(const std::string& toml) {
+    return load_config(scratch.write("fieldpost.toml", kHead + toml), probe);
+  }
+  Lines words(const Loaded& loaded) const { return scratch.words(loaded.problems); }
+
+  Scratch scratch;
+  FakeProbe probe;
+};
+
+TEST_F(Load, FillsInEveryFallback) {
+  const Loaded loaded = load("");
+  EXPECT_EQ(words(loaded), Lines{});
+  EXPECT_TRUE(loaded.usable());
+  const Config& config = loaded.config;
+  EXPECT_EQ(config.gateway, (GatewayConfig{kGatewayId, "gateway"}));
+  EXPECT_EQ(config.uplink.host, "broker.losant.com");
+  EXPECT_EQ(config.uplink.port, 8883);
+  EXPECT_TRUE(config.uplink.tls);
+  EXPECT_EQ(config.uplink.keepalive, 60s);
+  EXPECT_EQ(config.uplink.window_messages, 20);
+  EXPECT_EQ(config.uplink.window_bytes, 1'048'576);
+  EXPECT_EQ(config.uplink.max_payload, 240'000);
+  EXPECT_EQ(config.outbox, (OutboxConfig{"disk", 50ms}));
+  EXPECT_EQ(config.commands, (CommandsConfig{"", 10s}));
+  ASSERT_EQ(config.devices.size(), 1u);
+  EXPECT_EQ(config.devices[0].id, kGatewayId);
+  EXPECT_TRUE(config.plugins.empty());
+}
+
+TEST_F(Load, ReadsEveryCoreValue) {
+  const std::string ca = scratch.write("ca.pem", "x");
+  const Loaded loaded =
+      load("name = \"gw\"\n[uplink]\nurl = \"mqtt://[::1]:11883/\"\nca_file = \"" + ca +
+           "\"\nkeepalive = \"30s\"\nconnect_timeout = \"2s\"\nbackoff_max = \"1min\"\n"
+           "window_messages = 5\nwindow_bytes = \"64KiB\"\nmax_payload = \"100kB\"\n"
+           "[outbox]\ncommit_delay = \"0s\"\n[commands]\nanswer_topic = \"a/${device_id}/b\"\n"
+           "timeout = \"1.5s\"\n");
+  EXPECT_EQ(words(loaded), Lines{});
+  const UplinkConfig expected{.url = "mqtt://[::1]:11883/",
+                              .tls = false,
+                              .host = "::1",
+                              .port = 11883,
+                              .access_key_file = "",
+                              .access_secret_file = "",
+                              .ca_file = ca,
+                              .keepalive = 30s,
+                              .connect_timeout = 2s,
+                              .backoff_max = 60s,
+                              .window_messages = 5,
+                              .window_bytes = 65'536,
+                              .max_payload = 100'000};
+  EXPECT_EQ(loaded.config.uplink, expected);
+  EXPECT_EQ(loaded.config.outbox.commit_delay, 0ns);
+  EXPECT_EQ(loaded.config.commands, (CommandsConfig{"a/${device_id}/b", 1500ms}));
+  EXPECT_EQ(loaded.config.devices[0].name, "gw");
+}
+
+constexpr const char* kDevices =
+    "[[device]]\nname = \"boiler\"\nid = \"575ecf887ae143cd83dc4aa3\"\n"
+    "[[device]]\nname = \"meter-3\"\nid = \"575ecf887ae143cd83dc4aa4\"\n"
+    "[[device]]\nname = \"meter-4\"\nid = \"575ecf887ae143cd83dc4aa5\"\n";
+
+TEST_F(Load, GivesRowsOfAnInstanceToItsDevice) {
+  const Loaded loaded = load(std::string(kDevices) +
+                             "[[plugin]]\nname = \"plc\"\ntype = \"modbus\"\ndevice = \"boiler\"\n"
+                             "interval = \"250ms\"\noptions.url = \"tcp://h\"\n"
+                             "[[plugin.register]]\nattribute = \"t\"\ntable = \"holding\"\n"
+                             "address = 100\nscale = 0.1\ncommand = \"set-t\"\n"
+                             "[[plugin.register]]\nattribute = \"u\"\ntable = \"coil\"\n"
+                             "address = 1\nsigned = true\ndevice = \"gateway\"\n");
+  ASSERT_EQ(words(loaded), Lines{});
+  const PluginConfig& plugin = loaded.config.plugins.at(0);
+  EXPECT_EQ(plugin.instance.interval, 250ms);
+  EXPECT_EQ(plugin.instance.deadline, 10s);
+  const std::vector<ConfigSection> sections = {
+      {0, "", {{"url", "tcp://h"}, {"unit", 1.0}, {"timeout", 0.5}}},
+      {0,
+       "register",
+       {{"attribute", "t"},
+        {"table", "holding"},
+        {"address", 100.0},
+        {"scale", 0.1},
+        {"command", "set-t"}}},
+      {0,
+       "register",
+       {{"attribute", "u"},
+        {"table", "coil"},
+        {"address", 1.0},
+        {"scale", 1.0},
+        {"signed", true}}}};
+  EXPECT_EQ(plugin.instance.sections, sections);
+  EXPECT_EQ(plugin.instance.units, std::vector<uint32_t>{0});
+  EXPECT_EQ(plugin.unit_names, Lines{"plc"});
+  EXPECT_EQ(plugin.section_device, (std::vector<size_t>{1, 1, 0}));
+  EXPECT_EQ(plugin.attribute_device, (std::vector<size_t>{1, 0}));
+  EXPECT_EQ(plugin.command_device, std::vector<size_t>{1});
+  ASSERT_EQ(probe.declared.size(), 1u);
+  EXPECT_EQ(probe.declared[0], plugin.instance);
+}
+
+TEST_F(Load, GivesRowsOfUnitsToTheUnitsDevices) {
+  const Loaded loaded = load(
+      std::string(kDevices) +
+      "[[plugin]]\nname = \"meters\"\ntype = \"modbus\"\noptions.url = \"rtu:///dev/null?baud=1\"\n"
+      "[[plugin.unit]]\naddress = 3\ndevice = \"meter-3\"\n"
+      "[[plugin.unit.register]]\nattribute = \"p\"\ntable = \"holding\"\naddress = 1\n"
+      "[[plugin.unit.register]]\nattribute = \"q\"\ntable = \"holding\"\naddress = 2\n"
+      "[[plugin.unit]]\naddress = 4\ndevice = \"meter-4\"\nname = \"cellar\"\n"
+      "[[plugin.unit.register]]\nattribute = \"p\"\ntable = \"holding\"\naddress = 1\n"
+      "[[plugin.unit.register]]\nattribute = \"x\"\ntable = \"holding\"\naddress = 1\n"
+      "device = \"boiler\"\n"
+      "[[plugin.unit]]\naddress = 5\n");
+  ASSERT_EQ(words(loaded), Lines{});
+  const PluginConfig& plugin = loaded.config.plugins.at(0);
+  std::vector<uint32_t> parents;
+  for (const ConfigSection& section : plugin.instance.sections) parents.push_back(section.parent);
+  EXPECT_EQ(parents, (std::vector<uint32_t>{0, 0, 1, 1, 0, 4, 4, 0}));
+  EXPECT_EQ(plugin.instance.units, (std::vector<uint32_t>{1, 4, 7}));
+  EXPECT_EQ(plugin.unit_names, (Lines{"meter-3", "cellar", "unit-3"}));
+  EXPECT_EQ(plugin.section_device, (std::vector<size_t>{0, 2, 2, 2, 3, 3, 1, 0}));
+  EXPECT_EQ(plugin.attribute_device, (std::vector<size_t>{2, 2, 3, 1}));
+}
+
+TEST_F(Load, FailsOnlyTheInstanceWhosePluginIsBroken) {
+  probe.installed.insert_or_assign("old",
+                                   Error{Errc::Invalid, "it speaks ABI 7.0, this gateway 0.1"});
+  probe.verdicts.insert_or_assign("gpio", Error{Errc::Timeout, "declare took longer than 10 s"});
+  PluginInfo torn;
+  torn.type = "torn";
+  torn.options = {{.name = "x", .type = OptionType::Integer, .fallback = "5", .min = 1, .max = 3}};
+  probe.add(torn);
+  const Loaded loaded = load(
+      "[[plugin]]\nname = \"a\"\ntype = \"old\"\nanything = 1\n"
+      "[[plugin]]\nname = \"b\"\ntype = \"gpio\"\n"
+      "[[plugin]]\nname = \"c\"\ntype = \"torn\"\n"
+      "[[plugin]]\nname = \"d\"\ntype = \"sim\"\n");
+  EXPECT_EQ(
+      words(loaded),
+      (Lines{"~/fieldpost.toml:6:8: plugin.type: 'old': it speaks ABI 7.0, this gateway 0.1",
+             "~/fieldpost.toml:8:1: plugin: 'b' cannot run: declare took longer than 10 s",
+             "~/fieldpost.toml:13:8: plugin.type: the plugin contradicts itself: the fallback "
+             "of its option 'x': expected a whole number from 1 to 3, got 5"}));
+  EXPECT_TRUE(loaded.usable());
+  ASSERT_EQ(loaded.config.plugins.size(), 4u);
+  EXPECT_EQ(loaded.config.plugins[0].failed, "'old': it speaks ABI 7.0, this gateway 0.1");
+  EXPECT_EQ(loaded.config.plugins[1].failed, "declare took longer than 10 s");
+  EXPECT_FALSE(loaded.config.plugins[2].failed.empty());
+  EXPECT_EQ(loaded.config.plugins[3].failed, "");
+  EXPECT_EQ(loaded.config.plugins[3].attribute_device, std::vector<size_t>{0});
+  for (const PluginConfig& plugin : loaded.config.plugins) {
+    EXPECT_EQ(plugin.section_device.size(), plugin.instance.sections.size());
+    EXPECT_EQ(plugin.unit_names.size(), plugin.instance.units.size());
+  }
+}
+
+TEST_F(Load, DoesNotBelieveADeclarationThatPointsNowhere) {
+  PluginProbe::Verdict wild;
+  wild.declaration.attributes.push_back({{"t", DataType::Number, "", ""}, 7, 0});
+  probe.verdicts.insert_or_assign("sim", wild);
+  PluginProbe::Verdict named;
+  named.declaration.attributes.push_back({{"a b", DataType::Number, "", ""}, 0, 0});
+  named.complaints.push_back({99, "x", "no\nway"});
+  probe.verdicts.insert_or_assign("gpio", named);
+  const Loaded loaded = load(
+      "[[plugin]]\nname = \"a\"\ntype = \"sim\"\n"
+      "[[plugin]]\nname = \"b\"\ntype = \"gpio\"\n");
+  EXPECT_EQ(
+      words(loaded),
+      (Lines{"~/fieldpost.toml:4:1: plugin: 'a' cannot run: declares attribute 't' of no unit "
+             "or row",
+             "~/fieldpost.toml:7:1: plugin.options.x: no\\x0away",
+             "~/fieldpost.toml:7:1: plugin: 'b' cannot run: declares attribute 'a b' of no "
+             "unit or row"}));
+}
+
+TEST_F(Load, AsksForEachTypeOnceAndDeclaresOnlyWhatIsSound) {
+  const Loaded loaded = load(
+      "[[plugin]]\nname = \"a\"\ntype = \"sim\"\noptions.count = \"many\"\n"
+      "[[plugin]]\nname = \"b\"\ntype = \"sim\"\n");
+  EXPECT_EQ(words(loaded), Lines{"~/fieldpost.toml:7:17: plugin.options.count: expected a whole "
+                                 "number from 1 to 10000, got \"many\""});
+  EXPECT_EQ(probe.describes, 1);
+  ASSERT_EQ(probe.declared.size(), 1u);
+  EXPECT_EQ(probe.declared[0].name, "b");
+}
+
+TEST_F(Load, KnowsASerialLineByAnyOfItsNames) {
+  const std::string port = scratch.write("ttyX", "");
+  std::filesystem::create_symlink(port, scratch / "by-id");
+  const Loaded loaded =
+      load("[[plugin]]\nname = \"a\"\ntype = \"modbus\"\noptions.url = \"rtu://" + port +
+           "?baud=9600\"\n"
+           "[[plugin]]\nname = \"b\"\ntype = \"modbus\"\noptions.url = \"" +
+           (scratch / "by-id") + "\"\n");
+  EXPECT_EQ(words(loaded),
+            Lines{"~/fieldpost.toml:11:15: plugin.options.url: \"~/by-id\" belongs "
+                  "to 'a' already, by ~/fieldpost.toml:7:15; one instance serves all "
+                  "units of a bus"});
+}
+
+TEST_F(Load, RefusesMoreRowsThanAHostCanBeTold) {
+  std::string toml = "[[plugin]]\nname = \"a\"\ntype = \"gpio\"\n";
+  for (int i = 0; i < 4096; ++i) {
+    toml += "[[plugin.input]]\nattribute = \"a" + std::to_string(i) + "\"\noffset = 1\n";
+  }
+  const Loaded loaded = load(toml);
+  const Lines lines = words(loaded);
+  EXPECT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0],
+            "~/fieldpost.toml:12292:1: plugin.input: expected at most 4096 rows in one "
+            "instance; divide it among several");
+}
+
+}  // namespace
+}  // namespace fieldpost

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a platform would see: a client of its own that records everything and publishes commands.
+// Reconnects by itself, with a persistent session where asked.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fieldpost::test {
+
+struct Message {
+  std::string topic, payload;
+};
+
+class Subscriber {
+ public:
+  // Returns when the subscription stands; throws if it does not.
+  Subscriber(uint16_t port, const std::string& topic, const std::string& ca_file = {});
+  Subscriber(const Subscriber&) = delete;
+  Subscriber& operator=(const Subscriber&) = delete;
+  ~Subscriber();
+
+  std::vector<Message> messages() const;  // so far
+  size_t count() const;
+  // Waits until it has subscribed again after the broker was away.
+  bool wait_subscribed() const;
+  void publish(const std::string& topic, const std::string& payload, bool retain = false);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fieldpost::test

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "base/unique_fd.hpp"
+#include "host/line_log.hpp"
+#include "host/schedule.hpp"
+
+namespace fieldpost {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr BootTime kStart{1000s};
+
+TEST(Schedule, KeepsItsSlotsHoweverLongACallTakes) {
+  Schedule schedule(1, 100ms, kStart);
+  EXPECT_EQ(schedule.next()->when, kStart);
+  EXPECT_EQ(schedule.answered(0, kStart + 30ms), 0u);
+  EXPECT_EQ(schedule.next()->when, kStart + 100ms);
+  EXPECT_EQ(schedule.answered(0, kStart + 199ms), 0u);
+  EXPECT_EQ(schedule.next()->when, kStart + 200ms);
+}
+
+TEST(Schedule, SkipsAndCountsWhatItMissed) {
+  Schedule schedule(1, 100ms, kStart);
+  EXPECT_EQ(schedule.answered(0, kStart + 350ms), 3u);  // 100, 200 and 300 ms
+  EXPECT_EQ(schedule.next()->when, kStart + 400ms);
+}
+
+TEST(Schedule, ServesTheUnitThatWaitedLongest) {
+  Schedule schedule(3, 100ms, kStart);
+  EXPECT_EQ(schedule.next()->unit, 0u);
+  (void)schedule.answered(0, kStart + 150ms);  // slower than the interval
+  EXPECT_EQ(schedule.next()->unit, 1u);
+  (void)schedule.answered(1, kStart + 300ms);
+  EXPECT_EQ(schedule.next()->unit, 2u);
+}
+
+TEST(Schedule, ASilentUnitIsProbedLessAndLessOften) {
+  Schedule schedule(2, 100ms, kStart);
+  BootTime now = kStart;
+  nanoseconds expected = 1s;
+  for (int i = 0; i < 10; ++i) {
+    schedule.silent(1, now);
+    (void)schedule.answered(0, now + 24h);  // out of the way
+    ASSERT_EQ(schedule.next()->unit, 1u);
+    EXPECT_EQ(schedule.next()->when - now, expected);
+    now = schedule.next()->when;
+    expected = std::min<nanoseconds>(expected * 2, 60s);
+  }
+  EXPECT_EQ(expected, nanoseconds(60s));
+}
+
+TEST(Schedule, AUnitThatIsBackIsInItsSlotAgainAndHasMissedNothing) {
+  Schedule schedule(1, 100ms, kStart);
+  schedule.silent(0, kStart);
+  EXPECT_EQ(schedule.answered(0, kStart + 1s + 10ms), 0u);
+  EXPECT_EQ(schedule.next()->when, kStart + 1100ms);
+  schedule.silent(0, kStart + 1100ms);  // and its pauses are short again
+  EXPECT_EQ(schedule.next()->when, kStart + 2100ms);
+}
+
+TEST(Schedule, ALongIntervalIsNotShortenedByProbing) {
+  Schedule schedule(1, 5min, kStart);
+  schedule.silent(0, kStart);
+  schedule.silent(0, kStart);
+  EXPECT_EQ(schedule.next()->when, kStart + 5min);
+}
+
+TEST(Schedule, WithoutAnIntervalNothingIsDue) { EXPECT_FALSE(Schedule(3, 0s, kStart).next()); }
+
+std::string drained(int fd) {
+  std::string text(1 << 20, '\0');
+  const ssize_t n = ::read(fd, text.data(), text.size());
+  text.resize(n > 0 ? static_cast<size_t>(n) : 0);
+  return text;
+}
+
+TEST(LineLog, IsBoundedPrintableAndSaysWhatItDropped) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+  const UniqueFd out(ends[0]);
+  const UniqueFd in(ends[1]);
+  LineLog log(in.get());
+  for (int i = 0; i < 60; ++i) log.write(0, "a\x1b\n", kStart);
+  const std::string first = drained(out.get());
+  EXPECT_EQ(std::ranges::count(first, '\n'), 50);
+  EXPECT_EQ(first.substr(0, first.find('\n')), "<3>a\\x1b\\x0a");
+  log.summarise(kStart + 500ms);
+  EXPECT_EQ(drained(out.get()), "");
+  log.summarise(kStart + 1s);
+  EXPECT_EQ(drained(out.get()), "<4>10 lines dropped: more than 50 in a second\n");
+}
+
+TEST(LineLog, DropsRatherThanWaitsForAReader) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);  // a write beyond the pipe's room would block for ever
+  const UniqueFd out(ends[0]);
+  const UniqueFd in(ends[1]);
+  LineLog log(in.get());
+  BootTime now = kStart;
+  for (int i = 0; i < 200; ++i) log.write(6, std::string(900, 'x'), now += 50ms);
+  EXPECT_LE(drained(out.get()).size(), size_t{65'536});
+}
+
+}  // namespace
+}  // namespace fieldpost

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The Modbus plugin against servers that nobody here wrote: Debian's pymodbus, over TCP and over a
+// pair of pseudo-terminals.
+#include "fakes/modbus_server.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fakes/fake_host.hpp"
+#include "fakes/serial_pair.hpp"
+
+namespace fieldpost {
+namespace {
+
+using fakes::FakeHost;
+using fakes::ModbusServer;
+using fakes::Row;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Clock = std::chrono::steady_clock;
+
+Row reg(const std::string& attribute, const char* table, int address,
+        std::vector<Row::Pair> more = {}) {
+  Row row{{"attribute", attribute}, {"table", table}, {"address", address}};
+  for (const Row::Pair& p : more) row.values[p.name] = p.value;
+  return row;
+}
+
+Row unit(int address, std::vector<Row> registers) {
+  return Row({{"address", address}}, {{"register", std::move(registers)}});
+}
+
+// "holding 100": which of the attributes r0, r1 … in a run of registers.
+std::vector<Row> run_of(int first, int n) {
+  std::vector<Row> rows;
+  for (int i = 0; i < n; ++i) rows.push_back(reg("r" + std::to_string(i), "holding", first + i));
+  return rows;
+}
+
+// Until `done`, at most ten seconds.
+bool eventually(const std::function<bool()>& done) {
+  const auto deadline = Clock::now() + seconds(10);
+  while (Clock::now() < deadline) {
+    if (done()) return true;
+  }
+  return false;
+}
+
+milliseconds duration_of(const std::function<void()>& action) {
+  const auto start = Clock::now();
+  action();
+  return std::chrono::duration_cast<milliseconds>(Clock::now() - start);
+}
+
+// Whether every good reading of the attribute that was ever taken has this value.
+bool always(const FakeHost& host, const std::string& attribute, double value) {
+  for (const auto& sample : host.samples) {
+    for (const auto& r : sample.readings) {
+      if (r.attribute == attribute && r.quality == FP_GOOD && r.value != Value(value)) return false;
+    }
+  }
+  return true;
+}
+
+TEST(ModbusTcp, ReadsAllTablesAndTypes) {
+  ModbusServer server({"--do", "set 1 coil 3 1", "--do", "set 1 discrete 4 1", "--do",
+                       "set 1 input 5 65535", "--do", "float 1 holding 100 21.6", "--do",
+                       "set 1 holding 102 0xE979 0x42F6 237 0x8000"});
+  FakeHost host({{"url", server.url()}},
+                {{"register",
+                  {reg("coil", "coil", 3), reg("off", "coil", 2), reg("discrete", "discrete", 4),
+                   reg("input", "input", 5, {{"type", "int16"}}),
+                   reg("float", "holding", 100, {{"type", "float32"}}),
+                   reg("swapped", "holding", 102, {{"type", "float32"}, {"word_order", "little"}}),
+                   reg("scaled", "holding", 104, {{"scale", 0.1}}),
+                   reg("bit", "holding", 105, {{"type", "bit"}, {"bit", 15}}),
+                   reg("int", "holding", 104, {{"type", "int32"}})}}});
+  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
+  ASSERT_EQ(host.poll(), FP_OK) << host.trouble();
+  EXPECT_EQ(host.samples.size(), 1U);
+  EXPECT_EQ(host.boolean("coil"), true);
+  EXPECT_EQ(host.boolean("off"), false);
+  EXPECT_EQ(host.boolean("discrete"), true);
+  EXPECT_EQ(host.number("input"), -1);
+  EXPECT_EQ(host.number("float"), 21.6);
+  EXPECT_EQ(host.number("swapped"), 123.456);
+  EXPECT_EQ(host.number("scaled"), 23.7);
+  EXPECT_EQ(host.boolean("bit"), true);
+  EXPECT_EQ(host.number("int"), 237 * 65536 + 32768);
+  EXPECT_EQ(server.tell("log"), "1:1:2+2 1:2:4+1 1:4:5+1 1:3:100+6");
+  EXPECT_TRUE(host.refusals.empty()) << host.trouble();
+}
+
+TEST(ModbusTcp, ARefusedRegisterIsNamedAndItsNeighboursAreRead) {
+  ModbusServer server({"--units", "3", "--do", "except 3 holding 107 2"});
+  FakeHost host({{"url", server.url()}}, {{"unit", {unit(3, run_of(100, 20))}}});
+  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(host.poll(), FP_OK) << host.trouble();
+    for (int r = 0; r < 20; ++r) {
+      EXPECT_EQ(host.number("r" + std::to_string(r)), r == 7 ? std::nullopt : std::optional(0.0));
+    }
+    const auto bad = host.latest("r7");
+    ASSERT_TRUE(bad);
+    EXPECT_EQ(bad->quality, FP_COMM_ERROR);
+    EXPECT_EQ(bad->detail, "unit 3 holding 107: exception 2 (illegal data address)");
+  }
+  server.tell("log");
+  ASSERT_EQ(host.poll(), FP_OK);
+  EXPECT_EQ(server.tell("log"), "3:3:100+7 3:3:108+12");
+}
+
+TEST(ModbusTcp, ADeviceThatIsOffAtTheStartIsFoundLater) {
+  std::string port;
+  {
+    const ModbusServer server({});
+    port = server.port();
+  }
+  FakeHost host({{"url", "tcp://127.0.0.1:" + port}}, {{"register", {reg("a", "holding", 0)}}});
+  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
+  EXPECT_EQ(host.poll(), FP_E_IO);
+  EXPECT_EQ(host.error, "tcp://127.0.0.1:" + port + ": Connection refused");
+  EXPECT_TRUE(host.samples.empty());
+  const ModbusServer server({"--port", port, "--do", "set 1 holding 0 7"});
+  EXPECT_EQ(host.poll(), FP_OK) << host.trouble();
+  EXPECT_EQ(host.number("a"), 7);
+}
+
+TEST(ModbusTcp, RecoversWhenTheServerIsKilledAndBack) {
+  auto server =
+      std::make_optional<ModbusServer>(std::vector<std::string>{"--do", "set 1 holding 0 7"});
+  const std::string port = server->port();
+  FakeHost host({{"url", server->url()}}, {{"register", {reg("a", "holding", 0)}}});
+  ASSERT_EQ(host.open(), FP_OK);
+  ASSERT_EQ(host.poll(), FP_OK);
+  server.reset();
+  EXPECT_EQ(host.poll(), FP_E_IO);
+  EXPECT_EQ(host.poll(), FP_E_IO);
+  server.emplace(std::vector<std::string>{"--port", port, "--do", "set 1 holding 0 8"});
+  EXPECT_EQ(host.poll(), FP_OK) << host.trouble();
+  EXPECT_EQ(host.number("a"), 8);
+}
+
+// A server that drops idle connections costs no poll.
+TEST(ModbusTcp, AConnectionThatWasClosedMeanwhileIsReplaced) {
+  ModbusServer server({});
+  FakeHost host({{"url", server.url()}}, {{"register", {reg("a", "holding", 0)}}});
+  ASSERT_EQ(host.open(), FP_OK);
+  ASSERT_EQ(host.poll(), FP_OK);
+  for (int i = 0; i < 20; ++i) {
+    server.tell("hangup");
+    ASSERT_EQ(host.poll(), FP_OK) << host.trouble();
+  }
+}
+
+TEST(ModbusTcp, ASilentUnitIsAnErrorThatNamesItAndOthersAreRead) {
+  ModbusServer server({"--units", "1,2", "--do", "set 2 holding 0 9", "--do", "silent 1 on"});
+  FakeHost host({{"url", server.url()}, {"timeout", "100ms"}},
+                {{"unit", {unit(1, {reg("a", "holding", 0)}), unit(2, {reg("b", "holding", 0)})}}});
+  ASSERT_EQ(host.open(), FP_OK);
+  EXPECT_EQ(host.poll(0), FP_E_IO);
+  EXPECT_EQ(host.error, "unit 1: no answer within 100 ms");
+  EXPECT_EQ(host.poll(1), FP_OK) << host.trouble();
+  EXPECT_EQ(host.number("b", 1), 9);
+  EXPECT_FALSE(host.latest("a", 0));
+  server.tell("silent 1 off");
+  EXPECT_EQ(host.poll(0), FP_OK) << host.trouble();
+  EXPECT_EQ(host.number("a", 0), 0);
+}
+
+// A unit known to be silent costs one time-out per poll, however many requests it would take.
+TEST(ModbusTcp, ASilentUnitCostsOneTimeout) {
+  ModbusServer server({"--do", "silent 1 on"});
+  FakeHost host({{"url", server.url()}, {"timeout", "200ms"}},
+                {{"register",
+                  {reg("a", "holding", 0), reg("b", "holding", 10), reg("c", "holding", 20),
+                   reg("d", "input", 0), reg("e", "coil", 0)}}});
+  ASSERT_EQ(host.open(), FP_OK);
+  EXPECT_LT(duration_of([&] { EXPECT_EQ(host.poll(), FP_E_IO); }), milliseconds(595));
+  EXPECT_LT(duration_of([&] { EXPECT_EQ(host.poll(), FP_E_IO); }), milliseconds(395));
+}
+
+// libmodbus#255: an answer after its time-out must not become the answer to the next request. The
+// requests differ in nothing but the address, and one register counts its reads, so that an answer
+// taken for another shows as a wrong value.
+TEST(ModbusTcp, ALateAnswerIsNeverTakenForTheNextOne) {
+  ModbusServer server({"--do", "count 1 holding 0", "--do", "set 1 holding 9 40000"});
+  FakeHost host({{"url", server.url()}, {"timeout", "100ms"}},
+                {{"register", {reg("a", "holding", 0), reg("b", "holding", 9)}}});
+  ASSERT_EQ(host.open(), FP_OK);
+  ASSERT_EQ(host.poll(), FP_OK) << host.trouble();
+  for (int i = 0; i < 8; ++i) {
+    // Now and then the second answer is late too, so that the first comes while it is waited for.
+    server.tell(i % 2 == 0 ? "delay 1 0.15 1" : "delay 1 0.15 2");
+    host.poll();
+    if (i % 2 == 0) {
+      ASSERT_EQ(host.poll(), FP_OK) << host.trouble();
+      ASSERT_TRUE(host.number("a")) << host.latest("a")->detail;
+    }
+    ASSERT_TRUE(eventually([&] { return host.poll() == FP_OK && host.number("a"); }));
+    EXPECT_EQ(host.number("a"), std::stod(server.tell("get 1 holding 0")));
+    ASSERT_TRUE(always(host, "b", 40000));
+  }
+}
+
+TEST(ModbusTcp, AGatewayThatCannotReachTheUnitMeansThatTheUnitIsSilent) {
+  ModbusServer server({"--units", "7", "--do", "except 7 holding 1 11"});
+  FakeHost host({{"url", server.url()}, {"unit", 7}}, {{"register", run_of(0, 3)}});
+  ASSERT_EQ(host.open(), FP_OK);
+  EXPECT_EQ(host.poll(), FP_E_IO);
+  EXPECT_EQ(host.error, "unit 7: exception 11 (gateway target does not answer)");
+}
+
+TEST(ModbusTcp, NamesWhatCannotBeReached) {
+  FakeHost host({{"url", "tcp://no-such-host.invalid"}}, {{"register", {reg("a", "coil", 0)}}});
+  ASSERT_EQ(host.open(), FP_OK);
+  EXPECT_EQ(host.poll(), FP_E_IO);
+  EXPECT_TRUE(host.error.starts_with("tcp://no-such-host.invalid:502: ")) << host.error;
+  EXPECT_EQ(host.error.find("refused"), std::string::npos) << host.error;
+}
+
+TEST(ModbusTcp, SpeaksIpv6) {
+  std::optional<ModbusServer> server;
+  try {
+    server.emplace(std::vector<std::string>{"--host", "::1", "--do", "set 1 holding 0 6"});
+  } catch (const std::runtime_error& e) {
+    GTEST_SKIP() << "no IPv6 here: " << e.what();
+  }
+  FakeHost host({{"url", "tcp://[::1]:" + server->port()}},
+                {{"register", {reg("a", "holding", 0)}}});
+  ASSERT_EQ(host.open(), FP_OK);
+  ASSERT_EQ(host.poll(), FP_OK) << host.trouble();
+  EXPECT_EQ(host.number("a"), 6);
+}
+
+TEST(ModbusTcp, WritesAndReadsBack) {
+  ModbusServer server({"--do", "set 1 holding 5 0xFF00"});
+  FakeHost host(
+      {{"url", server.url()}},
+      {{"register",
+        {reg("coil", "coil", 1, {{"command", "switch"}}),
+         reg("level", "holding", 2, {{"scale", 0.1}, {"command", "level"}, {"write_max", 100}}),
+         reg("set", "holding", 3,
+             {{"type", "float32"}, {"word_order", "little"}, {"command", "set"}}),
+         reg("flag", "holding", 5, {{"type", "bit"}, {"bit", 0}, {"command", "flag"}})}}});
+  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
+  EXPECT_EQ(host.command("switch", {{"value", true}}).readback, Value(true));
+  EXPECT_EQ(server.tell("get 1 coil 1"), "1");
+  EXPECT_EQ(host.command("level", {{"value", 23.74}}).readback, Value(23.7));
+  EXPECT_EQ(server.tell("get 1 holding 2"), "237");
+  EXPECT_EQ(host.command("set", {{"value", 123.456}}).readback, Value(123.456));
+  EXPECT_EQ(server.tell("get 1 holding 3 2"),
+            std::to_string(0xE979) + " " + std::to_string(0x42F6));
+  EXPECT_EQ(host.command("flag", {{"value", true}}).readback, Value(true));
+  EXPECT_EQ(server.tell("get 1 holding 5"), std::to_string(0xFF01));
+  EXPECT_THROW(host.command("level", {{"value", 101.0}}), std::invalid_argument);
+}
+
+TEST(ModbusTcp, AWriteThatFailsSaysSo) {
+  ModbusServer server({"--do", "except 1 holding 2 2", "--do", "except 1 holding 3 4"});
+  FakeHost host(
+      {{"url", server.url()}, {"timeout", "100ms"}},
+      {{"register",
+        {reg("a", "holding", 2, {{"command", "a"}}), reg("b", "holding", 3, {{"command", "b"}}),
+         reg("c", "holding", 4, {{"command", "c"}})}}});
+  ASSERT_EQ(host.open(), FP_OK);
+  const auto a = host.command("a", {{"value", 1.0}});
+  EXPECT_EQ(a.status, FP_E_INVALID);
+  EXPECT_EQ(a.error, "unit 1 holding 2: exception 2 (illegal data address)");
+  EXPECT_EQ(host.command("b", {{"value", 1.0}}).status, FP_E_IO);
+  server.tell("silent 1 on");
+  const auto c = host.command("c", {{"value", 1.0}});
+  EXPECT_EQ(c.status, FP_E_IO);
+  EXPECT_EQ(c.error, "unit 1 holding 4: no answer within 100 ms; it may have been written");
+  EXPECT_FALSE(c.readback);
+}
+
+// ---- On a serial line.
+
+class ModbusRtu : public testing::Test {
+ protected:
+  // A server on the other end of the cable, with two units; others do not answer.
+  ModbusRtu() {
+    std::vector<std::string> args{"--serial", cable.b(), "--units", "3,4"};
+    for (const char* c : {"count 3 holding 0", "count 4 holding 0", "set 3 holding 9 40000"}) {
+      args.insert(args.end(), {"--do", c});
+    }
+    server.emplace(args);
+  }
+  std::string url() const { return "rtu://" + cable.a() + "?baud=19200&parity=N&stop=1"; }
+  Row::Tables two_units() const {
+    return {{"unit",
+             {unit(3, {reg("a", "holding", 0, {{"command", "write"}}), reg("c", "holding", 9)}),
+              unit(4, {reg("b", "holding", 0)}), unit(5, {reg("nobody", "holding", 0)})}}};
+  }
+  fakes::SerialPair cable;
+  std::optional<ModbusServer> server;
+};
+
+TEST_F(ModbusRtu, ReadsAndWritesUnitsOfOneLine) {
+  FakeHost host({{"url", url()}, {"timeout", "200ms"}}, two_units());
+  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
+  for (int i = 1; i <= 5; ++i) {
+    ASSERT_EQ(host.poll(0), FP_OK) << host.trouble();
+    ASSERT_EQ(host.poll(1), FP_OK) << host.trouble();
+    EXPECT_EQ(host.number("a", 0), i);
+    EXPECT_EQ(host.number("b", 1), i);
+  }
+  EXPECT_EQ(host.poll(2), FP_E_IO);
+  EXPECT_EQ(host.error, "unit 5: no answer within 200 ms");
+  EXPECT_EQ(host.poll(1), FP_OK) << host.trouble();
+  EXPECT_EQ(host.number("b", 1), 6);
+  EXPECT_EQ(host.command("write", {{"value", 7.0}}, 0).status, FP_OK);
+}
+
+TEST_F(ModbusRtu, ALateAnswerIsNeverTakenForTheNextOne) {
+  FakeHost host({{"url", url()}, {"timeout", "100ms"}}, two_units());
+  ASSERT_EQ(host.open(), FP_OK);
+  for (int i = 0; i < 8; ++i) {
+    // Late answers come while unit 3 is asked again, or unit 4, by turns.
+    server->tell("delay 3 0.15 2");
+    host.poll(0);
+    if (i % 2 == 1) {
+      ASSERT_EQ(host.poll(1), FP_OK) << host.trouble();
+      EXPECT_EQ(host.number("b", 1), std::stod(server->tell("get 4 holding 0")));
+    }
+    ASSERT_TRUE(eventually([&] { return host.poll(0) == FP_OK && host.number("a", 0); }));
+    EXPECT_EQ(host.number("a", 0), std::stod(server->tell("get 3 holding 0")));
+    ASSERT_TRUE(always(host, "c", 40000));
+  }
+}
+
+TEST_F(ModbusRtu, NoiseCostsAnAnswerNotAValue) {
+  FakeHost host({{"url", url()}, {"timeout", "200ms"}}, two_units());
+  ASSERT_EQ(host.open(), FP_OK);
+  for (int i = 0; i < 5; ++i) {
+    cable.spoil(1);
+    ASSERT_EQ(host.poll(1), FP_OK) << host.trouble();  // asked once more
+    EXPECT_EQ(host.number("b", 1), std::stod(server->tell("get 4 holding 0")));
+  }
+  cable.spoil(1000);
+  EXPECT_EQ(host.poll(1), FP_E_IO);
+  EXPECT_TRUE(host.error.starts_with("unit 4: a wrong answer")) << host.error;
+  cable.spoil(0);
+  EXPECT_TRUE(eventually([&] { return host.poll(1) == FP_OK; })) << host.trouble();
+}
+
+TEST_F(ModbusRtu, ACutCableIsSilenceAndHealsByItself) {
+  FakeHost host({{"url", url()}, {"timeout", "100ms"}}, two_units());
+  ASSERT_EQ(host.open(), FP_OK);
+  ASSERT_EQ(host.poll(1), FP_OK) << host.trouble();
+  cable.cut(true);
+  EXPECT_EQ(host.poll(1), FP_E_IO);
+  cable.cut(false);
+  EXPECT_TRUE(eventually([&] { return host.poll(1) == FP_OK; })) << host.trouble();
+}
+
+TEST_F(ModbusRtu, TheLineHasOneMaster) {
+  FakeHost first({{"url", url()}}, two_units());
+  ASSERT_EQ(first.open(), FP_OK);
+  ASSERT_EQ(first.poll(1), FP_OK) << first.trouble();
+  FakeHost second({{"url", url()}}, two_units());
+  ASSERT_EQ(second.open(), FP_OK);
+  EXPECT_EQ(second.poll(1), FP_E_IO);
+  EXPECT_NE(second.error.find("in use by another program"), std::string::npos) << second.error;
+  first.close();
+  EXPECT_EQ(second.poll(1), FP_OK) << second.trouble();
+}
+
+TEST(ModbusRtuDevice, AMissingOneIsNamed) {
+  FakeHost host({{"url", "rtu:///dev/no-such-tty"}}, {{"register", {reg("a", "coil", 0)}}});
+  ASSERT_EQ(host.open(), FP_OK);
+  EXPECT_EQ(host.poll(), FP_E_IO);
+  EXPECT_EQ(host.error, "/dev/no-such-tty: No such file or directory");
+}
+
+}  // namespace
+}  // namespace fieldpost

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the tests of the store share: a folder of their own, samples, and ways to look at what
+// comes back.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "model/reading.hpp"
+#include "store/outbox.hpp"
+
+namespace fieldpost::testing {
+
+// Removed at the end of the test.
+class TempDir {
+ public:
+  TempDir() {
+    std::string name = (std::filesystem::temp_directory_path() / "fieldpost-XXXXXX").string();
+    path_ = ::mkdtemp(name.data());
+  }
+  ~TempDir() { std::filesystem::remove_all(path_); }
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+  const std::string& path() const { return path_; }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+inline bool long_tests() { return std::getenv("FIELDPOST_LONG") != nullptr; }
+
+// The main thread's names.
+inline Symbol symbol(const std::string& name) {
+  static SymbolTable table;
+  return table.intern(name);
+}
+
+inline DeviceSample sample(const std::string& device, int64_t ms,
+                           std::vector<std::pair<std::string, Value>> values,
+                           CaptureTime::Base base = CaptureTime::Base::ThisBoot) {
+  DeviceSample made{symbol(device), {ms, base}, {}};
+  for (auto& [name, value] : values) made.points.push_back({symbol(name), std::move(value)});
+  return made;
+}
+
+// One reading as text that differs whenever a bit does: "device@ms attribute=value".
+inline std::string describe(const std::string& device, int64_t ms, const Point& point) {
+  std::string text = device + "@" + std::to_string(ms) + " " + *point.attribute + "=";
+  if (const auto* number = std::get_if<double>(&point.value)) {
+    return text + std::to_string(std::bit_cast<uint64_t>(*number));
+  }
+  return text + to_text(point.value);
+}
+
+// Readings of the chunks, in their order.
+inline std::vector<std::string> describe(const std::vector<Chunk>& chunks) {
+  std::vector<std::string> readings;
+  for (const Chunk& chunk : chunks) {
+    for (const State& state : chunk.states) {
+      for (const Point& point : state.points) {
+        readings.push_back(describe(*chunk.device, state.time_ms, point));
+      }
+    }
+  }
+  return readings;
+}
+
+inline std::vector<int64_t> rows_of(const std::vector<Chunk>& chunks) {
+  std::vector<int64_t> rows;
+  for (const Chunk& chunk : chunks) rows.push_back(chunk.row);
+  return rows;
+}
+
+}  // namespace fieldpost::testing

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "uplink/batcher.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <random>
+#include <set>
+
+#include "base/json.hpp"
+#include "model/symbol.hpp"
+
+namespace fieldpost {
+namespace {
+
+constexpr size_t kMax = 240'000;
+
+class BatcherTest : public ::testing::Test {
+ protected:
+  Point point(const std::string& attribute, Value value) {
+    return {names_.intern(attribute), std::move(value)};
+  }
+  Chunk chunk(int64_t row, const std::string& device, std::vector<State> states) {
+    return {.row = row, .device = names_.intern(device), .states = std::move(states)};
+  }
+  // One state with one number.
+  Chunk small(int64_t row, const std::string& device, int64_t time, double value) {
+    return chunk(row, device, {{time, {point("a", value)}}});
+  }
+
+  SymbolTable names_;
+  Batcher batcher_{kMax};
+};
+
+using Rows = std::vector<int64_t>;
+
+TEST_F(BatcherTest, OneStateIsAnObjectSeveralAreAnArray) {
+  batcher_.add(small(1, "d", 1000, 1.5));
+  auto message = batcher_.next(kMax);
+  ASSERT_TRUE(message);
+  EXPECT_EQ(message->payload, R"({"time":1000,"data":{"a":1.5}})");
+  EXPECT_EQ(message->readings, 1);
+  batcher_.add(small(2, "d", 1001, 2));
+  batcher_.add(small(3, "d", 1002, 3));
+  message = batcher_.next(kMax);
+  ASSERT_TRUE(message);
+  EXPECT_EQ(message->payload, R"([{"time":1001,"data":{"a":2}},{"time":1002,"data":{"a":3}}])");
+  EXPECT_FALSE(batcher_.next(kMax));
+  EXPECT_EQ(batcher_.waiting_points(), 0U);
+}
+
+TEST_F(BatcherTest, RowsOfADeviceThatWaitTogetherLeaveTogether) {
+  for (int64_t row = 1; row <= 60; ++row) {
+    batcher_.add(small(row, row % 2 == 0 ? "even" : "odd", row, double(row)));
+  }
+  const auto odd = batcher_.next(kMax);
+  const auto even = batcher_.next(kMax);
+  ASSERT_TRUE(odd && even);
+  EXPECT_EQ(*odd->device, "odd");  // it has the oldest row
+  EXPECT_EQ(odd->readings, 30);
+  EXPECT_EQ(*even->device, "even");
+  EXPECT_FALSE(batcher_.next(kMax));
+}
+
+TEST_F(BatcherTest, OneMillisecondIsOneState) {
+  batcher_.add(chunk(1, "d", {{5, {point("a", 1.0), point("b", true)}}}));
+  batcher_.add(chunk(2, "d", {{5, {point("a", 2.0), point("c", std::string("x"))}}}));
+  const auto message = batcher_.next(kMax);
+  ASSERT_TRUE(message);
+  EXPECT_EQ(message->payload, R"({"time":5,"data":{"a":2,"b":true,"c":"x"}})");
+  EXPECT_EQ(message->readings, 4);
+  batcher_.acknowledged(message->ticket);
+  EXPECT_EQ(batcher_.take_done(), (Rows{1, 2}));
+}
+
+TEST_F(BatcherTest, ArraysAscend) {
+  batcher_.add(chunk(1, "d", {{10, {point("a", 1.0)}}, {20, {point("a", 2.0)}}}));
+  batcher_.add(chunk(2, "d", {{5, {point("a", 3.0)}}, {20, {point("a", 4.0)}}}));
+  const auto message = batcher_.next(kMax);
+  ASSERT_TRUE(message);
+  EXPECT_EQ(message->payload,
+            R"([{"time":5,"data":{"a":3}},{"time":10,"data":{"a":1}},{"time":20,"data":{"a":4}}])");
+}
+
+TEST_F(BatcherTest, ArraysEndBeforeTheLimit) {
+  std::vector<State> states;
+  for (int64_t i = 0; i < 5'000; ++i) states.push_back({i, {point("a", 0.5)}});
+  batcher_.add(chunk(1, "d", std::move(states)));
+  int64_t expected = 0;
+  while (const auto message = batcher_.next(10'000)) {
+    EXPECT_LE(message->payload.size(), 10'000U);
+    const Json json = Json::parse(message->payload);
+    for (const Json& state : json) EXPECT_EQ(state.at("time").get<int64_t>(), expected++);
+  }
+  EXPECT_EQ(expected, 5'000);
+}
+
+TEST_F(BatcherTest, AStateLargerThanAPayloadIsSplitUnderOneStamp) {
+  Batcher batcher(1'000);
+  std::vector<Point> points;
+  for (int i = 0; i < 256; ++i) points.push_back(point("attribute" + std::to_string(i), 1.25 * i));
+  batcher.add(small(1, "d", 6, 0));
+  batcher.add(chunk(2, "d", {{7, points}}));
+  batcher.add(small(3, "d", 8, 0));
+  std::vector<StateMessage> messages;
+  Json all = Json::object();
+  while (auto message = batcher.next(1'000)) {
+    EXPECT_LE(message->payload.size(), 1'000U);
+    const Json json = Json::parse(message->payload);
+    if (json.at("time") == 7) all.update(json.at("data"));
+    messages.push_back(std::move(*message));
+  }
+  EXPECT_EQ(all.size(), 256U);
+  EXPECT_EQ(all.at("attribute255"), 1.25 * 255);
+  ASSERT_GT(messages.size(), 5U);
+  // Out of order; the row is done with its last part only.
+  for (size_t i = messages.size(); i-- > 2;) batcher.acknowledged(messages[i].ticket);
+  EXPECT_EQ(batcher.take_done(), Rows{3});
+  batcher.acknowledged(messages[1].ticket);
+  EXPECT_EQ(batcher.take_done(), Rows{2});
+  EXPECT_EQ(batcher.resume_after(), 0);
+  batcher.acknowledged(messages[0].ticket);
+  EXPECT_EQ(batcher.take_done(), Rows{1});
+  EXPECT_EQ(batcher.resume_after(), 3);
+}
+
+TEST_F(BatcherTest, WhatNoMessageCanCarryIsRefusedOnce) {
+  Batcher batcher(1'000);
+  const auto add = [&] {
+    batcher.add(chunk(1, "d",
+                      {{1, {point("a", std::string(2'000, 'x')), point("b", 1.0)}},
+                       {2, {point("a", std::nan(""))}}}));
+    batcher.add(chunk(2, "d", {{3, {point("a", std::string("\xff"))}}}));
+  };
+  add();
+  EXPECT_EQ(batcher.take_done(), Rows{2});  // nothing of it is left to send
+  EXPECT_EQ(batcher.refused(), 3);
+  const auto message = batcher.next(1'000);
+  ASSERT_TRUE(message);
+  EXPECT_EQ(message->payload, R"({"time":1,"data":{"b":1}})");
+  batcher.rewind();
+  add();
+  EXPECT_EQ(batcher.refused(), 3);
+  EXPECT_EQ(batcher.next(1'000)->payload, R"({"time":1,"data":{"b":1}})");
+}
+
+TEST_F(BatcherTest, TextThatEscapingMakesTooLongIsRefused) {
+  Batcher batcher(1'000);
+  batcher.add(chunk(1, "d", {{1, {point("a", std::string(300, '\x01'))}}}));
+  EXPECT_EQ(batcher.refused(), 1);
+  EXPECT_FALSE(batcher.next(1'000));
+}
+
+TEST_F(BatcherTest, ARewindRepeatsWhatIsNotDoneAndNothingElse) {
+  for (int64_t row = 1; row <= 4; ++row) batcher_.add(small(row, std::to_string(row), row, 0));
+  std::vector<StateMessage> messages;
+  while (auto message = batcher_.next(kMax)) messages.push_back(std::move(*message));
+  batcher_.acknowledged(messages[0].ticket);
+  batcher_.acknowledged(messages[2].ticket);
+  EXPECT_EQ(batcher_.take_done(), (Rows{1, 3}));
+  batcher_.rewind();
+  EXPECT_EQ(batcher_.resume_after(), 1);
+  EXPECT_EQ(batcher_.acknowledged(messages[1].ticket), 0);  // of the connection that is gone
+  for (int64_t row = 2; row <= 4; ++row) batcher_.add(small(row, std::to_string(row), row, 0));
+  EXPECT_EQ(*batcher_.next(kMax)->device, "2");
+  EXPECT_EQ(*batcher_.next(kMax)->device, "4");
+  EXPECT_FALSE(batcher_.next(kMax));
+}
+
+// Any order of acknowledgements, any number of broken connections: every reading leaves, each row
+// is done exactly once and only when all of it was acknowledged, and order is kept per device.
+TEST_F(BatcherTest, RandomLifeLosesNothing) {
+  for (uint32_t seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    const auto up_to = [&](size_t n) { return static_cast<size_t>(random()) % n; };
+    std::map<int64_t, Chunk> store;
+    std::map<std::string, int64_t> next_number;
+    for (int64_t row = 1; row <= 60; ++row) {
+      const std::string device = std::to_string(up_to(4));
+      std::vector<State> states;
+      for (size_t i = 0; i <= up_to(20); ++i) {
+        State state{.time_ms = ++next_number[device], .points = {}};
+        for (size_t p = 0; p <= up_to(30); ++p) {
+          state.points.push_back(point("p" + std::to_string(p), double(state.time_ms)));
+        }
+        states.push_back(std::move(state));
+      }
+      store.emplace(row, chunk(row, device, std::move(states)));
+    }
+    Batcher batcher(400);
+    std::vector<StateMessage> in_flight;
+    std::map<std::string, int64_t> acknowledged_time;
+    std::map<std::string, std::set<std::string>> seen;  // device → "time/attribute"
+    std::set<int64_t> done;
+    int64_t cursor = 0;
+    for (int step = 0; !store.empty(); ++step) {
+      ASSERT_LT(step, 100'000);
+      const size_t what = up_to(100);
+      if (what < 40) {
+        if (const auto it = store.upper_bound(cursor); it != store.end()) {
+          cursor = it->first;
+          batcher.add(it->second);
+        }
+      } else if (what < 70) {
+        if (auto message = batcher.next(200 + up_to(200))) in_flight.push_back(std::move(*message));
+      } else if (what < 98) {
+        if (in_flight.empty()) continue;
+        const auto it = in_flight.begin() + static_cast<ptrdiff_t>(up_to(in_flight.size()));
+        Json json = Json::parse(it->payload);
+        if (!json.is_array()) json = Json::array({json});
+        for (const Json& state : json) {
+          for (const auto& [name, value] : state.at("data").items()) {
+            EXPECT_EQ(value, state.at("time"));
+            seen[*it->device].insert(state.at("time").dump() + "/" + name);
+          }
+        }
+        batcher.acknowledged(it->ticket);
+        in_flight.erase(it);
+      } else {
+        batcher.rewind();
+        in_flight.clear();
+        cursor = batcher.resume_after();
+      }
+      for (const int64_t row : batcher.take_done()) {
+        ASSERT_TRUE(done.insert(row).second) << row;
+        for (const State& state : store.at(row).states) {
+          for (const Point& p : state.points) {
+            ASSERT_TRUE(seen[*store.at(row).device].contains(std::to_string(state.time_ms) + "/" +
+                                                             *p.attribute));
+          }
+        }
+        if (up_to(2) == 0) store.erase(row);  // the store deletes when it likes
+      }
+      std::erase_if(store, [&](const auto& entry) {
+        return done.contains(entry.first) && done.size() == 60;
+      });
+    }
+    EXPECT_EQ(done.size(), 60U);
+  }
+}
+
+}  // namespace
+}  // namespace fieldpost

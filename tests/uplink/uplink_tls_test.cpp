@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// TLS: what is accepted, and in which words the rest is refused.
+#include <gtest/gtest.h>
+
+#include "fakes/broker.hpp"
+#include "fakes/certificates.hpp"
+#include "fakes/mqtt_server.hpp"
+#include "uplink/harness.hpp"
+
+namespace fieldpost::test {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using State = UplinkStatus::State;
+
+class UplinkTls : public ::testing::Test {
+ protected:
+  // Expects a broker with this certificate to be refused.
+  void expect_refused(const Certificate& certificate, const std::string& ca_file,
+                      const std::string& words) {
+    const Broker broker({.certificate = certificate.file, .key = certificate.key, .extra = {}});
+    Harness harness(broker.port());
+    use_tls(harness, ca_file);
+    harness.start();
+    EXPECT_TRUE(harness.wait_words(words)) << harness.reasons();
+    EXPECT_EQ(harness.status().connections, 0);
+  }
+  static void use_tls(Harness& harness, const std::string& ca_file) {
+    harness.options.tls = true;
+    harness.options.host = "localhost";
+    harness.options.ca_file = ca_file;
+  }
+
+  Authority authority_;
+};
+
+TEST_F(UplinkTls, DeliversOverRestarts) {
+  const Certificate certificate = authority_.issue("DNS:localhost");
+  Broker broker({.certificate = certificate.file, .key = certificate.key, .extra = {}});
+  Harness harness(broker.port());
+  use_tls(harness, authority_.ca_file());
+  const Subscriber subscriber(broker.port(), "losant/#", authority_.ca_file());
+  for (int i = 0; i < 100; ++i) harness.append(kGateway, 100);
+  harness.start();
+  ASSERT_TRUE(harness.all_acknowledged()) << harness.reasons();
+  broker.stop();
+  for (int i = 0; i < 100; ++i) harness.append(kGateway, 100);
+  ASSERT_TRUE(harness.wait_state(State::Waiting));
+  broker.start();
+  ASSERT_TRUE(harness.all_acknowledged()) << harness.reasons();
+  ASSERT_TRUE(eventually([&] { return harness.status().readings == 20'000; }));
+  ASSERT_TRUE(subscriber.wait_subscribed());
+  EXPECT_TRUE(eventually([&] { return subscriber.count() >= 2; }));
+}
+
+TEST_F(UplinkTls, AcceptsACertificateForAnAddress) {
+  const Certificate certificate = authority_.issue("IP:127.0.0.1");
+  const Broker broker({.certificate = certificate.file, .key = certificate.key, .extra = {}});
+  Harness harness(broker.port());
+  use_tls(harness, authority_.ca_file());
+  harness.options.host = "127.0.0.1";
+  harness.start();
+  EXPECT_TRUE(harness.wait_state(State::Connected)) << harness.reasons();
+}
+
+TEST_F(UplinkTls, AWrongAuthorityIsRefused) {
+  const Authority other;
+  expect_refused(authority_.issue("DNS:localhost"), other.ca_file(), "that we do not trust");
+}
+
+TEST_F(UplinkTls, TheSystemsStoreDoesNotKnowOurAuthority) {
+  expect_refused(authority_.issue("DNS:localhost"), "", "that we do not trust");
+}
+
+TEST_F(UplinkTls, ACertificateForAnotherNameIsRefused) {
+  expect_refused(authority_.issue("DNS:broker.example"), authority_.ca_file(),
+                 "TLS with localhost: the certificate is not for localhost");
+}
+
+TEST_F(UplinkTls, AnExpiredCertificateIsRefused) {
+  expect_refused(authority_.issue("DNS:localhost", -30, -2), authority_.ca_file(),
+                 "the certificate has expired (2");
+}
+
+TEST_F(UplinkTls, ACertificateOfTheFutureSaysWhatOurClockSays) {
+  expect_refused(authority_.issue("DNS:localhost", 5, 30), authority_.ca_file(),
+                 "our clock says 2");
+}
+
+TEST_F(UplinkTls, AMissingCaFileIsNamed) {
+  expect_refused(authority_.issue("DNS:localhost"), "/nowhere/ca.pem",
+                 "ca_file: open '/nowhere/ca.pem': No such file");
+}
+
+TEST_F(UplinkTls, ABrokerWithoutTlsIsRecognised) {
+  const MqttServer server({.connack = std::nullopt});
+  Harness harness(server.port());
+  use_tls(harness, authority_.ca_file());
+  harness.options.connect_timeout = milliseconds(300);
+  harness.start();
+  // It waits for MQTT and we for TLS.
+  EXPECT_TRUE(harness.wait_words("TLS with localhost: no answer in 300 ms")) << harness.reasons();
+}
+
+TEST_F(UplinkTls, StopsInTimeWhileConnectedAndWhileNot) {
+  const Certificate certificate = authority_.issue("DNS:localhost");
+  Broker broker({.certificate = certificate.file, .key = certificate.key, .extra = {}});
+  for (const bool frozen : {false, true}) {
+    Harness harness(broker.port());
+    use_tls(harness, authority_.ca_file());
+    if (frozen) broker.freeze();
+    harness.start();
+    if (frozen) {
+      ASSERT_TRUE(eventually([&] { return harness.status().step == "TLS with localhost"; }));
+    } else {
+      ASSERT_TRUE(harness.wait_state(State::Connected));
+    }
+    const auto before = std::chrono::steady_clock::now();
+    harness.uplink->stop(milliseconds(500));
+    EXPECT_LT(std::chrono::steady_clock::now() - before, milliseconds(700));
+  }
+  broker.thaw();
+}
+
+}  // namespace
+}  // namespace fieldpost::test
