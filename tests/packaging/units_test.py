@@ -75,6 +75,12 @@ class Units(unittest.TestCase):
         for line in ("SocketGroup=fieldpost-operator", "SocketMode=0660", "FileDescriptorName=control"):
             self.assertIn(line, lines)
 
+    def test_both_wait_for_the_same(self):
+        service, socket = ([line for line in unit_text(name).splitlines() if line.startswith("Condition")]
+                           for name in UNITS)
+        self.assertTrue(service)
+        self.assertEqual(service, socket)
+
 
 if __name__ == "__main__":
     if not shutil.which("systemd-analyze"):
