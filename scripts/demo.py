@@ -17,7 +17,7 @@ from fakes import field  # noqa: E402  pylint: disable=wrong-import-position
 from fakes.field import BOILER, GATEWAY, eventually  # noqa: E402
 
 OUTAGE = 10  # seconds
-WIDTH = 110
+WIDTH = 120
 ANSWER = f"demo/{BOILER}/answer"
 # The headings, in order; the README shows them too, and a test compares.
 HEADINGS = (
@@ -35,6 +35,7 @@ class Demo:
         self.stage = stage
         self.chapters = iter(HEADINGS)
         self.held = 0
+        self.agent = None
 
     def chapter(self):
         print(f"== {next(self.chapters)}", flush=True)
@@ -67,8 +68,10 @@ class Demo:
         config = (ROOT / "examples/demo/fieldpost.toml").read_text(encoding="utf-8")
         config = config.replace("127.0.0.1:18830", f"127.0.0.1:{self.broker.port}")
         config = config.replace("127.0.0.1:15020", f"127.0.0.1:{self.server.port}")
-        self.agent = self.stage.agent(config).wait_until_up()
+        self.agent = self.stage.agent(config)
+        self.agent.wait_until_up()
         eventually(lambda: self.delivered() and self.delivered(GATEWAY, "count"), 20, "first readings")
+        eventually(lambda: self.acknowledged(5), 10, "the first acknowledgements")
         for line in self.agent.cli("status").stdout.splitlines():
             self.say(line)
 
@@ -125,14 +128,22 @@ class Demo:
         eventually(lambda: read in self.delivered(), 10, "the last readings")
         values = [v for v in self.delivered() if v <= read]
         lost = read - len(set(values))
-        uplink = self.agent.status()["uplink"]
+        seen = {(device, time_ms, name) for device in (GATEWAY, BOILER)
+                for _, time_ms, data in self.witness.states(device) for name in data}
+        uplink = eventually(lambda: self.acknowledged(len(seen)), 10, "the broker's acknowledgements")
         self.say(f"read       {read:6d}   times the counting register")
-        self.say(f"delivered  {len(set(values)):6d}   of these, {len(values) - len(set(values))} twice")
+        self.say(f"delivered  {len(set(values)):6d}   of these"
+                 + (f", {len(values) - len(set(values))} twice: the broker was stopped before it "
+                    "acknowledged" if len(values) > len(set(values)) else ""))
         self.say(f"lost       {lost:6d}")
         self.say(f"published  {uplink['readings']:6d}   readings of all kinds, "
                  f"in {uplink['published']} messages")
         self.say(f"held back  {self.held:6d}   of them, while the broker was away")
         assert lost == 0 and self.agent.status()["outbox"]["lost"] == 0, "readings were lost"
+
+    def acknowledged(self, readings):
+        uplink = self.agent.status()["uplink"]
+        return uplink if uplink["readings"] >= readings else None
 
     def keep(self):
         run_dir = self.agent.run_dir
@@ -159,7 +170,7 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/demo", description="Fieldpost without hardware.")
     parser.add_argument("--keep", action="store_true", help="go on until Ctrl-C")
     arguments = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes pause() when the agent ends
     status = 0
@@ -173,10 +184,11 @@ def main():
             status = 0 if arguments.keep else 130
         except (AssertionError, OSError, KeyError, ValueError) as problem:
             print(f"FAILED: {problem}", flush=True)
-            if hasattr(demo, "agent"):
+            if demo.agent:
                 print("the agent's last words:\n" + demo.agent.text()[-3000:], flush=True)
             status = 1
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # cleaning up is short
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # cleaning up is short
     return status
 
 

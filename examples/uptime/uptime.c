@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct uptime {
+typedef struct Uptime {
   const fp_host* host;
-};
+} Uptime;
 
 static fp_str str(const char* text) {
   fp_str s = {text, strlen(text)};
@@ -17,7 +17,7 @@ static fp_str str(const char* text) {
 }
 
 static fp_status open_uptime(const fp_host* host, void** ret) {
-  struct uptime* self = malloc(sizeof *self);
+  Uptime* self = malloc(sizeof *self);
   if (self == NULL) {
     host->error(host->ctx, str("out of memory"));
     return FP_E_IO;
@@ -28,13 +28,17 @@ static fp_status open_uptime(const fp_host* host, void** ret) {
 }
 
 static fp_status poll_uptime(void* instance, uint32_t unit) {
-  const fp_host* host = ((struct uptime*)instance)->host;
-  double seconds = 0;
+  const fp_host* host = ((Uptime*)instance)->host;
+  char text[64] = "";
   FILE* file = fopen("/proc/uptime", "re");
-  int n = file != NULL ? fscanf(file, "%lf", &seconds) : 0;
   (void)unit; /* there is one */
-  if (file != NULL) fclose(file);
-  if (n != 1) {
+  if (file != NULL) {
+    if (fgets(text, sizeof text, file) == NULL) text[0] = '\0';
+    (void)fclose(file);
+  }
+  char* end = text;
+  double seconds = strtod(text, &end);
+  if (end == text) {
     host->error(host->ctx, str("cannot read a number from /proc/uptime"));
     return FP_E_IO;
   }

@@ -89,6 +89,7 @@ class Section {
   std::vector<Section> rows(const char* table) const {
     std::vector<Section> found;
     const uint32_t n = host_->n_rows(host_->ctx, index_, table);
+    found.reserve(n);
     for (uint32_t i = 0; i < n; ++i) {
       found.emplace_back(*host_, host_->row(host_->ctx, index_, table, i));
     }
@@ -116,6 +117,7 @@ class Context {
   // One for each unit, at least one; its index here is the unit's number.
   std::vector<Section> units() const {
     std::vector<Section> found;
+    found.reserve(raw_->n_units);
     for (uint32_t i = 0; i < raw_->n_units; ++i) {
       found.emplace_back(*raw_, raw_->unit(raw_->ctx, i));
     }

@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <system_error>
 
-#include "common/access.hpp"
+#include "../common/access.hpp"
 
 namespace gpio {
 namespace {
@@ -104,6 +104,7 @@ std::vector<std::string> chip_paths() {
   }
   std::ranges::sort(found);
   std::vector<std::string> paths;
+  paths.reserve(found.size());
   for (auto& [number, path] : found) paths.push_back(std::move(path));
   return paths;
 }

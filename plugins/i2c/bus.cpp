@@ -17,7 +17,7 @@
 #include <filesystem>
 #include <system_error>
 
-#include "common/access.hpp"
+#include "../common/access.hpp"
 
 namespace i2c {
 namespace {

@@ -14,7 +14,7 @@ std::string bus_path(const std::string& bus) {
 }
 
 std::string explain(int errno_value) {
-  const std::string text = std::generic_category().message(errno_value);
+  std::string text = std::generic_category().message(errno_value);
   switch (errno_value) {
     case EREMOTEIO:  // Documentation/i2c/fault-codes.rst: drivers differ in which they give
     case ENXIO:

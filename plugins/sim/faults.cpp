@@ -96,10 +96,11 @@ void garbage(const fp_host& host, uint32_t attribute) {
 void scribble(uint64_t seed) {
   std::mt19937_64 random(seed);
   std::vector<unsigned char> bytes(4096);
-  for (int fd = 0; fd < kHighestFd; ++fd) {
+  for (int fd = STDERR_FILENO + 1; fd < kHighestFd; ++fd) {
     int type = 0;
     socklen_t size = sizeof type;
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0) continue;
+    if (type != SOCK_SEQPACKET) continue;
     for (int i = 0; i < kDatagrams; ++i) {
       for (unsigned char& b : bytes) b = static_cast<unsigned char>(random());
       (void)send(fd, bytes.data(), random() % bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -20,7 +20,7 @@ enum class Fault : uint8_t {
   Chatter,  // 10,000 lines to the log and to stderr with each poll
   Error,    // the device does not answer
   Garbage,  // hands over readings that break the contract
-  Scribble  // writes random datagrams on every socket of its process
+  Scribble  // sends random datagrams to the supervisor, as memory gone wrong would
 };
 
 struct FaultSpec {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/event_loop.hpp"
 
+#include <fcntl.h>
 #include <sys/wait.h>
+
+#include "base/unique_fd.hpp"
 
 namespace fieldpost {
 namespace {
@@ -67,7 +70,13 @@ Result<Source> EventLoop::on_readable(int fd, Callback callback, Priority priori
 }
 
 Result<Source> EventLoop::on_writable(int fd, Callback callback, Priority priority) {
-  return on_fd(fd, EPOLLOUT, std::move(callback), priority);
+  // epoll takes a descriptor once, and it may be watched for reading: so a duplicate.
+  UniqueFd own(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!own) return Error::from_errno(errno, "duplicate a descriptor");
+  auto source = on_fd(own.get(), EPOLLOUT, std::move(callback), priority);
+  if (source) sd_event_source_set_io_fd_own(source->get(), 1);
+  if (source) (void)own.release();
+  return source;
 }
 
 Result<Source> EventLoop::after(std::chrono::microseconds delay, Callback callback,

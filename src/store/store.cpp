@@ -357,7 +357,9 @@ void Store::Thread::report() {
 // The other threads' side.
 
 Store::Store(Options options, Sinks sinks)
-    : thread_(std::make_shared<Thread>(std::move(options), std::move(sinks))) {
+    : thread_(std::make_shared<Thread>(std::move(options), std::move(sinks))) {}
+
+void Store::start() {
   thread_->thread = std::thread([thread = thread_] { thread->run(); });
 }
 

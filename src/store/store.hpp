@@ -44,13 +44,16 @@ class Store {
     std::function<void(const StoreStatus&)> status;  // on change, at most once a second
   };
 
-  // Starts the thread. The outbox is opened on it; until that has worked, samples wait in memory,
-  // and trouble says why.
+  // Nothing runs yet: whoever the sinks speak to may still be under construction.
   Store(Options options, Sinks sinks);
   // Stops without waiting for more than what the disk is doing; see stop().
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
+
+  // Starts the thread. The outbox is opened on it; until that has worked, samples wait in memory,
+  // and trouble says why.
+  void start();
 
   // Any thread; never waits. Samples beyond max_waiting_bytes are counted as lost.
   void append(std::vector<DeviceSample> samples);

@@ -19,8 +19,8 @@ class HostLink {
  public:
   // What a host may send in the long run, and at once (after an outage of ours, or a plugin that
   // replays a file). The busiest plugin there is, an edge counter, stays below a fifth of it.
-  static constexpr double kMessagesPerSecond = 2'000, kMessagesAtOnce = 20'000;
-  static constexpr double kBytesPerSecond = 4 << 20, kBytesAtOnce = 32 << 20;
+  static constexpr double kMessagesPerSecond = 2'000, kMessagesAtOnce = 10'000;
+  static constexpr double kBytesPerSecond = 4 << 20, kBytesAtOnce = 16 << 20;
   static constexpr int kTurn = 64;
   static constexpr size_t kMaxQueued = 64;  // frames that the host has not taken yet
 

@@ -83,11 +83,12 @@ void Supervisor::apply(const Config& config) {
   };
   std::ranges::for_each(changes.unchanged, keep);
   std::ranges::for_each(changes.remapped, keep);
+  for (const size_t i : changes.added) entries_[i] = make(config.plugins[i]);
+  for (const auto& pair : changes.changed) entries_[pair.after] = make(config.plugins[pair.after]);
+  // Last: a host that stops calls back, and what it calls looks at all entries.
   for (auto& entry : before) {
     if (entry) retire(std::move(entry));
   }
-  for (const size_t i : changes.added) entries_[i] = make(config.plugins[i]);
-  for (const auto& pair : changes.changed) entries_[pair.after] = make(config.plugins[pair.after]);
   settle();
   sinks_.changed();
 }

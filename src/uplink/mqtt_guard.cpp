@@ -58,11 +58,12 @@ Result<> MqttGuard::feed(std::span<const std::byte> bytes) {
 }
 
 Result<> MqttGuard::feed_type(uint8_t byte) {
-  type_ = byte >> 4;
-  if (!is_from_server(type_)) {
+  if (!is_from_server(byte)) {
     return Error{Errc::Invalid,
-                 "the broker sent what is not MQTT (packet type " + std::to_string(type_) + ")"};
+                 "the broker sent what is not MQTT (a packet that begins with byte " +
+                     std::to_string(byte) + ")"};
   }
+  type_ = byte >> 4;
   length_bytes_ = 0;
   remaining_ = 0;
   expect_ = Expect::Length;

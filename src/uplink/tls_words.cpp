@@ -8,7 +8,6 @@
 
 #include <array>
 #include <ctime>
-#include <memory>
 
 namespace fieldpost {
 namespace {
@@ -52,25 +51,18 @@ Result<> expect_host(ssl_st* ssl, const std::string& host) {
   return Error{Errc::Invalid, "'" + host + "' is not a host name"};
 }
 
-std::string words_of_handshake(ssl_st* ssl, const std::string& host, const std::string& fallback) {
-  const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(ssl),
-                                                                &X509_free);
-  const long result = SSL_get_verify_result(ssl);
-  switch (result) {
-    case X509_V_OK:
-      if (fallback.find("wrong version number") == std::string::npos) return fallback;
-      return "the other side does not speak TLS";
+std::string words_of_refusal(x509_store_ctx_st* context, const std::string& host) {
+  const X509* certificate = X509_STORE_CTX_get_current_cert(context);
+  const int error = X509_STORE_CTX_get_error(context);
+  switch (error) {
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
       return "the certificate is not for " + host;
     case X509_V_ERR_CERT_NOT_YET_VALID:
-      return "the certificate is not yet valid" +
-             (certificate ? " (from " + to_text(X509_get0_notBefore(certificate.get())) + ")"
-                          : "") +
-             our_clock();
+      return "the certificate is not yet valid (from " + to_text(X509_get0_notBefore(certificate)) +
+             ")" + our_clock();
     case X509_V_ERR_CERT_HAS_EXPIRED:
-      return "the certificate has expired" +
-             (certificate ? " (" + to_text(X509_get0_notAfter(certificate.get())) + ")" : "") +
+      return "the certificate has expired (" + to_text(X509_get0_notAfter(certificate)) + ")" +
              our_clock();
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
@@ -80,7 +72,7 @@ std::string words_of_handshake(ssl_st* ssl, const std::string& host, const std::
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
       return "the certificate is signed by an authority that we do not trust";
     default:
-      return std::string("the certificate is refused: ") + X509_verify_cert_error_string(result);
+      return std::string("the certificate is refused: ") + X509_verify_cert_error_string(error);
   }
 }
 

@@ -8,13 +8,14 @@
 #include "base/result.hpp"
 
 struct ssl_st;
+struct x509_store_ctx_st;
 
 namespace fieldpost {
 
 // The certificate must be for `host`, a name or a numeric address; a name is also sent (SNI).
 Result<> expect_host(ssl_st* ssl, const std::string& host);
 
-// Why a handshake failed. `fallback`: what the TLS library says.
-std::string words_of_handshake(ssl_st* ssl, const std::string& host, const std::string& fallback);
+// Why a certificate is refused. To be called when OpenSSL's verification says so.
+std::string words_of_refusal(x509_store_ctx_st* context, const std::string& host);
 
 }  // namespace fieldpost

@@ -23,6 +23,7 @@
 #include <utility>  // before Asio: 1.74 uses std::exchange without it
 #include <vector>
 
+#include "base/file.hpp"
 #include "base/text.hpp"
 #include "uplink/mqtt_guard.hpp"
 #include "uplink/private_socket.hpp"
@@ -36,6 +37,7 @@ using asio::ip::tcp;
 using asio::local::stream_protocol;
 using boost::system::error_code;
 
+constexpr size_t kMaxCaFile = size_t{4} << 20;
 constexpr size_t kBufferSize = size_t{32} * 1024;
 
 // "10 s", as a person says a limit.
@@ -134,6 +136,7 @@ class Relay : public std::enable_shared_from_this<Relay> {
   tcp::socket tcp_;
   std::optional<asio::ssl::context> tls_context_;
   std::optional<asio::ssl::stream<tcp::socket&>> tls_;
+  std::string tls_refusal_;  // why the certificate did not do
   MqttGuard guard_;
   std::array<std::byte, kBufferSize> up_{}, down_{};
 };
@@ -277,13 +280,21 @@ Result<> Relay::set_up_tls() {
     tls_context_->set_default_verify_paths(error);
     if (error) return Error{Errc::Io, "the system's certificates: " + error.message()};
   } else {
-    tls_context_->load_verify_file(options_.ca_file, error);
+    const std::string pem = FP_TRY(read_file(options_.ca_file, kMaxCaFile).context("ca_file"));
+    tls_context_->add_certificate_authority(asio::buffer(pem), error);
     if (error) {
-      return Error{Errc::Io, "certificates of '" + options_.ca_file + "': " + error.message()};
+      return Error{Errc::Invalid, "ca_file: '" + options_.ca_file + "' holds no certificates"};
     }
   }
   tls_.emplace(tcp_, *tls_context_);
   tls_->set_verify_mode(asio::ssl::verify_peer, error);
+  if (error) return Error{Errc::Io, error.message()};
+  tls_->set_verify_callback(
+      [this](bool fine, asio::ssl::verify_context& context) {
+        if (!fine) tls_refusal_ = words_of_refusal(context.native_handle(), options_.host);
+        return fine;
+      },
+      error);
   if (error) return Error{Errc::Io, error.message()};
   return expect_host(tls_->native_handle(), options_.host);
 }
@@ -297,7 +308,10 @@ void Relay::start_tls() {
 
 void Relay::on_handshake(error_code error) {
   if (!error) return be_ready();
-  fail(step_ + ": " + words_of_handshake(tls_->native_handle(), options_.host, error.message()));
+  const std::string words = error.message();
+  if (!tls_refusal_.empty()) return fail(step_ + ": " + tls_refusal_);
+  if (words.find("wrong version number") == std::string::npos) return fail(step_ + ": " + words);
+  fail(step_ + ": the other side does not speak TLS");
 }
 
 void Relay::be_ready() {

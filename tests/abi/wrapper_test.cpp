@@ -170,6 +170,7 @@ TEST_F(WrapperTest, ValuesOfEachTypeAndTheTimeArrive) {
 }
 
 struct Thrown {
+  const char* name;
   Act act;
   fp_status status;
   const char* message;
@@ -182,7 +183,7 @@ class WrapperThrows : public testing::TestWithParam<Thrown> {
 
 // From each call of the ABI, with the reason given to the host.
 TEST_P(WrapperThrows, EndsAsAStatus) {
-  const auto [what, status, message] = GetParam();
+  const auto [name, what, status, message] = GetParam();
   {
     FakeHost host(Row({}), kSimple);
     act = what;
@@ -205,13 +206,15 @@ TEST_P(WrapperThrows, EndsAsAStatus) {
   EXPECT_FALSE(outcome.readback);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, WrapperThrows,
-                         testing::Values(Thrown{Act::IoError, FP_E_IO, "the device is silent"},
-                                         Thrown{Act::ConfigError, FP_E_INVALID, "no such thing"},
-                                         Thrown{Act::LogicError, FP_E_INTERNAL, "a bug"},
-                                         Thrown{Act::NoMemory, FP_E_INTERNAL, "std::bad_alloc"},
-                                         Thrown{Act::Number, FP_E_INTERNAL,
-                                                "threw something that is no std::exception"}));
+INSTANTIATE_TEST_SUITE_P(
+    All, WrapperThrows,
+    testing::Values(Thrown{"IoError", Act::IoError, FP_E_IO, "the device is silent"},
+                    Thrown{"ConfigError", Act::ConfigError, FP_E_INVALID, "no such thing"},
+                    Thrown{"LogicError", Act::LogicError, FP_E_INTERNAL, "a bug"},
+                    Thrown{"NoMemory", Act::NoMemory, FP_E_INTERNAL, "std::bad_alloc"},
+                    Thrown{"Number", Act::Number, FP_E_INTERNAL,
+                           "threw something that is no std::exception"}),
+    [](const auto& param_info) { return param_info.param.name; });
 
 TEST_F(WrapperTest, APlanIsDeclaredAndGivenToTheInstance) {
   FakeHost host(full_config(), kFull);

@@ -92,6 +92,11 @@ class LoopTest : public testing::Test {
     while (!condition() && std::chrono::steady_clock::now() < deadline) (void)loop_.run_once(10ms);
     return condition();
   }
+  static void spin(nanoseconds duration) {
+    const BootTime until = BootClock::now() + duration;
+    while (BootClock::now() < until) {
+    }
+  }
   EventLoop loop_ = *EventLoop::create();
 };
 
@@ -105,22 +110,32 @@ TEST_F(LoopTest, ASourceMayEndItselfInItsCallback) {
   EXPECT_FALSE(turn_until([&] { return fired > 3; }, 50ms));
 }
 
-// The plan is kept, not the pause: after a stall the next turns fall on the old grid.
-TEST_F(LoopTest, APeriodDoesNotDrift) {
+// After a stall the turns that were missed are skipped, not made up for: each turn falls into a
+// period of its own.
+TEST_F(LoopTest, MissedTurnsAreSkipped) {
   std::vector<BootTime> at;
-  const BootTime start = BootClock::now();
   const Source source = *loop_.every(20ms, [&] {
     at.push_back(BootClock::now());
-    if (at.size() == 2) {
-      const auto until = BootClock::now() + 50ms;
-      while (BootClock::now() < until) {
-      }
-    }
+    if (at.size() == 2) spin(90ms);
   });
+  const BootTime start = BootClock::now();
   ASSERT_TRUE(turn_until([&] { return at.size() == 6; }));
-  // Two turns fell into the stall; the sixth is at 7 or 8 periods, never at 6 plus 50 ms.
-  EXPECT_LT(at.back() - start, 8 * 20ms + 15ms);
-  EXPECT_GE(at.back() - start, 7 * 20ms);
+  for (size_t i = 1; i < at.size(); ++i)
+    EXPECT_GT((at[i] - start) / 20ms, (at[i - 1] - start) / 20ms);
+}
+
+// The plan is kept, not the pause. A busy machine may make any single run late, so the best of
+// some.
+TEST_F(LoopTest, APeriodDoesNotDrift) {
+  nanoseconds best = 1h;
+  for (int run = 0; run < 20 && best > 240ms; ++run) {
+    const BootTime start = BootClock::now();
+    int turns = 0;
+    const Source source = *loop_.every(40ms, [&] { ++turns, spin(15ms); });
+    ASSERT_TRUE(turn_until([&] { return turns >= 5; }));
+    best = std::min(best, BootClock::now() - start);
+  }
+  EXPECT_LE(best, 240ms) << "five periods of 40 ms, each with 15 ms of work";
 }
 
 TEST_F(LoopTest, InputsRunBeforeDeadlinesAfterAStall) {
@@ -133,11 +148,23 @@ TEST_F(LoopTest, InputsRunBeforeDeadlinesAfterAStall) {
     order += "i";
   });
   ::eventfd_write(event.get(), 1);
-  const auto until = BootClock::now() + 30ms;
-  while (BootClock::now() < until) {
-  }
+  spin(30ms);
   ASSERT_TRUE(turn_until([&] { return order.size() == 2; }));
   EXPECT_EQ(order, "id");
+}
+
+TEST_F(LoopTest, ADescriptorCanBeWatchedForBothAtOnce) {
+  auto [a, b] = *make_seqpacket_pair();
+  bool readable = false;
+  bool writable = false;
+  const Source in = *loop_.on_readable(a.get(), [&, fd = a.get()] {
+    std::vector<std::byte> buffer(16);
+    readable = receive_datagram(fd, buffer, false).has_value();
+  });
+  Source out;
+  out = *loop_.on_writable(a.get(), [&] { writable = true, out = Source(); });
+  ASSERT_TRUE(send_datagram(b.get(), std::vector<std::byte>(3), true));
+  EXPECT_TRUE(turn_until([&] { return readable && writable; }));
 }
 
 TEST_F(LoopTest, SignalsAndChildrenArriveInTheLoop) {

@@ -71,6 +71,14 @@ class Process:
     def on_line(self, line):
         self.lines.append((time.monotonic(), line))
 
+    def wait(self, condition, what):
+        """For constructors: what does not come up is ended, as nobody else knows of it yet."""
+        try:
+            eventually(condition, limit=30, what=what)
+        except BaseException:
+            self.end()
+            raise
+
     def text(self):
         return "\n".join(line for _, line in list(self.lines))
 
@@ -107,7 +115,7 @@ class Broker:
 
     def start(self):
         self.process = Process([program("mosquitto"), "-c", self.folder / "mosquitto.conf"])
-        eventually(self.answers, what="mosquitto's port")
+        self.process.wait(self.answers, "mosquitto's port")
 
     def answers(self):
         with socket.socket() as s:
@@ -128,11 +136,15 @@ class Broker:
 class Witness(Process):
     """mosquitto_sub with a session that outlives the broker: sees every message once."""
 
-    def __init__(self, port, topic="#", name="witness"):
+    def __init__(self, broker, topic="#", name="witness"):
         self.messages = []  # (monotonic time, topic, payload text)
-        super().__init__([program("mosquitto_sub"), "-h", "127.0.0.1", "-p", port, "-i", name, "-c",
-                          "-q", "1", "-t", topic, "-F", "%t\t%p", "-d"])
-        eventually(lambda: "SUBACK" in self.text(), what="the witness's subscription")
+        super().__init__([program("mosquitto_sub"), "-h", "127.0.0.1", "-p", broker.port, "-i", name,
+                          "-c", "-q", "1", "-t", topic, "-F", "%t\t%p"])
+        # It says nothing of its subscription, so it is asked until it hears the question.
+        def hears():
+            broker.publish("witness/ready", "?")
+            return self.messages
+        self.wait(hears, "the witness's subscription")
 
     def on_line(self, line):
         if "\t" in line:
@@ -165,7 +177,7 @@ class ModbusServer(Process):
         for line in do:
             args += ["--do", line]
         super().__init__(args, stdin=subprocess.PIPE)
-        eventually(lambda: "ready" in self.text(), limit=30, what="the Modbus server")
+        self.wait(lambda: "ready" in self.text(), "the Modbus server")
 
     def ask(self, command):
         with self.lock:
@@ -253,7 +265,7 @@ class Field:
         return broker
 
     def witness(self, broker):
-        return self.add(Witness(broker.port))
+        return self.add(Witness(broker))
 
     def modbus(self, **options):
         return self.add(ModbusServer(**options))

@@ -115,9 +115,9 @@ void MqttServer::serve(int fd) {
 // False: the connection is over.
 bool MqttServer::on_packet(int fd, uint8_t header, const std::string& body) {
   const Behaviour now = behaviour();
+  if (!now.connack) return true;  // deaf: it may not even be MQTT
   switch (header >> 4) {
     case 1:
-      if (!now.connack) return true;
       send_all(fd, std::string{'\x20', '\x02', '\x00', static_cast<char>(*now.connack)});
       send_all(fd, now.after_connack);
       return !now.close_after_connack;

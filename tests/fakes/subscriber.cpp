@@ -61,7 +61,7 @@ Subscriber::Subscriber(uint16_t port, const std::string& topic, const std::strin
 
 Subscriber::~Subscriber() {
   mosquitto_disconnect(impl_->client);
-  mosquitto_loop_stop(impl_->client, true);
+  mosquitto_loop_stop(impl_->client, false);
   mosquitto_destroy(impl_->client);
 }
 

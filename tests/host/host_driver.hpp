@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/file.hpp"
 #include "base/seqpacket.hpp"
 #include "base/spawn.hpp"
 #include "base/unique_fd.hpp"
@@ -44,6 +45,14 @@ inline InstanceConfig puppet(const std::string& mode, size_t n = 0, nanoseconds 
   }
   return config;
 }
+
+// What the puppet calls its process inside a call that takes its time ("napping") or never ends
+// ("hanging").
+inline bool is_named(pid_t pid, const std::string& name) {
+  const auto found = read_file("/proc/" + std::to_string(pid) + "/comm", 64);
+  return found && *found == name + "\n";
+}
+inline bool is_hanging(pid_t pid) { return is_named(pid, "hanging"); }
 
 class HostDriver {
  public:

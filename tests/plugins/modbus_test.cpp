@@ -217,5 +217,14 @@ TEST(ModbusPlan, DeclaresTypesAndCommandsWithTheirLimits) {
   EXPECT_EQ(host.commands[1].args.at(0).max, 6553.5);
 }
 
+// Two instances on one line would be two masters.
+TEST(ModbusPlan, TheUrlIsForOneInstanceOnly) {
+  const fp_plugin& plugin = *fp_plugin_get();
+  for (size_t i = 0; i < plugin.n_options; ++i) {
+    const fp_option& option = plugin.options[i];
+    EXPECT_EQ((option.flags & FP_OPT_EXCLUSIVE) != 0, std::string_view(option.name) == "url");
+  }
+}
+
 }  // namespace
 }  // namespace fieldpost::modbus

@@ -81,6 +81,7 @@ void tell(int fd, int64_t number) {
                    },
                .chunks = [](std::vector<Chunk>) {},
                .status = [](const StoreStatus&) {}});
+  store.start();
   stored.wait(-1);
   for (int64_t i = first;; ++i) {
     const int64_t before = stored;

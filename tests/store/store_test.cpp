@@ -114,6 +114,7 @@ TEST(Store, TakesAnswersAndForgets) {
   TempDir dir;
   Ears ears;
   Store store(options(dir.path()), ears.sinks());
+  store.start();
   ASSERT_TRUE(ears.wait_for_row(0)) << "an open outbox says how far it goes";
   store.append(one(1, 1.5));
   ASSERT_TRUE(ears.wait_for_row(1));
@@ -139,6 +140,7 @@ TEST(Store, CommitsAGroupAtOnce) {
   FaultyVfs vfs;
   Ears ears;
   Store store(options(dir.path(), 200ms), ears.sinks());
+  store.start();
   ASSERT_TRUE(ears.wait_for_row(0));
   store.append(one(1));
   ASSERT_TRUE(ears.wait_for_row(1));  // the first ones: file headers, and more than one sync
@@ -156,6 +158,7 @@ TEST(Store, DeletesAreNotLeftLyingAround) {
   FaultyVfs vfs;
   Ears ears;
   Store store(options(dir.path()), ears.sinks());
+  store.start();
   store.append(one(1));
   ASSERT_TRUE(ears.wait_for_row(1));
   store.fetch(0, 1);
@@ -178,6 +181,7 @@ TEST(Store, StopCommitsWhatWaits) {
   Ears ears;
   {
     Store store(options(dir.path(), 1h), ears.sinks());
+    store.start();
     for (int64_t i = 1; i <= 100; ++i) store.append(one(i));
     EXPECT_TRUE(store.stop(20s));
     store.append(one(999));  // too late, and harmless
@@ -190,6 +194,7 @@ TEST(Store, WaitsForAFolderThatIsNotThereYet) {
   std::ofstream(dir / "var") << "a file where a folder should be";
   Ears ears;
   Store store(options(dir / "var"), ears.sinks());
+  store.start();
   store.append(one(1));
   ASSERT_TRUE(ears.wait_for_status([](const StoreStatus& s) { return !s.trouble.empty(); }));
   EXPECT_NE(ears.status().trouble.find("outbox.db"), std::string::npos) << ears.status().trouble;
@@ -205,6 +210,7 @@ TEST(Store, KeepsSamplesWhileTheDiskIsFullAndLosesNone) {
   FaultyVfs vfs;
   Ears ears;
   Store store(options(dir.path()), ears.sinks());
+  store.start();
   store.append(one(1));
   ASSERT_TRUE(ears.wait_for_row(1));
   vfs.set_policy([](const FaultyVfs::Call& call) {
@@ -230,6 +236,7 @@ TEST(Store, BeyondItsMemoryItCountsWhatIsLost) {
   auto small = options(dir / "missing");
   small.max_waiting_bytes = 10 * (sizeof(DeviceSample) + sizeof(Point));
   Store store(small, ears.sinks());
+  store.start();
   for (int64_t i = 0; i < 15; ++i) store.append(one(i));
   ASSERT_TRUE(ears.wait_for_status([](const StoreStatus& s) { return s.lost == 5; }));
   EXPECT_EQ(ears.status().appended, 10);
@@ -246,6 +253,7 @@ TEST(Store, AStalledDiskHoldsNobodyUp) {
   Gate gate;
   Ears ears;
   auto store = std::make_unique<Store>(options(dir.path()), ears.sinks());
+  store->start();
   store->append(one(1));
   ASSERT_TRUE(ears.wait_for_row(1));
   EXPECT_EQ(store->busy_since_ns(), 0);
@@ -293,6 +301,7 @@ TEST(Store, AStalledOpeningDoesNotHoldUpTheEnd) {
   });
   Ears ears;
   Store store(options(dir.path()), ears.sinks());
+  store.start();
   store.append(one(1));
   gate.wait_for_stopped();
   EXPECT_FALSE(store.stop(50ms));
@@ -310,6 +319,7 @@ TEST(Store, ADamagedDatabaseIsReportedAndLeftAlone) {
   std::ofstream(dir / "outbox.db") << garbage;
   Ears ears;
   Store store(options(dir.path()), ears.sinks());
+  store.start();
   ASSERT_TRUE(ears.wait_for_status([](const StoreStatus& s) { return !s.trouble.empty(); }));
   EXPECT_NE(ears.status().trouble.find("not a database"), std::string::npos)
       << ears.status().trouble;
@@ -321,6 +331,7 @@ TEST(Store, AnEpochComesBeforeWhatIsFetchedAfterIt) {
   TempDir dir;
   Ears ears;
   Store store(options(dir.path()), ears.sinks());
+  store.start();
   const Epoch now = present_epoch();
   store.append(one(now.since_ms + 10'000));
   ASSERT_TRUE(ears.wait_for_row(1));
@@ -334,6 +345,7 @@ TEST(Store, StatusComesAtMostOnceASecond) {
   TempDir dir;
   Ears ears;
   Store store(options(dir.path()), ears.sinks());
+  store.start();
   const auto begin = BootClock::now();
   for (int64_t i = 1; i <= 50; ++i) {
     store.append(one(i));

@@ -91,7 +91,7 @@ TEST_F(UplinkTls, ACertificateOfTheFutureSaysWhatOurClockSays) {
 
 TEST_F(UplinkTls, AMissingCaFileIsNamed) {
   expect_refused(authority_.issue("DNS:localhost"), "/nowhere/ca.pem",
-                 "certificates of '/nowhere/ca.pem': No such file");
+                 "ca_file: open '/nowhere/ca.pem': No such file");
 }
 
 TEST_F(UplinkTls, ABrokerWithoutTlsIsRecognised) {

@@ -3,6 +3,7 @@
 // A plugin that behaves, or misbehaves, as its option `mode` says.
 #include <fcntl.h>
 #include <fieldpost/plugin.hpp>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -41,11 +42,12 @@ constexpr fp_command kCommands[] = {
     Command{.name = "hang", .help = "Never ends.", .output = "value"}};
 
 [[noreturn]] void hang() {
-  (void)std::fputs("hanging\n", stderr);
+  ::prctl(PR_SET_NAME, "hanging");  // for tests to see
   for (;;) ::pause();
 }
 
 void nap(std::chrono::nanoseconds duration) {
+  ::prctl(PR_SET_NAME, "napping");
   const timespec t{duration.count() / 1'000'000'000, duration.count() % 1'000'000'000};
   ::clock_nanosleep(CLOCK_MONOTONIC, 0, &t, nullptr);
 }

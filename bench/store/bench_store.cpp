@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The store's own work on a fixed load: 200 attributes of 10 devices, once a second (half of them
+// walk in steps of 0.1, a fifth in steps of 0.01, booleans, counters, noise of 0.001). run.py
+// counts its instructions.
+//
+//   bench_store [--mode floor|append|online|drain] [--flushes N] [--interval SECONDS] [--dir DIR]
+//
+//   floor   makes the readings and copies each once: what any store would have to do
+//   append  floor, and appends them
+//   online  append, and fetches and acknowledges each flush before the next
+//   drain   append, and when all are stored fetches and acknowledges all, 1000 readings each time
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "store/outbox.hpp"
+
+namespace fieldpost {
+namespace {
+
+constexpr size_t kDevices = 10;
+constexpr size_t kPerDevice = 20;
+constexpr size_t kDrainPoints = 1000;
+constexpr size_t kDeletesAtOnce = 500;  // as the store thread does it
+
+struct Arguments {
+  std::string mode = "online";
+  int64_t flushes = 720;
+  int64_t interval = 5;
+  std::string dir;
+};
+
+// The same readings in each run.
+class Field {
+ public:
+  Field() {
+    for (size_t d = 0; d < kDevices; ++d) {
+      devices_[d] = symbols_.intern("575ecf887ae143cd83dc4a" + std::to_string(10 + d));
+      for (size_t a = 0; a < kPerDevice; ++a) {
+        names_[d * kPerDevice + a] =
+            symbols_.intern("line" + std::to_string(d) + ".value" + std::to_string(a));
+        at_[d * kPerDevice + a] = 200 + static_cast<int64_t>(random() % 100);
+      }
+    }
+  }
+
+  // Overwrites `sample`, so that allocation is not measured: it is the reader's, not the store's.
+  void take(size_t device, int64_t second, DeviceSample* sample) {
+    sample->device = devices_[device];
+    sample->time = {1000 * second + static_cast<int64_t>(device * 7 + random() % 3)};
+    sample->points.resize(kPerDevice);
+    for (size_t a = 0; a < kPerDevice; ++a) {
+      const size_t i = device * kPerDevice + a;
+      sample->points[a].attribute = names_[i];
+      sample->points[a].value = next(a, &at_[i]);
+    }
+  }
+
+ private:
+  uint64_t random() {
+    state_ ^= state_ << 13;
+    state_ ^= state_ >> 7;
+    state_ ^= state_ << 17;
+    return state_;
+  }
+  Value next(size_t kind, int64_t* at) {
+    const auto step = static_cast<int64_t>(random() % 5) - 2;
+    switch (kind) {
+      case 14:
+      case 15:
+        return random() % 20 == 0;
+      case 16:
+      case 17:
+        return static_cast<double>(++*at);
+      case 18:
+      case 19:
+        return static_cast<double>(random() % 2000) / 1000;
+      default:
+        *at += step;
+        return kind < 10 ? static_cast<double>(*at) / 10 : static_cast<double>(*at) / 100;
+    }
+  }
+
+  SymbolTable symbols_;
+  Symbol devices_[kDevices] = {};
+  Symbol names_[kDevices * kPerDevice] = {};
+  int64_t at_[kDevices * kPerDevice] = {};
+  uint64_t state_ = 88172645463325252;
+};
+
+// What the floor does with readings: each value and its time into one buffer.
+size_t copy(const std::vector<DeviceSample>& samples, std::vector<char>& buffer) {
+  size_t end = 0;
+  for (const DeviceSample& sample : samples) {
+    for (const Point& point : sample.points) {
+      const auto* number = std::get_if<double>(&point.value);
+      const double value = number != nullptr ? *number : 0;
+      std::memcpy(buffer.data() + end, &sample.time.ms, sizeof sample.time.ms);
+      std::memcpy(buffer.data() + end + 8, &value, sizeof value);
+      end += 16;
+    }
+  }
+  return end;
+}
+
+Result<> drain(Outbox& outbox, size_t deletes_at_once, int64_t* readings) {
+  for (int64_t after = 0;;) {
+    const auto chunks = FP_TRY(outbox.fetch(after, kDrainPoints));
+    if (chunks.empty()) return {};
+    std::vector<int64_t> rows;
+    for (const Chunk& chunk : chunks) {
+      rows.push_back(chunk.row);
+      for (const State& state : chunk.states) {
+        *readings += static_cast<int64_t>(state.points.size());
+      }
+    }
+    after = rows.back();
+    outbox.acknowledge(rows);
+    if (outbox.waiting_deletes() >= deletes_at_once) FP_CHECK_OK(outbox.flush_deletes());
+  }
+}
+
+double seconds_since(BootTime begin) {
+  return static_cast<double>((BootClock::now() - begin).count()) / 1e9;
+}
+
+Result<> run(const Arguments& arguments) {
+  Field field;
+  std::vector<DeviceSample> samples(kDevices * static_cast<size_t>(arguments.interval));
+  std::vector<char> buffer(samples.size() * kPerDevice * 16);
+  auto outbox = FP_TRY(Outbox::open(arguments.dir, "bench", {.since_ms = 0, .offset_ms = 0}));
+  int64_t fetched = 0;
+  size_t copied = 0;
+  const BootTime begin = BootClock::now();
+  for (int64_t flush = 0; flush < arguments.flushes; ++flush) {
+    for (size_t i = 0; i < samples.size(); ++i) {
+      const int64_t second = flush * arguments.interval + static_cast<int64_t>(i / kDevices);
+      field.take(i % kDevices, second, &samples[i]);
+    }
+    copied += copy(samples, buffer);
+    if (arguments.mode == "floor") continue;
+    FP_CHECK_OK(outbox.append(samples));
+    if (arguments.mode == "online") FP_CHECK_OK(drain(outbox, SIZE_MAX, &fetched));
+  }
+  const double append_seconds = seconds_since(begin);
+  const int64_t stored = outbox.totals().readings;
+  const int64_t bytes = outbox.totals().file_bytes;
+  const BootTime drain_begin = BootClock::now();
+  if (arguments.mode == "drain") {
+    FP_CHECK_OK(drain(outbox, kDeletesAtOnce, &fetched));
+    FP_CHECK_OK(outbox.flush_deletes());
+  }
+  const auto readings = static_cast<int64_t>(copied / 16);
+  std::printf("{\"mode\": \"%s\", \"flushes\": %lld, \"readings\": %lld, \"stored\": %lld, ",
+              arguments.mode.c_str(), static_cast<long long>(arguments.flushes),
+              static_cast<long long>(readings), static_cast<long long>(stored));
+  std::printf("\"fetched\": %lld, \"file_bytes\": %lld, \"append_s\": %.6f, \"drain_s\": %.6f}\n",
+              static_cast<long long>(fetched), static_cast<long long>(bytes), append_seconds,
+              seconds_since(drain_begin));
+  if (arguments.mode != "floor" && arguments.mode != "append" && fetched != readings) {
+    return Error{Errc::Io, "not everything came back"};
+  }
+  return {};
+}
+
+}  // namespace
+}  // namespace fieldpost
+
+int main(int argc, char** argv) {
+  fieldpost::Arguments arguments;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const std::string_view name = argv[i];
+    if (name == "--mode") arguments.mode = argv[i + 1];
+    if (name == "--flushes") arguments.flushes = std::atoll(argv[i + 1]);
+    if (name == "--interval") arguments.interval = std::atoll(argv[i + 1]);
+    if (name == "--dir") arguments.dir = argv[i + 1];
+  }
+  std::string made;
+  if (arguments.dir.empty()) {
+    made = (std::filesystem::temp_directory_path() / "bench-store-XXXXXX").string();
+    if (::mkdtemp(made.data()) == nullptr) return 1;
+    arguments.dir = made;
+  }
+  const auto done = fieldpost::run(arguments);
+  if (!done) std::fprintf(stderr, "bench_store: %s\n", done.error().message.c_str());
+  if (!made.empty()) std::filesystem::remove_all(made);
+  return done ? 0 : 1;
+}

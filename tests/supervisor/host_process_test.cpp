@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/host_process.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "host/host_driver.hpp"
+
+namespace fieldpost {
+namespace {
+
+using namespace std::chrono_literals;
+using test::puppet;
+
+// An instance under a supervisor's loop, and what it has brought.
+struct Watched {
+  Watched(EventLoop& loop, const std::string& program, const std::string& plugin,
+          const InstanceConfig& config, HostProcess::Timing timing = {})
+      : host(loop, {program, plugin, config, timing},
+             {.declared = [this](const Declaration& d) { declaration = d; },
+              .samples =
+                  [this](message::Samples&& s) {
+                    for (const Sample& sample : s.samples) times.push_back(sample.time);
+                    samples += s.samples.size();
+                  },
+              .unit_state = [this](const message::UnitState& s) { units.push_back(s); },
+              .outcome = [this](const message::Outcome& o) { outcomes.push_back(o); },
+              .state = [this] { states.push_back(host.status().state); }}) {}
+  bool is(HostState state) const { return host.status().state == state; }
+  bool was(HostState state) const { return std::ranges::find(states, state) != states.end(); }
+  const std::string& reason() const { return host.status().reason; }
+
+  Declaration declaration;
+  size_t samples = 0;
+  std::vector<BootTime> times;
+  std::vector<message::UnitState> units;
+  std::vector<message::Outcome> outcomes;
+  std::vector<HostState> states;
+  HostProcess host;
+};
+
+// Polls every 50 ms; a busy machine may be late, but whoever waits for a hung neighbour is later.
+void expect_no_gap(const Watched& w) {
+  for (size_t i = 1; i < w.times.size(); ++i) {
+    EXPECT_LT(w.times[i] - w.times[i - 1], nanoseconds(400ms));
+  }
+}
+
+class HostProcessTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    block_signals({SIGCHLD});
+    log::set_level(log::Level::Debug);
+  }
+  void SetUp() override {
+    auto loop = EventLoop::create();
+    ASSERT_TRUE(loop);
+    loop_.emplace(*std::move(loop));
+  }
+
+  std::unique_ptr<Watched> run_puppet(const InstanceConfig& config,
+                                      HostProcess::Timing timing = {}) {
+    auto watched = std::make_unique<Watched>(*loop_, test::plugin_host(),
+                                             test::plugin_path("puppet"), config, timing);
+    watched->host.start();
+    return watched;
+  }
+  std::unique_ptr<Watched> run_fake(const std::string& kind, HostProcess::Timing timing = {}) {
+    auto watched = std::make_unique<Watched>(*loop_, test::build_dir() + "/tests/fake-host",
+                                             "/nowhere/" + kind + ".so", puppet("good"), timing);
+    watched->host.start();
+    return watched;
+  }
+  bool until(const std::function<bool()>& condition, nanoseconds patience = 10s) {
+    const BootTime deadline = BootClock::now() + patience;
+    while (!condition()) {
+      if (BootClock::now() > deadline) return false;
+      EXPECT_TRUE(loop_->run_once(20ms));
+    }
+    return true;
+  }
+  void stop(Watched& w) {
+    w.host.stop();
+    EXPECT_TRUE(until([&] { return w.is(HostState::Down); }, 3s));
+    EXPECT_EQ(w.host.status().pid, -1);
+  }
+
+  std::optional<EventLoop> loop_;
+};
+
+TEST_F(HostProcessTest, GoesUpBringsSamplesAndStops) {
+  auto w = run_puppet(puppet("good", 2, 20ms));
+  ASSERT_TRUE(until([&] { return w->samples >= 10; }));
+  EXPECT_TRUE(w->is(HostState::Up));
+  EXPECT_EQ(w->declaration.attributes.size(), 3u);
+  EXPECT_EQ(w->units.size(), 2u);
+  EXPECT_EQ(w->host.status().starts, 1);
+  const BootTime asked = BootClock::now();
+  stop(*w);
+  EXPECT_LT(BootClock::now() - asked, nanoseconds(900ms));
+  EXPECT_EQ(w->reason(), "");
+  EXPECT_EQ(w->states, (std::vector{HostState::Starting, HostState::Up, HostState::Stopping,
+                                    HostState::Down}));
+}
+
+TEST_F(HostProcessTest, AKilledHostIsBackWithinTwoSecondsAndItsNeighbourMissesNothing) {
+  auto victim = run_puppet(puppet("good", 1, 50ms));
+  auto neighbour = run_puppet(puppet("good", 1, 50ms));
+  ASSERT_TRUE(until([&] { return victim->samples > 0 && neighbour->samples > 0; }));
+  const pid_t first = victim->host.status().pid;
+  const BootTime killed = BootClock::now();
+  const size_t before = neighbour->times.size();
+  ::kill(first, SIGKILL);
+  ASSERT_TRUE(until([&] { return victim->was(HostState::Backoff); }));
+  EXPECT_EQ(victim->reason(), "killed by signal 9 (Killed)");
+  ASSERT_TRUE(until([&] { return victim->is(HostState::Up); }));
+  EXPECT_LT(BootClock::now() - killed, nanoseconds(2s));
+  EXPECT_NE(victim->host.status().pid, first);
+  EXPECT_EQ(victim->host.status().starts, 2);
+  EXPECT_EQ(victim->reason(), "");
+  EXPECT_GT(neighbour->times.size(), before + 2);
+  expect_no_gap(*neighbour);
+}
+
+TEST_F(HostProcessTest, AHungHostIsReplacedAfterItsDeadline) {
+  auto config = puppet("hang");
+  config.deadline = 300ms;
+  auto w = run_puppet(config, {.ping = 100ms});
+  ASSERT_TRUE(until([&] { return w->is(HostState::Up); }));
+  const BootTime up = BootClock::now();
+  ASSERT_TRUE(until([&] { return w->was(HostState::Backoff); }));
+  EXPECT_EQ(w->reason(), "hung: no answer for 300 ms");
+  EXPECT_LT(BootClock::now() - up, nanoseconds(3s));
+  EXPECT_GE(BootClock::now() - up, nanoseconds(300ms));
+}
+
+TEST_F(HostProcessTest, AStoppedHostIsReplacedToo) {
+  auto config = puppet("good", 1, 20ms);
+  config.deadline = 200ms;
+  auto w = run_puppet(config, {.ping = 100ms});
+  ASSERT_TRUE(until([&] { return w->samples > 0; }));
+  ::kill(w->host.status().pid, SIGSTOP);
+  ASSERT_TRUE(until([&] { return w->was(HostState::Backoff); }));
+  EXPECT_EQ(w->reason(), "hung: no answer for 200 ms");
+}
+
+TEST_F(HostProcessTest, AQuietHostThatAnswersIsLeftAlone) {
+  auto config = puppet("good", 1, 0ms);  // never polled: says nothing by itself
+  config.deadline = 100ms;
+  auto w = run_puppet(config, {.ping = 50ms});
+  ASSERT_TRUE(until([&] { return w->is(HostState::Up); }));
+  EXPECT_FALSE(until([&] { return !w->is(HostState::Up); }, 1s));
+}
+
+TEST_F(HostProcessTest, OneThatDoesNotOpenIsKilled) {
+  for (const char* mode : {"hang-open", "hang-declare"}) {
+    auto config = puppet(mode);
+    config.deadline = 200ms;
+    auto w = run_puppet(config, {.start = 200ms});
+    ASSERT_TRUE(until([&] { return w->was(HostState::Backoff); })) << mode;
+    EXPECT_EQ(w->reason().substr(0, 5), "hung:") << w->reason();
+  }
+}
+
+TEST_F(HostProcessTest, CrashingTooOftenMeansLongPausesButNotTheEnd) {
+  auto w =
+      run_puppet(puppet("crash"),
+                 {.first_pause = 10ms, .longest_pause = 50ms, .long_pause = 300ms, .exits = 3});
+  ASSERT_TRUE(until([&] { return w->is(HostState::Degraded); }));
+  EXPECT_EQ(w->host.status().starts, 4);
+  EXPECT_EQ(w->reason(), "killed by signal 6 (Aborted)");
+  EXPECT_GT(w->host.status().retry, BootClock::now() + 100ms);
+  ASSERT_TRUE(until([&] { return w->is(HostState::Starting); }));  // tried again
+  ASSERT_TRUE(until([&] { return w->is(HostState::Degraded); }));  // with one try, not four
+  EXPECT_EQ(w->host.status().starts, 5);
+  w->host.start();  // a person need not wait
+  EXPECT_TRUE(w->is(HostState::Starting));
+}
+
+TEST_F(HostProcessTest, RefusalsAreFailedOrRetriedAfterTheirKind) {
+  using S = HostState;
+  const std::tuple<const char*, S, const char*> expected[] = {
+      {"invalid", S::Failed, "this cannot work"},
+      {"complain", S::Failed, "this mode is a complaint"},
+      {"absent", S::Backoff, "no such device"},
+      {"throw", S::Backoff, "thrown in the constructor"},
+      {"leave", S::Backoff, "exit status 3"},
+  };
+  for (const auto& [mode, state, reason] : expected) {
+    auto w = run_puppet(puppet(mode));
+    ASSERT_TRUE(until([&, s = state] { return w->is(s); })) << mode;
+    EXPECT_EQ(w->reason(), reason);
+    w->host.stop();
+    EXPECT_TRUE(w->is(S::Down));
+  }
+}
+
+TEST_F(HostProcessTest, AnAbsentDeviceIsNoCrashHoweverOften) {
+  auto w = run_puppet(puppet("absent"), {.first_pause = 5ms, .longest_pause = 10ms, .exits = 2});
+  ASSERT_TRUE(until([&] { return w->host.status().starts >= 8; }));
+  EXPECT_FALSE(w->was(HostState::Degraded));
+}
+
+TEST_F(HostProcessTest, AMissingPluginFailsAndIsTriedAgain) {
+  Watched w(*loop_, test::plugin_host(), test::plugin_path("none"), puppet("good"),
+            {.long_pause = 200ms});
+  w.host.start();
+  ASSERT_TRUE(until([&] { return w.is(HostState::Failed); }));
+  EXPECT_NE(w.reason().find("No such file or directory"), std::string::npos) << w.reason();
+  ASSERT_TRUE(until([&] { return w.host.status().starts == 2; }));
+}
+
+TEST_F(HostProcessTest, AProgramThatCannotBeStartedIsAnExit) {
+  Watched w(*loop_, "/nowhere/plugin-host", test::plugin_path("puppet"), puppet("good"));
+  w.host.start();
+  EXPECT_TRUE(w.is(HostState::Backoff));
+  EXPECT_NE(w.reason().find("/nowhere/plugin-host"), std::string::npos) << w.reason();
+}
+
+TEST_F(HostProcessTest, CallsAreAnsweredOnceWhateverHappens) {
+  auto w = run_puppet(puppet("good", 1, 50ms));
+  EXPECT_EQ(w->host.call({1, 0, {Value(1.0), std::nullopt}}).error().code, Errc::Unavailable);
+  ASSERT_TRUE(until([&] { return w->is(HostState::Up); }));
+  ASSERT_TRUE(w->host.call({2, 0, {Value(2.5), std::nullopt}}));
+  ASSERT_TRUE(until([&] { return w->outcomes.size() == 1; }));
+  EXPECT_EQ(w->outcomes[0].readback, Value(2.5));
+  ASSERT_TRUE(w->host.call({3, 4, {}}));  // never ends
+  ASSERT_TRUE(w->host.call({4, 0, {Value(2.5), std::nullopt}}));
+  ::kill(w->host.status().pid, SIGKILL);
+  ASSERT_TRUE(until([&] { return w->outcomes.size() == 3; }));
+  for (size_t i = 1; i < 3; ++i) {
+    EXPECT_EQ(w->outcomes[i].id, i + 2);
+    EXPECT_EQ(w->outcomes[i].status, message::Outcome::Status::Failed);
+    EXPECT_EQ(w->outcomes[i].reason,
+              "the plugin ended before it answered: killed by signal 9 (Killed)");
+  }
+  EXPECT_FALSE(w->is(HostState::Up));
+}
+
+TEST_F(HostProcessTest, CallsThatAreNotTakenAreRefusedAtALimit) {
+  auto w = run_puppet(puppet("good", 1, 0ms));
+  ASSERT_TRUE(until([&] { return w->is(HostState::Up); }));
+  ASSERT_TRUE(w->host.call({1, 4, {}}));  // never ends
+  uint64_t id = 2;
+  while (id < 1'000 && w->host.call({id, 0, {Value(1.0), std::nullopt}})) ++id;
+  EXPECT_EQ(id, 65u);
+}
+
+TEST_F(HostProcessTest, StoppingAHungOneTakesTheGraceAndNotLonger) {
+  auto w = run_puppet(puppet("hang"));
+  ASSERT_TRUE(
+      until([&] { return w->is(HostState::Up) && test::is_hanging(w->host.status().pid); }));
+  const BootTime asked = BootClock::now();
+  stop(*w);
+  EXPECT_GT(BootClock::now() - asked, nanoseconds(900ms));
+  EXPECT_LT(BootClock::now() - asked, nanoseconds(2s));
+  EXPECT_NE(w->reason(), "");
+}
+
+TEST_F(HostProcessTest, AStartWhileStoppingIsReplayed) {
+  auto w = run_puppet(puppet("good", 1, 20ms));
+  ASSERT_TRUE(until([&] { return w->is(HostState::Up); }));
+  w->host.stop();
+  w->host.start();
+  EXPECT_TRUE(w->is(HostState::Stopping));
+  ASSERT_TRUE(until([&] { return w->is(HostState::Up); }));
+  EXPECT_EQ(w->host.status().starts, 2);
+}
+
+TEST_F(HostProcessTest, DestroyingItLeavesNoProcess) {
+  auto w = run_puppet(puppet("hang"));
+  ASSERT_TRUE(
+      until([&] { return w->is(HostState::Up) && test::is_hanging(w->host.status().pid); }));
+  const pid_t pid = w->host.status().pid;
+  w.reset();
+  EXPECT_EQ(::kill(pid, 0), -1);
+}
+
+// ---- Hosts that are not what they should be.
+
+TEST_F(HostProcessTest, MisbehaviourCostsTheInstanceAndIsNamed) {
+  const std::pair<const char*, const char*> expected[] = {
+      {"truncated", "with a malformed body"},
+      {"oversized", "sent a datagram of 140000 bytes"},
+      {"empty", "closed its connection"},
+      {"version", "a frame of version 9 instead of 1"},
+      {"random", "sent a "},
+      {"early", "sent samples before it was ready"},
+      {"elsewhere", "declared an attribute of a unit that is not there"},
+      {"stranger", "a reading of attribute 4711, which it did not declare"},
+      {"other-type", "a reading of 'counter' that is no number"},
+      {"unit", "sent the state of a unit that is not there"},
+      {"outcome", "answered a call that was not made"},
+      {"backwards", "sent a message that is not for hosts to send"},
+      {"hang-up", "closed its connection"},
+      {"flood", "sends more than it may"},
+      {"chatter", "writes more to its log than it may"},
+      {"leaves", "exit status 7"},
+  };
+  auto neighbour = run_puppet(puppet("good", 1, 50ms));
+  ASSERT_TRUE(until([&] { return neighbour->samples > 0; }));
+  for (const auto& [kind, words] : expected) {
+    auto w = run_fake(kind);
+    ASSERT_TRUE(until([&] { return w->was(HostState::Backoff); })) << kind << ": " << w->reason();
+    EXPECT_NE(w->reason().find(words), std::string::npos) << kind << ": " << w->reason();
+  }
+  EXPECT_EQ(neighbour->host.status().starts, 1);
+  expect_no_gap(*neighbour);
+}
+
+TEST_F(HostProcessTest, AHostThatSaysNothingIsKilledToo) {
+  auto config = puppet("good");
+  config.deadline = 100ms;
+  Watched w(*loop_, test::build_dir() + "/tests/fake-host", "/x/mute.so", config, {.start = 200ms});
+  w.host.start();
+  ASSERT_TRUE(until([&] { return w.was(HostState::Backoff); }));
+  EXPECT_EQ(w.reason(), "hung: did not answer within 300 ms");
+}
+
+TEST_F(HostProcessTest, AFloodingPluginIsKilledAndItsNeighbourKeepsItsRate) {
+  auto neighbour = run_puppet(puppet("good", 1, 50ms));
+  ASSERT_TRUE(until([&] { return neighbour->samples > 0; }));
+  auto w = run_puppet(puppet("flood"));
+  ASSERT_TRUE(until([&] { return w->was(HostState::Backoff); }));
+  EXPECT_EQ(w->reason(), "sends more than it may");
+  expect_no_gap(*neighbour);
+}
+
+}  // namespace
+}  // namespace fieldpost

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/probe.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "host/host_driver.hpp"
+
+namespace fieldpost {
+namespace {
+
+using namespace std::chrono_literals;
+using test::puppet;
+
+Probe probe(nanoseconds patience = Probe::kPatience) {
+  return {test::plugin_host(), test::plugin_dir(), patience};
+}
+
+TEST(Probe, ListsWhatIsInstalled) {
+  const auto types = probe().types();
+  EXPECT_TRUE(std::ranges::is_sorted(types));
+  EXPECT_NE(std::ranges::find(types, "puppet"), types.end());
+  EXPECT_TRUE(Probe(test::plugin_host(), "/nowhere").types().empty());
+}
+
+TEST(Probe, DescribesAndDeclares) {
+  Probe p = probe();
+  const auto info = p.describe("puppet");
+  ASSERT_TRUE(info) << info.error().message;
+  EXPECT_EQ(info->summary, "Does what it is told.");
+  const auto verdict = p.declare("puppet", puppet("good", 2));
+  ASSERT_TRUE(verdict) << verdict.error().message;
+  EXPECT_EQ(verdict->declaration.attributes.size(), 3u);
+  EXPECT_TRUE(verdict->complaints.empty());
+}
+
+TEST(Probe, PassesComplaintsOn) {
+  const auto verdict = probe().declare("puppet", puppet("complain"));
+  ASSERT_TRUE(verdict) << verdict.error().message;
+  ASSERT_EQ(verdict->complaints.size(), 1u);
+  EXPECT_EQ(verdict->complaints[0].option, "mode");
+  EXPECT_EQ(verdict->complaints[0].text, "this mode is a complaint");
+}
+
+TEST(Probe, SaysWhyAPluginCannotBeUsed) {
+  Probe p = probe();
+  EXPECT_EQ(p.describe("none").error().code, Errc::NotFound);
+  EXPECT_EQ(p.describe("../plugins/puppet").error().code, Errc::NotFound);
+  EXPECT_EQ(p.describe("wrong_major").error().message,
+            "plugin speaks ABI 2.0, this gateway 0.1: upgrade fieldpost");
+  const auto crash = p.describe("wrong_crash");
+  EXPECT_EQ(crash.error().code, Errc::Invalid);
+  EXPECT_EQ(crash.error().message,
+            "the plugin crashed while it was asked: killed by signal 6 (Aborted)");
+  EXPECT_EQ(p.declare("puppet", puppet("crash-declare")).error().code, Errc::Invalid);
+}
+
+TEST(Probe, DoesNotWaitForAPluginThatHangs) {
+  const BootTime start = BootClock::now();
+  const auto verdict = probe(300ms).declare("puppet", puppet("hang-declare"));
+  EXPECT_EQ(verdict.error().code, Errc::Timeout);
+  EXPECT_LT(BootClock::now() - start, nanoseconds(2s));
+}
+
+TEST(Probe, RemembersUntilTheFileChanges) {
+  const test::TempDir dir;
+  const std::string file = dir / "puppet.so";
+  std::filesystem::copy_file(test::plugin_path("puppet"), file);
+  Probe p(test::plugin_host(), dir.path());
+  ASSERT_TRUE(p.describe("puppet"));
+  // Another program now: only a new question would notice.
+  Probe without_host("/nowhere/plugin-host", dir.path());
+  EXPECT_FALSE(without_host.describe("puppet"));
+  const BootTime start = BootClock::now();
+  for (int i = 0; i < 10'000; ++i) ASSERT_TRUE(p.describe("puppet"));
+  EXPECT_LT(BootClock::now() - start, nanoseconds(1s));  // 10,000 hosts take longer
+  std::filesystem::remove(file);
+  std::filesystem::copy_file(test::plugin_path("wrong_major"), file);
+  EXPECT_FALSE(p.describe("puppet"));
+  std::filesystem::remove(file);
+  EXPECT_EQ(p.describe("puppet").error().code, Errc::NotFound);
+}
+
+TEST(Probe, ALongConfigurationIsNoProblem) {
+  auto config = puppet("good", 1'000);
+  for (auto& section : config.sections) section.values["note"] = std::string(300, 'x');
+  const auto verdict = probe().declare("puppet", config);
+  ASSERT_TRUE(verdict) << verdict.error().message;
+  EXPECT_EQ(verdict->declaration.attributes.size(), 1'001u);
+}
+
+}  // namespace
+}  // namespace fieldpost
