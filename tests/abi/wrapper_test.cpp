@@ -250,7 +250,8 @@ TEST_F(WrapperTest, ATextReadBackLivesAsLongAsTheInstanceIsNotCalledAgain) {
   FakeHost host(full_config(), kFull);
   ASSERT_EQ(host.open(), FP_OK);
   const std::string note = "read back";
-  const fp_value args[] = {sdk::detail::to_c(1.0), sdk::detail::to_c(note)};
+  const sdk::Value given[] = {1.0, note};  // which the C values borrow from
+  const fp_value args[] = {sdk::detail::to_c(given[0]), sdk::detail::to_c(given[1])};
   const fp_call call{sizeof(fp_call), 0, args, 2};
   fp_value back{};
   ASSERT_EQ(kFull.command(host.instance(), &call, &back), FP_OK);
