@@ -81,7 +81,9 @@ function(fieldpost_test name)
   endif()
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST
     PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}"
-    ENVIRONMENT "FIELDPOST_BUILD_DIR=${PROJECT_BINARY_DIR};FIELDPOST_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+    # One variable each way: a list of two would come apart inside gtest_discover_tests.
+    ENVIRONMENT "FIELDPOST_BUILD_DIR=${PROJECT_BINARY_DIR}"
+    ENVIRONMENT_MODIFICATION "FIELDPOST_SOURCE_DIR=set:${PROJECT_SOURCE_DIR}")
 endfunction()
 if(BUILD_TESTING)
   include(GoogleTest)

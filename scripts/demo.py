@@ -17,7 +17,7 @@ from fakes import field  # noqa: E402  pylint: disable=wrong-import-position
 from fakes.field import BOILER, GATEWAY, eventually  # noqa: E402
 
 OUTAGE = 10  # seconds
-WIDTH = 120
+WIDTH = 140
 ANSWER = f"demo/{BOILER}/answer"
 # The headings, in order; the README shows them too, and a test compares.
 HEADINGS = (

@@ -52,12 +52,15 @@ void fail(PluginConfig& plugin, Origin& origin, const std::string& why, Problems
 void declare(PluginConfig& plugin, Origin& origin, PluginProbe& probe, Problems& problems) {
   auto verdict = probe.declare(plugin.type, plugin.instance);
   if (!verdict) return fail(plugin, origin, printable(verdict.error().message), problems);
+  const size_t mark = problems.mark();
   for (const auto& complaint : verdict->complaints) {
     const uint32_t section = complaint.section < origin.sections.size() ? complaint.section : 0;
     problems.error(location_of(origin, section, complaint.option),
                    path_of(origin, section, complaint.option) + ": " + printable(complaint.text));
     origin.sound = false;
   }
+  if (problems.kept()) plugin.failed = problems.demote(mark, Problem::Severity::Instance);
+  if (!plugin.failed.empty()) return;
   if (const std::string why = nonsense(verdict->declaration, plugin.instance); !why.empty()) {
     return fail(plugin, origin, why, problems);
   }
@@ -203,8 +206,10 @@ void declare_all(Config& config, std::vector<Origin>& origins, PluginProbe& prob
 }
 
 void check_across(const Config& config, const std::vector<Origin>& origins, Problems& problems) {
+  const size_t mark = problems.mark();
   check_names(config, origins, problems);
   check_buses(config, origins, problems);
+  if (problems.kept()) problems.demote(mark, Problem::Severity::Warning);
 }
 
 }  // namespace fieldpost

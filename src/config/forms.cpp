@@ -158,7 +158,7 @@ Result<BrokerUrl> parse_broker_url(std::string_view text) {
   const size_t mark = text.find("://");
   const std::string scheme = mark == std::string_view::npos ? "" : lower(text.substr(0, mark));
   const std::string_view rest = mark == std::string_view::npos ? "" : text.substr(mark + 3);
-  if (rest.find('@') != std::string_view::npos) {
+  if (text.find('@') != std::string_view::npos) {  // however it is misspelled otherwise
     return invalid("expected " + std::string(kUrl) +
                    " without user and password, which belong in files: access_key_file and "
                    "access_secret_file");

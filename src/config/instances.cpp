@@ -32,6 +32,7 @@ class InstanceReader {
 
   std::pair<PluginConfig, Origin> read(const Node& row) {
     const size_t errors = problems_->errors();
+    const size_t mark = problems_->mark();
     PluginConfig plugin;
     Origin origin{row.at, value_at(row, "name"), value_at(row, "type"), {}, true};
     PluginRow core;
@@ -45,6 +46,10 @@ class InstanceReader {
       device = find_device(core.device, given->value.at, "plugin.device", *config_, *problems_);
     }
     if (!core.type.empty()) read_sections(row, device, plugin, origin);
+    if (problems_->kept()) {
+      const std::string why = problems_->demote(mark, Problem::Severity::Instance);
+      if (!why.empty()) fail(plugin, origin, device, why);
+    }
     origin.sound = problems_->errors() == errors && plugin.failed.empty();
     return {std::move(plugin), std::move(origin)};
   }
@@ -57,13 +62,18 @@ class InstanceReader {
       read = SectionReader(*info, *config_, plugin, origin, *problems_).read(row, device);
       if (read) return;
     }
-    plugin.failed = info ? read.error().message : info.error().message;
+    fail(plugin, origin, device, info ? read.error().message : info.error().message);
+    problems_->instance(origin.type, "plugin.type: " + plugin.failed);
+  }
+
+  // Leaves nothing of what the plugin was to be told.
+  static void fail(PluginConfig& plugin, Origin& origin, size_t device, const std::string& why) {
+    plugin.failed = why;
     plugin.instance.sections = {ConfigSection{}};
     plugin.instance.units = {0};
     plugin.section_device = {device};
     plugin.unit_names = {plugin.name};
     origin.sections = {{origin.at, "plugin", {}, nullptr}};
-    problems_->instance(origin.type, "plugin.type: " + plugin.failed);
   }
 
   const Config* config_;

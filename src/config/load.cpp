@@ -55,6 +55,15 @@ void read_core(const Node& root, Config& config, Problems& problems) {
   }
 }
 
+void check_ca(const Node& table, const UplinkConfig& uplink, Problems& problems) {
+  const Member* ca = table.find("ca_file");
+  if (ca == nullptr || uplink.ca_file.empty()) return;
+  if (const auto content = read_regular_file(uplink.ca_file, kMaxFile); !content) {
+    problems.error(ca->value.at,
+                   "uplink.ca_file: '" + uplink.ca_file + "' " + content.error().message);
+  }
+}
+
 void finish_uplink(const Node& root, UplinkConfig& uplink, Problems& problems) {
   if (const auto url = forms::parse_broker_url(uplink.url)) {
     uplink.tls = url->tls;
@@ -63,13 +72,10 @@ void finish_uplink(const Node& root, UplinkConfig& uplink, Problems& problems) {
   }
   Node empty;
   const Node& table = find_table(root, "uplink", empty);
+  const size_t mark = problems.mark();
   check_secrets(table, uplink, problems);
-  const Member* ca = table.find("ca_file");
-  if (ca == nullptr || uplink.ca_file.empty()) return;
-  if (const auto content = read_regular_file(uplink.ca_file, kMaxFile); !content) {
-    problems.error(ca->value.at,
-                   "uplink.ca_file: '" + uplink.ca_file + "' " + content.error().message);
-  }
+  check_ca(table, uplink, problems);
+  if (problems.kept()) problems.demote(mark, Problem::Severity::Warning);
 }
 
 }  // namespace
@@ -83,6 +89,7 @@ bool Loaded::usable() const {
 Loaded load_config(const std::string& path, PluginProbe& probe) {
   Loaded loaded;
   Problems problems;
+  if (!kept_from(path).empty()) problems.set_kept();
   Sources sources = read_sources(path, problems);
   Config& config = loaded.config;
   read_core(sources.root, config, problems);

@@ -27,8 +27,9 @@ Loaded load_config(const std::string& path, PluginProbe& probe);
 
 // Keeps what was loaded in `folder`, so that a later start with a broken configuration can run on
 // it: load_config(folder, …) gives the same configuration back, with locations that name the kept
-// copy. The folder is replaced as a whole or not at all, and left alone (no write) if it holds just
-// that already. Errors: Full, Io, Invalid (not usable).
+// copy. What no longer fits there because something else changed (a plugin, a secret's file) costs
+// an instance or is a warning, no longer an error. The folder is replaced as a whole or not at all,
+// and left alone (no write) if it holds just that already. Errors: Full, Io, Invalid (not usable).
 Result<> keep_config(const Loaded& loaded, const std::string& folder);
 // The path that a kept configuration was loaded from, for words; empty: nothing is kept there.
 std::string kept_from(const std::string& folder);

@@ -60,6 +60,17 @@ void Problems::add(Problem::Severity severity, const Location& at, std::string& 
   all_.push_back({severity, at, std::move(text)});
 }
 
+std::string Problems::demote(size_t mark, Problem::Severity severity) {
+  std::string first;
+  for (size_t i = mark; i < all_.size(); ++i) {
+    if (all_[i].severity != Problem::Severity::Error) continue;
+    if (first.empty()) first = all_[i].text;
+    all_[i].severity = severity;
+    --errors_;
+  }
+  return first;
+}
+
 std::vector<Problem> Problems::take(std::span<const std::string> files) {
   const auto key = [&](const Problem& p) {
     const auto rank = std::ranges::find(files, p.location.file) - files.begin();

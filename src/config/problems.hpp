@@ -27,6 +27,15 @@ class Problems {
   void set_incomplete() { incomplete_ = true; }
   bool incomplete() const { return incomplete_; }
   size_t errors() const { return errors_; }
+
+  // A kept copy: it ran once, so what does not fit any more has changed around it (a plugin was
+  // upgraded, a secret moved). It must cost as little as it can, not the whole start.
+  void set_kept() { kept_ = true; }
+  bool kept() const { return kept_; }
+  size_t mark() const { return all_.size(); }
+  // Makes the errors since `mark` something milder. Returns the text of the first; "": none.
+  std::string demote(size_t mark, Problem::Severity severity);
+
   // In the order of files, lines and columns.
   std::vector<Problem> take(std::span<const std::string> files);
 
@@ -36,6 +45,7 @@ class Problems {
   std::vector<Problem> all_;
   size_t errors_ = 0;
   bool incomplete_ = false;
+  bool kept_ = false;
 };
 
 // "; did you mean 'x'?", or nothing.

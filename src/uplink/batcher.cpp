@@ -123,7 +123,8 @@ std::string Batcher::take_array(Queue& queue, size_t array_bytes, std::vector<Ta
   if (ascending) return finish(std::move(payload), ret_taken.size());
   // Two plugins serve one device, or a program stamps for itself. Merging only makes it shorter.
   std::vector<State> states;
-  for (Taken& taken : ret_taken) states.push_back(taken.state);
+  states.reserve(ret_taken.size());
+  for (const Taken& taken : ret_taken) states.push_back(taken.state);
   return to_payload(merge(std::move(states)));
 }
 

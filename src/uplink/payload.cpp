@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "uplink/payload.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -11,6 +12,9 @@ namespace fieldpost::payload {
 namespace {
 
 constexpr size_t kNumberSize = 32;  // of the longest number, "-1.7976931348623157e+308", and room
+
+// Writes `text` and returns what follows it.
+char* put(char* p, std::string_view text) { return std::ranges::copy(text, p).out; }
 
 // "00" to "99": two digits for each division.
 constexpr auto kPairs = [] {
@@ -76,15 +80,16 @@ char* write_number(char* p, double value) {
   const double magnitude = std::fabs(value);
   if (magnitude < kLimit / 10'000) {
     for (unsigned places = 0; places < kPowers.size(); ++places) {
-      const auto scaled = static_cast<int64_t>(magnitude * kPowers[places] + 0.5);
+      // Rounding may be off by one at the edge: the comparison finds that out, and is all it costs.
+      const auto scaled = static_cast<int64_t>(magnitude * kPowers[places] +
+                                               0.5);  // NOLINT(bugprone-incorrect-roundings)
       if (static_cast<double>(scaled) / kPowers[places] != magnitude) continue;
       if (std::signbit(value)) *p++ = '-';
       if (places > 0) return write_decimal(p, static_cast<uint64_t>(scaled), places);
       p = write_integer(p, static_cast<uint64_t>(scaled));
       // "-0" is an integer to most readers, and loses its sign.
       if (scaled == 0 && std::signbit(value)) {
-        std::memcpy(p, ".0", 2);
-        p += 2;
+        p = put(p, ".0");
       }
       return p;
     }
@@ -124,8 +129,7 @@ size_t text_size(std::string_view text) {
 char* write_value(char* p, const Value& value) {
   if (const double* number = std::get_if<double>(&value)) return write_number(p, *number);
   if (const bool* flag = std::get_if<bool>(&value)) {
-    std::memcpy(p, *flag ? "true " : "false", 5);
-    return p + (*flag ? 4 : 5);
+    return put(p, *flag ? "true" : "false");
   }
   return write_text(p, std::get<std::string>(value));
 }
@@ -159,23 +163,16 @@ void append_state(std::string& out, int64_t time_ms, std::span<const Point> poin
   size_t bound = kStateOverhead;
   for (const Point& point : points) bound += max_size(point);
   append_with(out, bound, [&](char* p) {
-    constexpr std::string_view kTime = R"({"time":)";
-    constexpr std::string_view kData = R"(,"data":{)";
-    std::memcpy(p, kTime.data(), kTime.size());
-    p = std::to_chars(p + kTime.size(), p + kStateOverhead, time_ms).ptr;
-    std::memcpy(p, kData.data(), kData.size());
-    p += kData.size();
+    p = put(p, R"({"time":)");
+    p = std::to_chars(p, p + kStateOverhead, time_ms).ptr;
+    p = put(p, R"(,"data":{)");
     for (const Point& point : points) {
-      const std::string& name = *point.attribute;
-      *p = '"';
-      std::memcpy(p + 1, name.data(), name.size());
-      p += name.size() + 1;
-      std::memcpy(p, "\":", 2);
-      p = write_value(p + 2, point.value);
+      *p++ = '"';
+      p = put(put(p, *point.attribute), "\":");
+      p = write_value(p, point.value);
       *p++ = ',';
     }
-    std::memcpy(p - 1, "}}", 2);  // over the last comma
-    return p + 1;
+    return put(p - 1, "}}");  // over the last comma
   });
 }
 

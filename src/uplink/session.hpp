@@ -19,7 +19,7 @@
 #include "base/result.hpp"
 
 struct mosquitto;
-struct mosquitto_message;
+struct mosquitto_message;  // NOLINT(readability-identifier-naming): libmosquitto's
 
 namespace fieldpost {
 

@@ -128,14 +128,14 @@ TEST_F(LoopTest, MissedTurnsAreSkipped) {
 // some.
 TEST_F(LoopTest, APeriodDoesNotDrift) {
   nanoseconds best = 1h;
-  for (int run = 0; run < 20 && best > 115ms; ++run) {
+  for (int run = 0; run < 20 && best > 240ms; ++run) {
     const BootTime start = BootClock::now();
     int turns = 0;
-    const Source source = *loop_.every(10ms, [&] { ++turns, spin(2ms); });
-    ASSERT_TRUE(turn_until([&] { return turns >= 10; }));
+    const Source source = *loop_.every(40ms, [&] { ++turns, spin(15ms); });
+    ASSERT_TRUE(turn_until([&] { return turns >= 5; }));
     best = std::min(best, BootClock::now() - start);
   }
-  EXPECT_LE(best, 115ms) << "ten periods of 10 ms, each with 2 ms of work";
+  EXPECT_LE(best, 240ms) << "five periods of 40 ms, each with 15 ms of work";
 }
 
 TEST_F(LoopTest, InputsRunBeforeDeadlinesAfterAStall) {

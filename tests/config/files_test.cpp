@@ -200,6 +200,40 @@ TEST_F(Files, KeepsNothingThatDoesNotWork) {
   EXPECT_EQ(blocked.error().code, Errc::Io);
 }
 
+// A broken configuration and, at the same start, a secret that moved and plugins that were
+// upgraded: the site still reads what it can.
+TEST_F(Files, WhatChangedAroundAKeptCopyCostsAsLittleAsItCan) {
+  const std::string key = scratch.write("key", "x");
+  scratch.write("fieldpost.toml", kHead + "[uplink]\naccess_key_file = \"" + key +
+                                      "\"\n[[plugin]]\nname = \"a\"\ntype = \"sim\"\n"
+                                      "options.count = 2\n"
+                                      "[[plugin]]\nname = \"b\"\ntype = \"gpio\"\n"
+                                      "[[plugin]]\nname = \"c\"\ntype = \"modbus\"\n"
+                                      "options.url = \"tcp://h\"\n");
+  const std::string kept = scratch / "kept";
+  ASSERT_TRUE(keep_config(load_config(scratch.path(), probe), kept));
+
+  std::filesystem::remove(key);
+  PluginInfo upgraded;
+  upgraded.type = "sim";
+  probe.add(upgraded);
+  PluginProbe::Verdict complaint;
+  complaint.complaints.push_back({0, "chip", "no longer understood"});
+  probe.verdicts.insert_or_assign("gpio", complaint);
+  EXPECT_FALSE(load_config(scratch.path(), probe).usable());
+  const Loaded again = load_config(kept, probe);
+  EXPECT_TRUE(again.usable());
+  EXPECT_EQ(words(again),
+            (Lines{"~/kept/fieldpost.toml:5:19: warning: uplink.access_key_file: '~/key' does not "
+                   "exist",
+                   "~/kept/fieldpost.toml:9:9: plugin.options.count: unknown key",
+                   "~/kept/fieldpost.toml:10:1: plugin.options.chip: no longer understood"}));
+  ASSERT_EQ(again.config.plugins.size(), 3u);
+  EXPECT_EQ(again.config.plugins[0].failed, "plugin.options.count: unknown key");
+  EXPECT_EQ(again.config.plugins[1].failed, "plugin.options.chip: no longer understood");
+  EXPECT_EQ(again.config.plugins[2].failed, "");
+}
+
 // ---- Secrets.
 
 constexpr const char* kKey = "0c0d5f2c-6a3b-4d7e-9f10-123456789abc";

@@ -90,6 +90,9 @@ const Row kRows[] = {
     {"[uplink]\nurl = \"mqtt://me:hunter2@h\"\n",
      {"5:7: uplink.url: expected mqtt://HOST[:PORT] or mqtts://HOST[:PORT] without user and "
       "password, which belong in files: access_key_file and access_secret_file"}},
+    {"[uplink]\nurl = \"me:hunter2@h:1883\"\n",
+     {"5:7: uplink.url: expected mqtt://HOST[:PORT] or mqtts://HOST[:PORT] without user and "
+      "password, which belong in files: access_key_file and access_secret_file"}},
     {"[uplink]\nca_file = \"ca.pem\"\n",
      {"5:11: uplink.ca_file: expected a path that starts with /, got \"ca.pem\""}},
     {"[uplink]\nca_file = \"/nowhere/ca.pem\"\n",

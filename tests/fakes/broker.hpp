@@ -8,7 +8,7 @@
 #include <string>
 
 #include "fakes/process.hpp"
-#include "fakes/temp_dir.hpp"
+#include "fakes/test_env.hpp"
 
 namespace fieldpost::test {
 

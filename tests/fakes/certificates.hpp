@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "fakes/temp_dir.hpp"
+#include "fakes/test_env.hpp"
 
 namespace fieldpost::test {
 

@@ -9,6 +9,7 @@ import tempfile
 import unittest
 
 ROOT = os.environ.get("FIELDPOST_SOURCE_DIR") or os.path.realpath(os.path.join(__file__, "../../.."))
+BUILD = os.environ.get("FIELDPOST_BUILD_DIR") or f"{ROOT}/build/dev"
 
 PASS = '<testcase name="a.pass" time="0.1" status="run"/>'
 FAIL = '<testcase name="a.fail" time="0.1" status="fail"><system-out>why it failed</system-out></testcase>'
@@ -75,6 +76,48 @@ class Scripts(unittest.TestCase):
             self.assertEqual(project, re.match(r"fieldpost \(([\d.]+)\)", file.read())[1])
         with open(f"{ROOT}/NEWS.md", encoding="utf-8") as file:
             self.assertIn(f"## {project}", file.read())
+
+
+class ManualPages(unittest.TestCase):
+    """What the programs say of themselves is in their pages."""
+
+    def compare(self, program, page, pattern):
+        path = f"{BUILD}/{program}"
+        if not os.path.exists(path):
+            self.skipTest(f"{program} is not built")
+        said = subprocess.run([path, "--help"], capture_output=True, text=True, check=True).stdout
+        words = re.findall(pattern, said, flags=re.M)
+        self.assertGreater(len(words), 5, said)
+        with open(f"{ROOT}/docs/man/{page}", encoding="utf-8") as file:
+            text = file.read().replace("\\-", "-")
+        self.assertEqual([], [word for word in words if word not in text])
+
+    def test_fieldpostd(self):
+        self.compare("libexec/fieldpostd", "fieldpostd.8", r"--[a-z-]+")
+
+    def test_fieldpost(self):
+        self.compare("bin/fieldpost", "fieldpost.1", r"^  ([a-z]+) ")
+
+
+class Readme(unittest.TestCase):
+    def test_demo_output_is_of_this_demo(self):
+        """The block between the markers has the demo's chapters, and the end every run must have."""
+        with open(f"{ROOT}/README.md", encoding="utf-8") as file:
+            block = re.search(r"<!-- demo -->\n```\n(.*)```\n<!-- /demo -->", file.read(), flags=re.S)
+        self.assertIsNotNone(block, "no demo output: run scripts/update-readme")
+        with open(f"{ROOT}/scripts/demo.py", encoding="utf-8") as file:
+            outage = re.search(r"^OUTAGE = (\d+)", file_text := file.read(), flags=re.M)[1]
+        headings = re.search(r"^HEADINGS = \((.*?)^\)", file_text, flags=re.S | re.M)[1]
+        headings = [h.replace("{OUTAGE}", outage) for h in re.findall(r'"(.*)"', headings)]
+        self.assertEqual(headings, re.findall(r"^== (.*)$", block[1], flags=re.M))
+        self.assertRegex(block[1], r"(?m)^   lost +0$")
+        self.assertIn('"status":"done"', block[1])
+
+    def test_plugin_is_the_example(self):
+        with open(f"{ROOT}/README.md", encoding="utf-8") as file:
+            shown = re.search(r"```cpp\n(.*?)```", file.read(), flags=re.S)[1]
+        with open(f"{ROOT}/examples/thermal/thermal.cpp", encoding="utf-8") as file:
+            self.assertIn(shown, file.read())
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "fakes/process.hpp"
-#include "fakes/temp_dir.hpp"
+#include "fakes/test_env.hpp"
 #include "model/symbol.hpp"
 #include "uplink/uplink.hpp"
 
