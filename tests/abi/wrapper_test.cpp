@@ -15,7 +15,7 @@ using fieldpost::fakes::Row;
 namespace sdk = fieldpost::sdk;
 
 // What the plugins below do next.
-enum class Act { Well, IoError, ConfigError, LogicError, NoMemory, Number };
+enum class Act : uint8_t { Well, IoError, ConfigError, LogicError, NoMemory, Number };
 Act act = Act::Well;
 
 void perform() {
