@@ -62,9 +62,10 @@ function(fieldpost_plugin type)
 endfunction()
 
 # fieldpost_test(<name> [LINKS <layer>...] [SOURCES <file>...] [LIBS <target>...] [TIMEOUT <s>]
-# [LABELS <label>...]): a GoogleTest program; each TEST in it runs as a ctest of its own.
+# [LABELS <label>...] [SERIAL]): a GoogleTest program; each TEST in it runs as a ctest of its own,
+# SERIAL alone on the machine, for peers that answer against the clock.
 function(fieldpost_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "LINKS;SOURCES;LIBS;LABELS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "SERIAL" "TIMEOUT" "LINKS;SOURCES;LIBS;LABELS")
   list(TRANSFORM arg_LINKS PREPEND fieldpost_)
   if(NOT arg_SOURCES)
     set(arg_SOURCES ${name}.cpp)
@@ -80,7 +81,7 @@ function(fieldpost_test name)
     set(arg_LABELS default) # an empty value would be taken for a missing one
   endif()
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST
-    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}"
+    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" RUN_SERIAL ${arg_SERIAL}
     # One variable each way: a list of two would come apart inside gtest_discover_tests.
     ENVIRONMENT "FIELDPOST_BUILD_DIR=${PROJECT_BINARY_DIR}"
     ENVIRONMENT_MODIFICATION "FIELDPOST_SOURCE_DIR=set:${PROJECT_SOURCE_DIR}")

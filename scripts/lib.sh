@@ -48,6 +48,8 @@ need_packages() {
 configure() {
   local launcher=()
   if command -v ccache >/dev/null; then
+    # Paths relative to the tree, so that another checkout of it finds what this one compiled.
+    export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
     launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
   fi
   (cd "$root" && cmake --preset "$1" "${launcher[@]}" >"build/.configure.$1.log" 2>&1) || {

@@ -29,7 +29,7 @@ void to_bytes(const Field& field, uint32_t word, std::span<uint8_t> ret) {
 }
 
 int64_t min_count(const Field& field) {
-  const int width = std::bit_width(field_mask(field));
+  const auto width = static_cast<int>(std::bit_width(field_mask(field)));
   return field.is_signed && width > 0 ? -(int64_t{1} << (width - 1)) : 0;
 }
 

@@ -70,6 +70,7 @@ void ReadPlan::rebuild() {
 
 std::vector<Extent> ReadPlan::requests(Time now) const {
   std::vector<Extent> all;
+  all.reserve(blocks_.size() + refused_.size());
   for (const Block& block : blocks_) all.push_back(block.extent);
   for (const auto& [position, refusal] : refused_) {
     if (now >= refusal.again) all.push_back(wanted_[order_[position]]);

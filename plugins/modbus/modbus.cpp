@@ -29,7 +29,7 @@ std::string to_text(uint8_t exception) {
       "illegal value", "device failure",           "acknowledge",
       "device busy",   "negative acknowledge",     "memory parity error",
       nullptr,         "gateway path unavailable", "gateway target does not answer"};
-  std::string text = "exception " + std::to_string(exception);
+  const std::string text = "exception " + std::to_string(exception);
   const char* name = exception < kNames.size() ? kNames.at(exception) : nullptr;
   return name == nullptr ? text : text + " (" + name + ")";
 }
@@ -47,6 +47,7 @@ std::string name_of(const Unit& unit, const Register& reg) {
 
 std::vector<Extent> extents_of(const Unit& unit) {
   std::vector<Extent> all;
+  all.reserve(unit.points.size());
   for (const Point& p : unit.points) {
     all.push_back({p.reg.table, p.reg.address, p.reg.width()});
   }

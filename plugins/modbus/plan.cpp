@@ -58,10 +58,11 @@ void check_scale(Declare& declare, const Section& row, const Register& reg) {
 
 Register read_register(Declare& declare, const Section& row) {
   Register reg;
-  reg.table = *to_table(row.text("table"));
+  // The tables of options allow no other names.
+  reg.table = to_table(row.text("table")).value_or(Table::Holding);
   reg.address = static_cast<uint16_t>(row.integer("address"));
   reg.type = is_bits(reg.table) ? Type::Bool : Type::Uint16;
-  if (row.has("type")) reg.type = *to_type(row.text("type"));
+  if (row.has("type")) reg.type = to_type(row.text("type")).value_or(reg.type);
   if (row.has("bit")) reg.bit = static_cast<uint8_t>(row.integer("bit"));
   reg.low_word_first = row.text("word_order") == "little";
   reg.low_byte_first = row.text("byte_order") == "little";

@@ -94,28 +94,23 @@ void CsvReader::rewind() {
   line_ = 0;
   const auto header = record();
   if (!header) fail("is empty");
-  const auto column = [&](const char* name) -> std::optional<size_t> {
-    const auto it = std::ranges::find(*header, name);
-    if (it == header->end()) return {};
-    return static_cast<size_t>(it - header->begin());
-  };
   const auto needed = [&](const char* name) {
-    const auto found = column(name);
-    if (!found) fail(std::string("the header has no column '") + name + "'");
-    return *found;
+    const auto it = std::ranges::find(*header, name);
+    if (it == header->end()) fail(std::string("the header has no column '") + name + "'");
+    return static_cast<size_t>(it - header->begin());
   };
   columns_ = header->size();
   time_ = needed("time");
   attribute_ = needed("attribute");
   value_ = needed("value");
-  device_column_ = device_.empty() ? column("device") : needed("device");
+  if (!device_.empty()) device_column_ = needed("device");
 }
 
 std::optional<CsvRow> CsvReader::next() {
   while (auto fields = record()) {
     if (fields->size() == 1 && fields->front().empty()) continue;  // an empty line
     if (fields->size() != columns_) fail("expected " + std::to_string(columns_) + " fields");
-    if (!device_.empty() && (*fields)[*device_column_] != device_) continue;
+    if (!device_.empty() && (*fields)[device_column_] != device_) continue;
     const auto time = parse_time((*fields)[time_]);
     if (!time) fail("expected a time, got '" + (*fields)[time_] + "'");
     return CsvRow{*time, std::move((*fields)[attribute_]), std::move((*fields)[value_])};
@@ -137,14 +132,12 @@ std::optional<std::vector<std::string>> CsvReader::record() {
       } else {
         quoted = !quoted;
       }
-    } else if (quoted) {
+    } else if (quoted || (c != ',' && c != '\n' && c != '\r')) {
       fields.back() += static_cast<char>(c);
     } else if (c == ',') {
       fields.emplace_back();
     } else if (c == '\n') {
       return fields;
-    } else if (c != '\r') {
-      fields.back() += static_cast<char>(c);
     }
     if (fields.back().size() > 65'536) fail("a field is longer than 65,536 bytes");
   }

@@ -41,7 +41,7 @@ class CsvReader {
   std::ifstream file_;
   int line_ = 0;
   size_t columns_ = 0, time_ = 0, attribute_ = 0, value_ = 0;
-  std::optional<size_t> device_column_;
+  size_t device_column_ = 0;  // when device_ is not empty
 };
 
 // What a recording has: each attribute's type, the widest that all of its values fit.

@@ -63,24 +63,25 @@ void chatter(const sdk::Host& host) {
   for (int i = 0; i < kLines; ++i) {
     const std::string line = "chatter " + std::to_string(i);
     host.log(4, line);
-    std::fprintf(stderr, "%s\n", line.c_str());
+    (void)std::fprintf(stderr, "%s\n", line.c_str());
   }
 }
 
 // Everything a reading can have wrong. The host must take none of it, and say why.
 void garbage(const fp_host& host, uint32_t attribute) {
-  static const std::string kLong(70'000, 'x');
+  static const std::string too_long(70'000, 'x');
+  static const std::string not_utf8 = "\xff\xfe";
   const fp_str none{nullptr, 0};
   const auto number = [&](double n) { return fp_value{FP_NUMBER, 0, n, none}; };
-  const auto text = [&](std::string_view t) {
+  const auto text = [](const std::string& t) {
     return fp_value{FP_STRING, 0, 0, {t.data(), t.size()}};
   };
   const auto size = static_cast<uint32_t>(sizeof(fp_reading));
   const std::array<fp_reading, 7> readings{{
       {size, attribute, FP_GOOD, 0, number(std::numeric_limits<double>::quiet_NaN()), none},
       {size, attribute, FP_GOOD, 0, number(std::numeric_limits<double>::infinity()), none},
-      {size, attribute, FP_GOOD, 0, text(kLong), none},
-      {size, attribute, FP_GOOD, 0, text("\xff\xfe"), none},
+      {size, attribute, FP_GOOD, 0, text(too_long), none},
+      {size, attribute, FP_GOOD, 0, text(not_utf8), none},
       {size, attribute, FP_GOOD, 0, fp_value{77, 0, 0, none}, none},
       {size, attribute, 99, 0, number(1), none},
       {size, 1'000'000, FP_GOOD, 0, number(1), none},

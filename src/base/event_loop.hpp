@@ -9,6 +9,7 @@
 #include <systemd/sd-event.h>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <memory>
@@ -19,7 +20,7 @@ namespace fieldpost {
 
 // Handlers read their inputs before deadlines are judged, so that a loop that was held up for a
 // second (an SD card collecting garbage) does not take every healthy host for dead.
-enum class Priority : int64_t { Input = 0, Deadline = 10, Housekeeping = 20 };
+enum class Priority : uint8_t { Input = 0, Deadline = 10, Housekeeping = 20 };
 
 // Keeps a registration alive; destroying it unregisters, also from inside its own callback.
 class Source {

@@ -4,6 +4,7 @@
 // any thread.
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -12,7 +13,7 @@ namespace fieldpost::log {
 
 // syslog(3). Error: someone must act. Warning: handled, but note. Notice: a state changed. Info:
 // life cycle. Debug: the rest, and the only level at which values of readings appear.
-enum class Level : int { Error = 3, Warning = 4, Notice = 5, Info = 6, Debug = 7 };
+enum class Level : uint8_t { Error = 3, Warning = 4, Notice = 5, Info = 6, Debug = 7 };
 
 // A journal field name. Checked while compiling: journald drops a bad name silently at run time.
 struct Key {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cerrno>
+#include <cstdint>
 #include <expected>
 #include <string>
 #include <string_view>
@@ -14,7 +15,7 @@
 namespace fieldpost {
 
 // What a caller may branch on. A new enumerator needs a caller that treats it differently.
-enum class Errc { Invalid, NotFound, Timeout, Unavailable, Full, Corrupt, Io };
+enum class Errc : uint8_t { Invalid, NotFound, Timeout, Unavailable, Full, Corrupt, Io };
 
 struct Error {
   Errc code;

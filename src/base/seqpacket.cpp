@@ -34,9 +34,8 @@ Result<size_t> next_datagram(int fd) {
   for (;;) {
     const ssize_t n = ::recv(fd, nullptr, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
     if (n >= 0) return static_cast<size_t>(n);
-    if (errno == EINTR) continue;
+    if (errno == EINTR || errno == ECONNRESET) continue;  // see receive_datagram
     if (errno == EAGAIN) return Error{Errc::Unavailable, "nothing there"};
-    if (errno == ECONNRESET) return size_t{0};
     return Error::from_errno(errno, "receive a datagram");
   }
 }
@@ -49,9 +48,10 @@ Result<std::span<std::byte>> receive_datagram(int fd, std::vector<std::byte>& bu
       return Error{Errc::Invalid, "a datagram of " + std::to_string(n) + " bytes"};
     }
     if (n >= 0) return std::span(buffer).first(static_cast<size_t>(n));
-    if (errno == EINTR) continue;
+    // ECONNRESET: the peer closed with something of ours unread. Reported once, and ahead of what
+    // the peer had sent before: its last words and the end of file are still to come.
+    if (errno == EINTR || errno == ECONNRESET) continue;
     if (errno == EAGAIN) return Error{Errc::Unavailable, "nothing there"};
-    if (errno == ECONNRESET) return std::span<std::byte>{};
     return Error::from_errno(errno, "receive a datagram");
   }
 }

@@ -99,11 +99,13 @@ std::string about(nanoseconds duration) {
   const int64_t whole = static_cast<int64_t>(s);
   if (s < 0.9995) return print("%.0f ms", s * 1e3);
   if (s < 60) return print("%.1f s", s);
-  if (s < 3600)
+  if (s < 3600) {
     return print("%ld min %ld s", static_cast<long>(whole / 60), static_cast<long>(whole % 60));
-  if (s < 86400)
+  }
+  if (s < 86400) {
     return print("%ld h %ld min", static_cast<long>(whole / 3600),
                  static_cast<long>(whole % 3600 / 60));
+  }
   return print("%ld d %ld h", static_cast<long>(whole / 86400),
                static_cast<long>(whole % 86400 / 3600));
 }

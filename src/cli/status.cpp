@@ -106,7 +106,7 @@ int watch(const Call& call) {
     const auto line = client->next_line(std::chrono::milliseconds(-1));
     if (!line) return fail(line.error().message);
     if (call.json()) {
-      std::cout << *line << std::endl;
+      std::cout << *line << "\n" << std::flush;
       continue;
     }
     const auto json = parse_json(*line);
@@ -116,7 +116,8 @@ int watch(const Call& call) {
       continue;
     }
     std::cout << text(*json, "time") << "  " << text(*json, "device") << "  "
-              << text(*json, "attribute") << " = " << value_of(*json) << std::endl;
+              << text(*json, "attribute") << " = " << value_of(*json) << "\n"
+              << std::flush;
   }
 }
 

@@ -81,21 +81,18 @@ Result<> exchange(const fs::path& fresh, const fs::path& folder) {
   if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, folder.c_str(), RENAME_EXCHANGE) == 0) {
     return {};
   }
+  // Nothing was kept yet, or the file system cannot exchange (some overlays). Between the two
+  // renames nothing is kept then, which costs a fall-back that is needed at that very moment.
+  const fs::path old = folder.string() + ".old";
   std::error_code error;
-  if (errno != ENOENT) {
-    // A file system that cannot exchange (some overlays): between the two renames nothing is
-    // kept, which costs a fall-back that is needed at that very moment.
-    const fs::path old = folder.string() + ".old";
-    fs::remove_all(old, error);
-    fs::rename(folder, old, error);
-    if (error) return fail(error, "rename '" + folder.string() + "'");
-    fs::rename(fresh, folder, error);
-    if (error) return fail(error, "rename '" + fresh.string() + "'");
-    fs::remove_all(old, error);
-    return {};
+  fs::remove_all(old, error);
+  fs::rename(folder, old, error);
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return fail(error, "rename '" + folder.string() + "'");
   }
   fs::rename(fresh, folder, error);
   if (error) return fail(error, "rename '" + fresh.string() + "'");
+  fs::remove_all(old, error);
   return {};
 }
 

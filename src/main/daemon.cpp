@@ -158,7 +158,7 @@ void Daemon::post(Mail mail) {
 
 void Daemon::on_mail() {
   for (Mail& mail : mail_.take_all()) {
-    std::visit([this](auto&& m) { on(std::move(m)); }, std::move(mail));
+    std::visit([this](auto& m) { on(std::move(m)); }, mail);
   }
 }
 

@@ -32,12 +32,12 @@ struct OptionSpec {
   std::string name;
   OptionType type = OptionType::Text;
   bool required = false;
-  std::string unit{};                   // of measure; empty if there is none
+  std::string unit{};                     // of measure; empty if there is none
   std::optional<std::string> fallback{};  // as it would be written; none: absent unless given
-  std::string help{};                   // one sentence
-  std::vector<std::string> choices{};   // Choice only
-  double min = 0, max = 0;              // inclusive, in the Value's unit; both 0: no limit
-  bool exclusive = false;               // no two instances may have the same value
+  std::string help{};                     // one sentence
+  std::vector<std::string> choices{};     // Choice only
+  double min = 0, max = 0;                // inclusive, in the Value's unit; both 0: no limit
+  bool exclusive = false;                 // no two instances may have the same value
   bool operator==(const OptionSpec&) const = default;
 };
 

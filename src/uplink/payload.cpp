@@ -81,8 +81,8 @@ char* write_number(char* p, double value) {
   if (magnitude < kLimit / 10'000) {
     for (unsigned places = 0; places < kPowers.size(); ++places) {
       // Rounding may be off by one at the edge: the comparison finds that out, and is all it costs.
-      const auto scaled = static_cast<int64_t>(magnitude * kPowers[places] +
-                                               0.5);  // NOLINT(bugprone-incorrect-roundings)
+      // NOLINTNEXTLINE(bugprone-incorrect-roundings)
+      const auto scaled = static_cast<int64_t>(magnitude * kPowers[places] + 0.5);
       if (static_cast<double>(scaled) / kPowers[places] != magnitude) continue;
       if (std::signbit(value)) *p++ = '-';
       if (places > 0) return write_decimal(p, static_cast<uint64_t>(scaled), places);

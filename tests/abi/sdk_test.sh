@@ -20,9 +20,11 @@ case $($sdk --variable=plugindir fieldpost) in
 esac
 cd "$work/examples/thermal"
 # The line of the guide, with the SDK's prefix said in addition.
+# shellcheck disable=SC2046 # several flags are meant
 g++ -std=c++20 -O2 -fPIC -shared -fvisibility=hidden -Wall -Wextra -Wpedantic -Werror \
   $($sdk --cflags fieldpost) -o thermal.so thermal.cpp
 nm -D --defined-only thermal.so | grep -q ' T fp_plugin_get$'
+# shellcheck disable=SC2046
 cc -std=gnu99 -O2 -fPIC -shared -fvisibility=hidden -Wall -Wextra -Werror \
   $($sdk --cflags fieldpost) -o ../uptime/uptime.so ../uptime/uptime.c
 

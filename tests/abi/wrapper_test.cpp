@@ -15,7 +15,7 @@ using fieldpost::fakes::Row;
 namespace sdk = fieldpost::sdk;
 
 // What the plugins below do next.
-enum class Act { Well, IoError, ConfigError, LogicError, NoMemory, Number };
+enum class Act : uint8_t { Well, IoError, ConfigError, LogicError, NoMemory, Number };
 Act act = Act::Well;
 
 void perform() {
@@ -250,7 +250,8 @@ TEST_F(WrapperTest, ATextReadBackLivesAsLongAsTheInstanceIsNotCalledAgain) {
   FakeHost host(full_config(), kFull);
   ASSERT_EQ(host.open(), FP_OK);
   const std::string note = "read back";
-  const fp_value args[] = {sdk::detail::to_c(1.0), sdk::detail::to_c(note)};
+  const sdk::Value given[] = {1.0, note};  // which the C values borrow from
+  const fp_value args[] = {sdk::detail::to_c(given[0]), sdk::detail::to_c(given[1])};
   const fp_call call{sizeof(fp_call), 0, args, 2};
   fp_value back{};
   ASSERT_EQ(kFull.command(host.instance(), &call, &back), FP_OK);

@@ -229,6 +229,18 @@ TEST(Seqpacket, KeepsBoundariesAndTellsAnEnd) {
   EXPECT_EQ(send_datagram(b.get(), std::span(big).first(1), true).error().code, Errc::Unavailable);
 }
 
+// A host that refuses its plugin goes without reading its configuration. Its reason must arrive.
+TEST(Seqpacket, TheLastWordsOfAPeerThatDidNotReadArrive) {
+  auto [a, b] = *make_seqpacket_pair();
+  ASSERT_TRUE(send_datagram(b.get(), std::vector<std::byte>(5), true));  // never read
+  ASSERT_TRUE(send_datagram(a.get(), std::vector<std::byte>(3), true));
+  a = UniqueFd();
+  std::vector<std::byte> buffer(16);
+  EXPECT_EQ(next_datagram(b.get()).value_or(0), 3u);
+  EXPECT_EQ(receive_datagram(b.get(), buffer, false)->size(), 3u);
+  EXPECT_TRUE(receive_datagram(b.get(), buffer, false)->empty());
+}
+
 TEST(Seqpacket, AFullSocketRefusesInsteadOfWaiting) {
   auto [a, b] = *make_seqpacket_pair();
   const std::vector<std::byte> big(kMaxDatagram);

@@ -219,12 +219,25 @@ TEST_F(Load, KnowsASerialLineByAnyOfItsNames) {
                   "units of a bus"});
 }
 
-TEST_F(Load, RefusesMoreRowsThanAHostCanBeTold) {
+std::string inputs(int n) {
   std::string toml = "[[plugin]]\nname = \"a\"\ntype = \"gpio\"\n";
-  for (int i = 0; i < 4096; ++i) {
+  for (int i = 0; i < n; ++i) {
     toml += "[[plugin.input]]\nattribute = \"a" + std::to_string(i) + "\"\noffset = 1\n";
   }
-  const Loaded loaded = load(toml);
+  return toml;
+}
+
+TEST_F(Load, PointsAtTheFirstAttributeThatIsTooMany) {
+  EXPECT_EQ(words(load(inputs(256))), Lines{});
+  // Three lines of head, three of the instance, and three for each row.
+  EXPECT_EQ(
+      words(load(inputs(260))),
+      Lines{"~/fieldpost.toml:776:13: plugin.input.attribute: device 'gateway' would have 260 "
+            "attributes; Losant takes at most 256"});
+}
+
+TEST_F(Load, RefusesMoreRowsThanAHostCanBeTold) {
+  const Loaded loaded = load(inputs(4096));
   const Lines lines = words(loaded);
   EXPECT_EQ(lines.size(), 1u);
   EXPECT_EQ(lines[0],

@@ -167,6 +167,7 @@ class FakeHost {
     std::vector<std::optional<Value>> values;
     for (const OptionSpec& spec : it->args) values.push_back(checked(spec, given));
     std::vector<fp_value> args;
+    args.reserve(values.size());
     for (const auto& v : values) args.push_back(v ? to_c(*v) : fp_value{});
     const fp_call call{sizeof(fp_call), static_cast<uint32_t>(it - commands.begin()), args.data(),
                        args.size()};
@@ -323,7 +324,7 @@ class FakeHost {
   // Like the real one, takes nothing of a sample of which anything is out of bounds.
   fp_status emit(int64_t boottime_ns, const fp_reading* readings, size_t n) {
     timespec ts{};
-    clock_gettime(CLOCK_BOOTTIME, &ts);
+    (void)clock_gettime(CLOCK_BOOTTIME, &ts);
     const int64_t now = int64_t{ts.tv_sec} * 1'000'000'000 + ts.tv_nsec;
     Sample sample{boottime_ns == 0 ? now : boottime_ns, {}};
     const auto refuse = [&](const std::string& why) {

@@ -3,16 +3,12 @@
 
 #include <sys/types.h>
 
-#include <chrono>
-#include <functional>
 #include <string>
 #include <vector>
 
-namespace fieldpost::test {
+#include "fakes/test_env.hpp"
 
-// Whether `condition` holds before `limit` has passed; asks every few milliseconds.
-bool eventually(const std::function<bool()>& condition,
-                std::chrono::milliseconds limit = std::chrono::seconds(20));
+namespace fieldpost::test {
 
 // A TCP port of 127.0.0.1 that nobody uses now.
 uint16_t free_port();

@@ -168,7 +168,7 @@ class SpineTest(unittest.TestCase):
                    and self.agent.plugin("sim")["state"] == "up", 10)
         self.assertLess(time.monotonic() - began, 2.0)
         mark = self.read_so_far()
-        eventually(lambda: self.delivered()[-1] > mark)
+        eventually(lambda: self.delivered() and self.delivered()[-1] > mark)
         values = self.delivered()
         self.assertEqual(gaps(values), 0)
         times = [t for _, t, _ in self.witness.states(BOILER)]
@@ -182,7 +182,7 @@ class SpineTest(unittest.TestCase):
         eventually(lambda: "hung" in self.agent.text(), 10, "a word about the hang")
         eventually(lambda: self.agent.plugin("sim")["restarts"] >= 1, 10)
         mark = self.read_so_far()
-        eventually(lambda: self.delivered()[-1] > mark)
+        eventually(lambda: self.delivered() and self.delivered()[-1] > mark)
         self.assertEqual(gaps(self.delivered()), 0)
 
     def test_a_silent_unit_does_not_slow_its_neighbour(self):

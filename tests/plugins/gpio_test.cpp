@@ -157,8 +157,9 @@ TEST_F(GpioTest, ABounceIsNotReportedAndTheChangeHasTheTimeOfItsEdge) {
 }
 
 TEST_F(GpioTest, ADebouncedPressIsReportedEachTime) {
-  start({{"input",
-          {Row{{"attribute", "key"}, {"line", "door"}, {"edge", "rising"}, {"debounce", "20ms"}}}}});
+  start(
+      {{"input",
+        {Row{{"attribute", "key"}, {"line", "door"}, {"edge", "rising"}, {"debounce", "20ms"}}}}});
   host_->samples.clear();
   gpio_rig::pull(gpio_rig::kDoor, true);
   ASSERT_TRUE(serve([&] { return host_->samples.size() == 1; }));
