@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <filesystem>
 #include <fstream>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "config/load.hpp"
+#include "fakes/test_env.hpp"
 
 namespace fieldpost {
 
@@ -19,24 +19,11 @@ inline constexpr const char* kGatewayId = "575ecf887ae143cd83dc4aa2";
 inline const std::string kHead =
     "config_version = 1\n[gateway]\ndevice_id = \"" + std::string(kGatewayId) + "\"\n";
 
-// A folder of its own for each test, gone afterwards.
-class Scratch {
+// The folder of a test, and what configuration tests do in it.
+class Scratch : public test::TempDir {
  public:
-  Scratch() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "fieldpost-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp " + pattern);
-    path_ = pattern;
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  std::string operator/(std::string_view name) const { return (path_ / name).string(); }
-  std::string path() const { return path_.string(); }
   std::string write(std::string_view name, std::string_view content) const {
-    const std::filesystem::path file = path_ / name;
+    const std::filesystem::path file = std::filesystem::path(path()) / name;
     std::filesystem::create_directories(file.parent_path());
     // Anew: to truncate a file makes ext4 write the next content through to the disk.
     std::filesystem::remove(file);
@@ -56,9 +43,6 @@ class Scratch {
     }
     return text;
   }
-
- private:
-  std::filesystem::path path_;
 };
 
 }  // namespace fieldpost

@@ -12,15 +12,13 @@
 #include "config/load.hpp"
 #include "config/scratch.hpp"
 #include "fakes/fake_probe.hpp"
+#include "fakes/test_env.hpp"
 
 namespace fieldpost {
 namespace {
 
 // Files of the source tree that are made from the tables; FIELDPOST_REWRITE=1 makes them anew.
-std::string source(const std::string& file) {
-  const char* folder = ::getenv("FIELDPOST_SOURCE_DIR");
-  return std::string(folder == nullptr ? "." : folder) + "/" + file;
-}
+std::string source(const std::string& file) { return test::source_dir() + "/" + file; }
 std::string content_of(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   std::ostringstream out;
