@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <iterator>
 #include <map>
@@ -32,6 +33,15 @@ class RowSet {
       ranges_.emplace(row, last);
     } else {
       ranges_.emplace(row, row);
+    }
+  }
+  // Forgets everything up to this row.
+  void erase_up_to(int64_t row) {
+    while (!ranges_.empty() && ranges_.begin()->first <= row) {
+      const auto [first, last] = *ranges_.begin();
+      ranges_.erase(ranges_.begin());
+      size_ -= static_cast<size_t>(std::min(last, row) - first + 1);
+      if (last > row) ranges_.emplace(row + 1, last);
     }
   }
   bool contains(int64_t row) const {
