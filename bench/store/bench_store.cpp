@@ -97,9 +97,10 @@ class Field {
 };
 
 // What the floor does with readings: each value and its time into one buffer.
-size_t copy(const std::vector<DeviceSample>& samples, std::vector<char>& buffer) {
+size_t copy(const std::vector<Staged>& samples, std::vector<char>& buffer) {
   size_t end = 0;
-  for (const DeviceSample& sample : samples) {
+  for (const Staged& staged : samples) {
+    const DeviceSample& sample = staged.sample;
     for (const Point& point : sample.points) {
       const auto* number = std::get_if<double>(&point.value);
       const double value = number != nullptr ? *number : 0;
@@ -112,7 +113,7 @@ size_t copy(const std::vector<DeviceSample>& samples, std::vector<char>& buffer)
 }
 
 Result<> drain(Outbox& outbox, size_t deletes_at_once, int64_t* readings) {
-  for (int64_t after = 0;;) {
+  for (int64_t after = item_id::kBeforeAll;;) {
     const auto chunks = FP_TRY(outbox.fetch(after, kDrainPoints));
     if (chunks.empty()) return {};
     std::vector<int64_t> rows;
@@ -123,7 +124,7 @@ Result<> drain(Outbox& outbox, size_t deletes_at_once, int64_t* readings) {
       }
     }
     after = rows.back();
-    outbox.acknowledge(rows);
+    FP_CHECK_OK(outbox.acknowledge(rows));
     if (outbox.waiting_deletes() >= deletes_at_once) FP_CHECK_OK(outbox.flush_deletes());
   }
 }
@@ -134,20 +135,24 @@ double seconds_since(BootTime begin) {
 
 Result<> run(const Arguments& arguments) {
   Field field;
-  std::vector<DeviceSample> samples(kDevices * static_cast<size_t>(arguments.interval));
+  std::vector<Staged> samples(kDevices * static_cast<size_t>(arguments.interval));
   std::vector<char> buffer(samples.size() * kPerDevice * 16);
-  auto outbox = FP_TRY(Outbox::open(arguments.dir, "bench", {.since_ms = 0, .offset_ms = 0}));
+  SymbolTable symbols;
+  auto outbox = FP_TRY(Outbox::open({.folder = arguments.dir, .boot_id = "bench"}, symbols));
+  outbox.add_epoch({.since_ms = 0, .offset_ms = 0});
   int64_t fetched = 0;
   size_t copied = 0;
   const BootTime begin = BootClock::now();
   for (int64_t flush = 0; flush < arguments.flushes; ++flush) {
     for (size_t i = 0; i < samples.size(); ++i) {
       const int64_t second = flush * arguments.interval + static_cast<int64_t>(i / kDevices);
-      field.take(i % kDevices, second, &samples[i]);
+      samples[i].number =
+          1 + flush * static_cast<int64_t>(samples.size()) + static_cast<int64_t>(i);
+      field.take(i % kDevices, second, &samples[i].sample);
     }
     copied += copy(samples, buffer);
     if (arguments.mode == "floor") continue;
-    FP_CHECK_OK(outbox.append(samples));
+    FP_CHECK_OK(outbox.append(samples, samples.back().number));
     if (arguments.mode == "online") FP_CHECK_OK(drain(outbox, SIZE_MAX, &fetched));
   }
   const double append_seconds = seconds_since(begin);

@@ -16,6 +16,7 @@ struct Paths {
 
   std::string status_socket() const { return run_dir + "/status.sock"; }
   std::string control_socket() const { return run_dir + "/control.sock"; }
+  std::string stage_dir() const { return run_dir + "/stage"; }
   std::string last_good_config() const { return state_dir + "/last-good-config"; }
 };
 Paths default_paths();

@@ -54,13 +54,16 @@ struct UplinkConfig {
   nanoseconds backoff_max{};
   int window_messages = 20;
   int64_t window_bytes = 0;
-  int64_t max_payload = 0;  // bytes of one publish
+  int64_t max_payload = 0;     // bytes of one publish
+  nanoseconds batch_max_age{};  // that a reading may wait for others
   bool operator==(const UplinkConfig&) const = default;
 };
 
 struct OutboxConfig {
-  std::string durability;      // "disk"
-  nanoseconds commit_delay{};  // how long a sample may wait for others before it is committed
+  std::string durability;        // "memory" or "disk"
+  nanoseconds flush_interval{};  // "memory": after that an unacknowledged sample goes to the disk
+  nanoseconds commit_delay{};    // "disk": how long a sample may wait for others to be committed
+  int64_t stage_size = 0;        // bytes of stage 1
   bool operator==(const OutboxConfig&) const = default;
 };
 

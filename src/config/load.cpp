@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "config/across.hpp"
 #include "config/forms.hpp"
 #include "config/instances.hpp"
@@ -78,6 +79,21 @@ void finish_uplink(const Node& root, UplinkConfig& uplink, Problems& problems) {
   if (problems.kept()) problems.demote(mark, Problem::Severity::Warning);
 }
 
+// Live readings are to be acknowledged before they are due on the disk, or each is written there.
+void check_flush(const Node& root, const Config& config, Problems& problems) {
+  constexpr std::chrono::seconds kRoundTrip(2);
+  const OutboxConfig& outbox = config.outbox;
+  if (outbox.durability != "memory") return;
+  if (outbox.flush_interval >= config.uplink.batch_max_age + kRoundTrip) return;
+  Node empty;
+  const Node& table = find_table(root, "outbox", empty);
+  const Member* given = table.find("flush_interval");
+  problems.warning(given != nullptr ? given->value.at : table.at,
+                   "outbox.flush_interval: " + about(outbox.flush_interval) +
+                       " is less than uplink.batch_max_age + 2 s, so readings are written to the "
+                       "disk before the broker can have acknowledged them");
+}
+
 }  // namespace
 
 bool Loaded::usable() const {
@@ -94,6 +110,7 @@ Loaded load_config(const std::string& path, PluginProbe& probe) {
   Config& config = loaded.config;
   read_core(sources.root, config, problems);
   finish_uplink(sources.root, config.uplink, problems);
+  check_flush(sources.root, config, problems);
   read_devices(sources.root, config, problems);
   Plugins plugins(probe);
   std::vector<Origin> origins = read_instances(sources.root, config, plugins, problems);

@@ -141,6 +141,13 @@ std::vector<CoreOption> uplink_options() {
                 .min = 16 * kKb,
                 .max = 64 * kMb},
        .store = into<&UplinkConfig::window_bytes>},
+      {.spec = {.name = "batch_max_age",
+                .type = Duration,
+                .fallback = "1s",
+                .help = "How long a reading may wait for others, so that they leave in one message.",
+                .min = 0,
+                .max = kHour},
+       .store = into<&UplinkConfig::batch_max_age>},
       {.spec = {.name = "max_payload",
                 .type = Size,
                 .fallback = "240kB",
@@ -155,18 +162,36 @@ std::vector<CoreOption> outbox_options() {
   return {
       {.spec = {.name = "durability",
                 .type = Choice,
-                .fallback = "disk",
-                .help = "\"disk\": a reading is on the disk before it is sent.",
-                .choices = {"disk"}},
+                .fallback = "memory",
+                .help = "\"memory\": a reading is sent at once, and goes to the disk when the broker "
+                        "has not acknowledged it in time. \"disk\": it is on the disk before it is "
+                        "sent.",
+                .choices = {"memory", "disk"}},
        .store = into<&OutboxConfig::durability>},
+      {.spec = {.name = "flush_interval",
+                .type = Duration,
+                .fallback = "5s",
+                .help = "With durability = \"memory\": what a power cut may cost, and what the "
+                        "broker has to acknowledge a reading before it is written to the disk.",
+                .min = 0.1,
+                .max = kHour},
+       .store = into<&OutboxConfig::flush_interval>},
       {.spec = {.name = "commit_delay",
                 .type = Duration,
                 .fallback = "50ms",
-                .help = "How long a reading may wait for others, so that they are written "
-                        "together.",
+                .help = "With durability = \"disk\": how long a reading may wait for others, so that "
+                        "they are written together.",
                 .min = 0,
                 .max = 10},
        .store = into<&OutboxConfig::commit_delay>},
+      {.spec = {.name = "stage_size",
+                .type = Size,
+                .fallback = "16MB",
+                .help = "Memory for readings on their way, which survive a crash of the agent. It "
+                        "also holds what a disk that is stalled or broken does not take.",
+                .min = kMb,
+                .max = 256 * kMb},
+       .store = into<&OutboxConfig::stage_size>},
   };
 }
 

@@ -37,7 +37,8 @@ Uplink::Options uplink_options(const Config& config, const Paths& paths) {
                     .backoff_max = u.backoff_max,
                     .window_messages = u.window_messages,
                     .window_bytes = u.window_bytes,
-                    .max_payload = u.max_payload};
+                    .max_payload = u.max_payload,
+                    .batch_max_age = u.batch_max_age};
   for (const DeviceConfig& device : config.devices) o.device_ids.push_back(device.id);
   return o;
 }
@@ -68,10 +69,16 @@ Result<> Daemon::start() {
   FP_CHECK_OK(open_control());
   FP_CHECK_OK(watch_signals());
   const std::string boot = FP_TRY(boot_id());
+  const OutboxConfig& outbox = config_.outbox;
+  const bool disk_first = outbox.durability == "disk";
   store_ = std::make_unique<Store>(
-      Store::Options{
-          .folder = paths_.state_dir, .boot_id = boot, .commit_delay = config_.outbox.commit_delay},
-      store_sinks());
+      Store::Options{.folder = paths_.state_dir,
+                     .run_folder = paths_.stage_dir(),
+                     .boot_id = boot,
+                     .flush_interval = disk_first ? outbox.commit_delay : outbox.flush_interval,
+                     .disk_first = disk_first,
+                     .stage_bytes = outbox.stage_size},
+      store_sinks(), symbols_);
   uplink_ = std::make_unique<Uplink>(uplink_options(config_, paths_), uplink_sinks());
   FP_CHECK_OK(watch_clock());
   sources_.push_back(FP_TRY(loop_->on_readable(mail_.fd(), [this] { on_mail(); })));
@@ -116,10 +123,11 @@ Result<> Daemon::watch_signals() {
 
 // ---- What each part hands on.
 
-Store::Sinks Daemon::store_sinks() {  // on the store thread
+Store::Sinks Daemon::store_sinks() {  // on any thread of the store's callers
   return {.committed = [this](int64_t newest) { uplink_->on_committed(newest); },
           .chunks = [this](std::vector<Chunk> chunks) { uplink_->on_chunks(std::move(chunks)); },
-          .status = [this](const StoreStatus& status) { post(status); }};
+          .backlog = [this] { uplink_->on_backlog(); },
+          .status = [](const StoreStatus&) {}};  // asked for when somebody wants to know
 }
 
 Uplink::Sinks Daemon::uplink_sinks() {  // on the uplink thread
@@ -147,9 +155,7 @@ Supervisor::Sinks Daemon::supervisor_sinks() {
 void Daemon::post(Mail mail) {
   const bool kept = mail_.post_or_merge(std::move(mail), [](Mail& waiting, Mail& next) {
     // The newest status is the only one that counts.
-    const bool status =
-        std::holds_alternative<StoreStatus>(next) || std::holds_alternative<UplinkStatus>(next);
-    if (!status || waiting.index() != next.index()) return false;
+    if (!std::holds_alternative<UplinkStatus>(next) || waiting.index() != next.index()) return false;
     waiting = std::move(next);
     return true;
   });
@@ -306,7 +312,7 @@ bool Daemon::finish() {
   uplink_->stop(kUplinkLimit);  // first: what it still learns of acknowledgements saves a re-send
   if (store_->stop(kStoreLimit)) return true;
   log::error("the disk did not take everything before the end",
-             {{"FP_WAITING", std::to_string(store_status_.totals.readings)}});
+             {{"FP_WAITING", std::to_string(store_->status().waiting())}});
   return false;
 }
 

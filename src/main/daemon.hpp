@@ -47,7 +47,7 @@ class Daemon {
     Publication publication;
     bool delivered = false;
   };
-  using Mail = std::variant<StoreStatus, UplinkStatus, IncomingCommand, Delivery, Loaded>;
+  using Mail = std::variant<UplinkStatus, IncomingCommand, Delivery, Loaded>;
 
   Result<> open_control();
   Result<> watch_signals();
@@ -57,7 +57,6 @@ class Daemon {
 
   void post(Mail mail);  // any thread
   void on_mail();
-  void on(StoreStatus&& status) { store_status_ = std::move(status); }
   void on(UplinkStatus&& status);
   void on(IncomingCommand&& command);
   void on(Delivery&& delivery);
@@ -94,7 +93,6 @@ class Daemon {
   LocalState local_state_{symbols_};
   CommandRouter router_;
   std::optional<CommandReport> last_command_;
-  StoreStatus store_status_;
   UplinkStatus uplink_status_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Uplink> uplink_;

@@ -96,7 +96,8 @@ Result<> make_folder(const std::string& path, mode_t mode) {
 
 int run(const Options& options) {
   for (const auto& made :
-       {make_folder(options.paths.run_dir, 0755), make_folder(options.paths.state_dir, 0750)}) {
+       {make_folder(options.paths.run_dir, 0755), make_folder(options.paths.stage_dir(), 0700),
+        make_folder(options.paths.state_dir, 0750)}) {
     if (!made) log::error("cannot start in full", {{"FP_REASON", made.error().message}});
   }
   auto chosen = choose_config(options);

@@ -139,8 +139,10 @@ Json Daemon::uplink_json(BootTime now) const {
 }
 
 Json Daemon::outbox_json(BootTime now) const {
-  const StoreStatus& s = store_status_;
-  Json json{{"waiting", s.totals.readings},
+  const StoreStatus s = store_->status();
+  Json json{{"waiting", s.waiting()},
+            {"staged", s.staged},
+            {"stored", s.totals.readings},
             {"rows", s.totals.rows},
             {"file_bytes", s.totals.file_bytes},
             {"appended", s.appended},
@@ -151,7 +153,7 @@ Json Daemon::outbox_json(BootTime now) const {
     json["oldest_s"] = static_cast<double>(utc_ms(now) - s.totals.oldest_utc_ms) / 1e3;
   }
   // Only what lasts is worth a word: a healthy fsync on an SD card takes some 10 ms.
-  const nanoseconds since(store_->busy_since_ns());
+  const nanoseconds since(s.busy_since_ns);
   const nanoseconds busy = now.time_since_epoch() - since;
   if (since.count() > 0 && busy > std::chrono::seconds(1)) {
     json["trouble"] = "the disk has been stalled for " + about(busy);
@@ -174,10 +176,11 @@ std::string Daemon::status_line() const {
       uplink_status_.reason.empty() ? uplink_status_.step : uplink_status_.reason;
   if (uplink_status_.state != UplinkStatus::State::Connected && !why.empty())
     line += " (" + why + ")";
-  line += "; " + std::to_string(store_status_.totals.readings) + " readings waiting; " +
+  const StoreStatus store = store_->status();
+  line += "; " + std::to_string(store.waiting()) + " readings waiting; " +
           std::to_string(supervisor_.up()) + " of " + std::to_string(config_.plugins.size()) +
           " plugins up";
-  if (!store_status_.trouble.empty()) line += "; outbox: " + store_status_.trouble;
+  if (!store.trouble.empty()) line += "; outbox: " + store.trouble;
   if (!config_trouble_.empty()) line += "; " + config_trouble_;
   return printable(line);
 }

@@ -21,6 +21,7 @@ class WallView {
  public:
   bool empty() const { return epochs_.empty(); }
   const Epoch& last() const { return epochs_.back(); }
+  const std::vector<Epoch>& all() const { return epochs_; }
   // `epoch.since_ms` must not be before the last one's.
   void append(Epoch epoch) { epochs_.push_back(epoch); }
   // UTC of a boot time: by the epoch in force then, or by the first one for what came before it.

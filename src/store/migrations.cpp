@@ -53,6 +53,19 @@ constexpr const char* kSteps[] = {
         body   ANY
       ) STRICT;
     )sql",
+    // Sums that a start can read without counting, and how far stage 1 has come: an older program
+    // would leave both behind what it does.
+    R"sql(
+      CREATE TABLE state (
+        stage        INTEGER NOT NULL,
+        stage_offset INTEGER NOT NULL,
+        flushed      INTEGER NOT NULL,
+        rows         INTEGER NOT NULL,
+        readings     INTEGER NOT NULL
+      ) STRICT;
+      INSERT INTO state SELECT 0, 0, 0, count(*), ifnull(sum(n), 0) FROM chunk;
+      UPDATE meta SET value = 2 WHERE key = 'min_reader';
+    )sql",
 };
 
 }  // namespace

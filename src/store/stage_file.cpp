@@ -62,7 +62,7 @@ Result<StageFile> StageFile::open_in_memory(int64_t bytes) {
 
 Result<StageFile> StageFile::reserve(UniqueFd fd, const std::string& path, int64_t bytes) {
   // One that is larger, from an earlier configuration, keeps what is in it.
-  if (const int r = ::posix_fallocate(fd.get(), 0, bytes); r != 0) {
+  if (const int r = bytes > 0 ? ::posix_fallocate(fd.get(), 0, bytes) : 0; r != 0) {
     return Error::from_errno(r, "reserve " + std::to_string(bytes) + " bytes for '" + path + "'");
   }
   const off_t size = ::lseek(fd.get(), 0, SEEK_END);

@@ -133,7 +133,7 @@ Result<std::unique_ptr<StageLog>> StageLog::recover(std::unique_ptr<StageLog> lo
   // One that was begun for another log has nothing to say.
   if (log->files_[older].file.header().log == log->id_) FP_CHECK_OK(log->scan(older));
   FP_CHECK_OK(log->scan(newer));
-  log->collect_recovered();
+  log->count_recovered();
   log->forget_done();
   return log;
 }
@@ -208,33 +208,36 @@ void StageLog::on_record(uint8_t file, int64_t offset, uint8_t type,
 void StageLog::note_acknowledged(std::span<const std::byte> body) {
   wire::Reader in(body);
   take_runs(in, [this](int64_t number) { acknowledged_.insert(number); });
-  take_runs(in, [this](int64_t row) { acknowledged_rows_.push_back(row); });
+  take_runs(in, [this](int64_t row) { recovered_rows_.push_back(row); });
 }
 
-// What was acknowledged of samples that had gone to the disk before: their rows are told of it.
-void StageLog::collect_recovered() {
-  recovered_.epochs = epochs_;
-  recovered_.acknowledged_rows = std::exchange(acknowledged_rows_, {});
-  for (const Entry& entry : entries_) {
-    bool whole = true;  // acknowledged before it was flushed, or not at all: nothing on the disk
-    for (int64_t n = entry.first; n <= entry.last(); ++n)
-      whole = whole && !acknowledged_.contains(n);
-    if (whole || entry.first > flushed_) continue;
+void StageLog::count_recovered() {
+  recovered_entries_ = entries_;
+  recovered_samples_ = std::exchange(acknowledged_, {});
+  for (const Entry& entry : entries_) pending_readings_ += entry.readings;
+  for (const auto& [first, last] : recovered_samples_) {
+    for (int64_t n = std::max(first, flushed_ + 1); n <= last; ++n) acknowledge_one(n);
+  }
+}
+
+// The earlier process may have brought samples to the disk that were acknowledged meanwhile.
+StageLog::Recovered StageLog::take_recovered(int64_t flushed_up_to) {
+  const std::scoped_lock lock(mutex_);
+  Recovered recovered{.rows = std::exchange(recovered_rows_, {}), .samples = {}};
+  for (const Entry& entry : std::exchange(recovered_entries_, {})) {
+    if (entry.first > flushed_up_to) break;
     const auto body = files_[entry.file].file.read(entry.offset);
-    if (!body) continue;
+    if (!body) continue;  // the file has been used again since
     auto samples = decode(entry.file, *body);
     if (!samples) continue;
     for (Staged& s : *samples) {
-      if (s.number <= flushed_ && acknowledged_.contains(s.number)) {
-        recovered_.acknowledged.push_back(std::move(s));
+      if (s.number <= flushed_up_to && recovered_samples_.contains(s.number)) {
+        recovered.samples.push_back(std::move(s));
       }
     }
   }
-  const RowSet acknowledged = std::exchange(acknowledged_, {});
-  for (const Entry& entry : entries_) pending_readings_ += entry.readings;
-  for (const auto& [first, last] : acknowledged) {
-    for (int64_t n = std::max(first, flushed_ + 1); n <= last; ++n) acknowledge_one(n);
-  }
+  recovered_samples_.clear();
+  return recovered;
 }
 
 // ---- Writing.
@@ -335,16 +338,17 @@ Result<> StageLog::acknowledge(std::span<const int64_t> samples, std::span<const
   return put(kAcknowledged, body);
 }
 
-int64_t StageLog::flushed(int64_t up_to) {
+StageLog::Flushed StageLog::flushed(int64_t up_to) {
   const std::scoped_lock lock(mutex_);
-  if (up_to <= flushed_) return held_;
+  Flushed result{.held = held_, .acknowledged = acknowledged_};
+  if (up_to <= flushed_) return result;
   flushed_ = up_to;
   forget_done();
   std::vector<std::byte> body;
   wire::Writer out(body);
   out(static_cast<uint64_t>(up_to));
   (void)put(kFlushed, body);  // the outbox has it too
-  return held_;
+  return result;
 }
 
 // To the file that is written now, or the other one.
@@ -407,17 +411,13 @@ Result<std::vector<Staged>> StageLog::read(int64_t after, size_t max_points) con
   return read_pending(after, max_points);
 }
 
-Result<std::vector<Staged>> StageLog::take(int64_t after, size_t max_points) {
+Result<std::optional<std::vector<Staged>>> StageLog::take(int64_t after, size_t max_points) {
   const std::scoped_lock lock(mutex_);
-  auto taken = read_pending(after, max_points);
+  if (after < flushed_) return std::optional<std::vector<Staged>>();
+  std::vector<Staged> taken = FP_TRY(read_pending(after, max_points));
   // Where the uplink starts anew from `after`, it holds nothing beyond.
-  held_ = taken && !taken->empty() ? taken->back().number : after;
-  return taken;
-}
-
-int64_t StageLog::held() const {
-  const std::scoped_lock lock(mutex_);
-  return held_;
+  held_ = taken.empty() ? after : taken.back().number;
+  return std::optional(std::move(taken));
 }
 
 Result<std::vector<Staged>> StageLog::read_pending(int64_t after, size_t max_points) const {

@@ -44,11 +44,15 @@ class StageLog {
     int64_t bytes = int64_t{16} << 20;  // of both together
     std::string boot_id;
   };
-  // What the log of an earlier process of this boot had noted beside samples.
+  // What is left to do of an earlier process of this boot.
   struct Recovered {
-    std::vector<Epoch> epochs;               // ascending
-    std::vector<int64_t> acknowledged_rows;  // row numbers of the outbox that may still be there
-    std::vector<Staged> acknowledged;        // samples that are on the disk and acknowledged since
+    std::vector<int64_t> rows;    // of the outbox, acknowledged, that may still be there
+    std::vector<Staged> samples;  // acknowledged, and perhaps on the disk all the same
+  };
+  // What a flush meets of the uplink's doings.
+  struct Flushed {
+    int64_t held = 0;     // up to this number take() has handed out
+    RowSet acknowledged;  // numbers, while the flush was on its way
   };
 
   // Takes up the log of an earlier process of this boot, or begins a new one; that of another boot
@@ -63,7 +67,8 @@ class StageLog {
 
   uint64_t id() const { return id_; }  // random; of this log and no other
   const std::string& boot() const { return boot_; }
-  Recovered take_recovered() { return std::exchange(recovered_, {}); }
+  // To be asked once, with what the outbox says is on the disk.
+  Recovered take_recovered(int64_t flushed_up_to);
 
   // All of them, or none. Errors: Full (both files hold what is pending), Invalid (more than a file
   // holds), Io.
@@ -72,18 +77,16 @@ class StageLog {
   Result<> append_epoch(Epoch epoch);
   // Samples are acknowledged, and rows of the outbox that were made of others.
   Result<> acknowledge(std::span<const int64_t> samples, std::span<const int64_t> rows);
-  // Everything up to this number is on the disk, or acknowledged. Returns held(), as of the moment
-  // from which read() and take() give nothing up to this number any more. That it cannot be written
-  // down costs nothing: the outbox knows it as well.
-  int64_t flushed(int64_t up_to);
+  // Everything up to this number is on the disk, or acknowledged; from now on read() and take()
+  // give nothing of it. That it cannot be written down costs nothing: the outbox knows it as well.
+  Flushed flushed(int64_t up_to);
 
   // Pending samples after this number, oldest first, until there are `max_points` readings (at
   // least one sample). Errors: Corrupt, Io.
   Result<std::vector<Staged>> read(int64_t after, size_t max_points) const;
-  // The same for the uplink, which from then on holds them: see held().
-  Result<std::vector<Staged>> take(int64_t after, size_t max_points);
-  // Up to this number take() has handed out.
-  int64_t held() const;
+  // The same for the uplink, which from then on holds them. Nothing, not even an empty list, when
+  // more than what it has is on the disk: then that comes first.
+  Result<std::optional<std::vector<Staged>>> take(int64_t after, size_t max_points);
 
   int64_t newest() const;  // 0: none yet
   int64_t flushed_up_to() const;
@@ -120,7 +123,7 @@ class StageLog {
   Result<> scan(uint8_t file);
   void on_record(uint8_t file, int64_t offset, uint8_t type, std::span<const std::byte> body);
   void note_acknowledged(std::span<const std::byte> body);
-  void collect_recovered();
+  void count_recovered();
 
   Result<> turn();
   Result<> put(Type type, std::span<const std::byte> body);
@@ -147,9 +150,10 @@ class StageLog {
   int64_t pending_readings_ = 0;
   std::vector<Epoch> epochs_;
   std::vector<std::byte> body_;
-  // While recovering.
-  std::vector<int64_t> acknowledged_rows_;
-  Recovered recovered_;
+  // For take_recovered().
+  std::vector<int64_t> recovered_rows_;
+  std::deque<Entry> recovered_entries_;
+  RowSet recovered_samples_;
 };
 
 }  // namespace fieldpost

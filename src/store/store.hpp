@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The store thread: owns the Outbox and is the only one that waits for fsync. Others talk to it
-// through a mailbox and never wait; it answers through the sinks, which run on its thread and must
-// only post to a mailbox.
+// Where readings wait for the broker, in two stages: the log on a tmpfs (store/stage_log.hpp) takes
+// every sample at once, the outbox on the disk (store/outbox.hpp) what is not acknowledged in time.
+// The store thread owns the outbox and is the only one that waits for fsync; nobody waits for it.
 //
-//   main ── append ──▶ store ── committed(newest row) ──▶ uplink
-//   uplink ── fetch(after) ──▶ store ── chunks ──▶ uplink        uplink ── acknowledge ──▶ store
+//   main ── append ──▶ stage 1 ── committed(newest) ──▶ uplink
+//   uplink ── fetch(after) ──▶ stage 1, or store thread ── chunks ──▶ uplink
+//   uplink ── acknowledge ──▶ stage 1, and store thread for what is on the disk
+//   stage 1 ── what is not acknowledged by its deadline ──▶ store thread ──▶ disk
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -15,57 +18,73 @@
 #include <vector>
 
 #include "store/outbox.hpp"
+#include "store/stage_log.hpp"
 
 namespace fieldpost {
 
 struct StoreStatus {
-  OutboxTotals totals;
+  OutboxTotals totals;       // of the disk
+  int64_t staged = 0;        // readings that wait in stage 1 alone
   int64_t appended = 0;      // readings taken since the start
-  int64_t acknowledged = 0;  // readings
-  int64_t lost =
-      0;  // readings that could be kept nowhere, because the disk stalled or failed too long
-  std::string trouble;  // "disk is full", …; empty: none
+  int64_t acknowledged = 0;  // readings that were on the disk
+  int64_t lost = 0;          // readings that could be kept nowhere
+  std::string trouble;       // "disk is full", …; empty: none
   // When the running disk operation began (BootTime, ns); 0: not inside one. A reader says
   // `disk stalled for n s` when that is long ago.
   int64_t busy_since_ns = 0;
+
+  int64_t waiting() const { return totals.readings + staged; }
 };
 
 class Store {
  public:
   struct Options {
-    std::string folder;
+    std::string folder;      // of the outbox
+    std::string run_folder;  // of stage 1; on a tmpfs
     std::string boot_id;
-    std::chrono::nanoseconds commit_delay{};      // group commit: a sample waits at most this long
-    size_t max_waiting_bytes = size_t{16} << 20;  // of samples that the disk has not taken yet
+    // A sample that is not acknowledged goes to the disk this long after it was appended, and with
+    // it everything else that is not. With `disk_first` it is not sent before it is there.
+    std::chrono::nanoseconds flush_interval{};
+    bool disk_first = false;
+    int64_t stage_bytes = int64_t{16} << 20;
   };
   struct Sinks {
-    std::function<void(int64_t newest_row)> committed;
-    std::function<void(std::vector<Chunk>)> chunks;  // answer to fetch; empty: nothing after it
+    // Something up to this item_id can be fetched. From main and from the store thread.
+    std::function<void(int64_t newest)> committed;
+    // The answer to fetch; empty: nothing after it. From the uplink's and from the store thread.
+    std::function<void(std::vector<Chunk>)> chunks;
+    // The disk has come up late, and has older things than what was fetched since.
+    std::function<void()> backlog;
     std::function<void(const StoreStatus&)> status;  // on change, at most once a second
   };
 
-  // Nothing runs yet: whoever the sinks speak to may still be under construction.
-  Store(Options options, Sinks sinks);
+  // Opens stage 1; where that fails, says so in the log and keeps it in memory. The store thread
+  // does not run yet: whoever the sinks speak to may still be under construction.
+  Store(Options options, Sinks sinks, SymbolTable& symbols);
   // Stops without waiting for more than what the disk is doing; see stop().
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  // Starts the thread. The outbox is opened on it; until that has worked, samples wait in memory,
+  // Starts the thread. The outbox is opened on it; until that has worked, samples wait in stage 1,
   // and trouble says why.
   void start();
 
-  // Any thread; never waits. Samples beyond max_waiting_bytes are counted as lost.
+  // Main thread; does not wait. What stage 1 has no room for is counted as lost.
   void append(std::vector<DeviceSample> samples);
-  void fetch(int64_t after, size_t max_points);
-  void acknowledge(std::vector<int64_t> rows);
+  // The clock as it is now. An epoch that says what the last one says (to the second) is no news.
   void append_epoch(Epoch epoch);
 
-  // When the running disk operation began (BootTime ns), 0 if none. Any thread.
-  int64_t busy_since_ns() const;
+  // Uplink's thread; does not wait. Nothing may be fetched before the answer to the last one. Who
+  // asks holds what was handed out up to `after`, and nothing else.
+  void fetch(int64_t after, size_t max_points);
+  void acknowledge(std::vector<int64_t> items);
 
-  // Commits everything and ends the thread. False if the disk did not let it within `limit`; the
-  // thread is then left behind, and the process may exit.
+  // Any thread.
+  StoreStatus status() const;
+
+  // Brings everything to the disk and ends the thread. False if the disk did not let it within
+  // `limit`: what waits is left in stage 1, the thread is left behind, and the process may exit.
   bool stop(std::chrono::milliseconds limit);
 
  private:

@@ -207,6 +207,12 @@ int64_t Batcher::resume_after() const {
   return rows_.empty() ? newest_added_ : rows_.begin()->first - 1;
 }
 
+void Batcher::restart() {
+  rewind();
+  newest_added_ = item_id::kBeforeAll;
+  done_ahead_.clear();
+}
+
 void Batcher::rewind() {
   newest_added_ = resume_after();
   rows_.clear();

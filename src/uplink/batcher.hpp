@@ -56,6 +56,8 @@ class Batcher {
   // Forgets what waits and what is on its way: the line is down. Rows after resume_after() must
   // be added again.
   void rewind();
+  // Forgets all: the next row that is added may be any.
+  void restart();
   // The row before the oldest that is not done.
   int64_t resume_after() const;
 
@@ -99,8 +101,8 @@ class Batcher {
   std::map<int64_t, Row> rows_;  // not done
   std::unordered_map<uint64_t, Message> messages_;
   uint64_t last_ticket_ = 0;
-  int64_t newest_added_ = 0;
-  int64_t newest_counted_ = 0;  // rows up to here have had their refusals counted
+  int64_t newest_added_ = item_id::kBeforeAll;
+  int64_t newest_counted_ = item_id::kBeforeAll;  // rows up to here have had their refusals counted
   int64_t refused_ = 0;
   std::set<int64_t> done_ahead_;  // done, but newer than a row that is not
   std::vector<int64_t> done_;     // for take_done()

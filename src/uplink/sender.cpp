@@ -26,11 +26,26 @@ void Sender::on_disconnected() {
   batcher_.rewind();
   cursor_ = batcher_.resume_after();
   discard_ = fetching_;
+  restart_if_idle();
 }
 
 void Sender::on_committed(int64_t newest_row) {
   if (newest_row > newest_) caught_up_ = false;
   newest_ = std::max(newest_, newest_row);
+}
+
+void Sender::on_backlog() {
+  restart_ = true;
+  restart_if_idle();
+}
+
+void Sender::restart_if_idle() {
+  if (!restart_ || !in_flight_.empty()) return;
+  restart_ = false;
+  batcher_.restart();
+  cursor_ = item_id::kBeforeAll;
+  discard_ = fetching_;
+  caught_up_ = false;
 }
 
 void Sender::on_chunks(std::vector<Chunk> chunks) {
@@ -42,7 +57,7 @@ void Sender::on_chunks(std::vector<Chunk> chunks) {
     batcher_.add(std::move(chunk));
   }
   // Until the store has told of its newest row, only an empty answer is the end.
-  caught_up_ = empty || (newest_ > 0 && cursor_ >= newest_);
+  caught_up_ = empty || (newest_ > item_id::kBeforeAll && cursor_ >= newest_);
 }
 
 void Sender::on_tick() {
@@ -58,7 +73,7 @@ std::optional<int64_t> Sender::take_fetch() {
 }
 
 std::optional<StateMessage> Sender::take_message() {
-  if (!connected_ || in_flight() >= limits_.window_messages) return std::nullopt;
+  if (!connected_ || restart_ || in_flight() >= limits_.window_messages) return std::nullopt;
   const int64_t room = limits_.window_bytes - in_flight_bytes_;
   if (room <= 0) return std::nullopt;
   // More of the same device may be about to come, and would make one message of several. Live
@@ -82,7 +97,9 @@ std::optional<Sender::Acknowledged> Sender::acknowledged(int mid) {
   in_flight_.erase(found);
   in_flight_bytes_ -= message.bytes;
   const int64_t readings = batcher_.acknowledged(message.ticket);
-  return Acknowledged{.readings = readings, .bytes = message.bytes, .rows = batcher_.take_done()};
+  Acknowledged result{.readings = readings, .bytes = message.bytes, .rows = batcher_.take_done()};
+  restart_if_idle();
+  return result;
 }
 
 }  // namespace fieldpost

@@ -30,7 +30,10 @@ class Sender {
   void on_connected();
   // What is unacknowledged will be fetched again.
   void on_disconnected();
-  void on_committed(int64_t newest_row);
+  void on_committed(int64_t newest);
+  // Something older than what was fetched can be fetched: begins at the beginning once nothing is on
+  // its way. What was acknowledged is not handed out again.
+  void on_backlog();
   // The answer to a fetch.
   void on_chunks(std::vector<Chunk> chunks);
   // Time has passed; asks again where an answer was empty although it should not have been.
@@ -53,10 +56,13 @@ class Sender {
   // Rows that need no message.
   std::vector<int64_t> take_done() { return batcher_.take_done(); }
 
+  bool caught_up() const { return caught_up_; }
+  int64_t newest() const { return newest_; }
   int64_t in_flight() const { return static_cast<int64_t>(in_flight_.size()); }
   int64_t refused() const { return batcher_.refused(); }
 
  private:
+  void restart_if_idle();
   struct InFlight {
     uint64_t ticket;
     int64_t bytes;
@@ -66,10 +72,11 @@ class Sender {
   std::unordered_map<int, InFlight> in_flight_;
   int64_t in_flight_bytes_ = 0;
   bool connected_ = false;
-  int64_t cursor_ = 0;      // rows up to here were added
-  int64_t newest_ = 0;      // that the store has told of
+  int64_t cursor_ = item_id::kBeforeAll;  // items up to here were added
+  int64_t newest_ = item_id::kBeforeAll;  // that the store has told of
   bool fetching_ = false;   // an answer is due
   bool discard_ = false;    // and is of no use, because the cursor has moved back since
+  bool restart_ = false;    // at the beginning, when nothing is on its way
   bool caught_up_ = false;  // there is nothing more to fetch, as far as we know
 };
 

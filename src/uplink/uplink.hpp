@@ -48,6 +48,7 @@ class Uplink {
     int window_messages = 20;
     int64_t window_bytes = int64_t{1} << 20;
     int64_t max_payload = 240'000;
+    std::chrono::nanoseconds batch_max_age{};  // that a sample may wait for others
     std::vector<std::string> device_ids;  // whose command topics are subscribed
     Resolver resolve = system_resolver;   // how host names become addresses
   };
@@ -67,7 +68,8 @@ class Uplink {
   Uplink& operator=(const Uplink&) = delete;
 
   // Any thread; never waits.
-  void on_committed(int64_t newest_row);
+  void on_committed(int64_t newest);  // item_id: something up to there can be fetched
+  void on_backlog();                  // something older than what was fetched can be fetched
   void on_chunks(std::vector<Chunk> chunks);
   void publish(Publication publication);  // QoS 1, ahead of states; not kept over a disconnection
   void reconnect();                       // ends a back-off at once

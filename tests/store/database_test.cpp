@@ -112,7 +112,8 @@ TEST(Migrations, ANewerMinReaderIsRefusedAndTheFilesStayAsTheyAre) {
   const std::string wal_before = content_of(dir / "a.db-wal");
   ASSERT_FALSE(wal_before.empty());
   {
-    const auto opened = Outbox::open(dir.path(), "boot");  // another file: works
+    const auto opened = Outbox::open(testing::outbox_options(dir.path(), "boot"),
+                                     testing::symbols());  // another file: works
     ASSERT_TRUE(opened) << opened.error().message;
     Database database = Database::open(dir / "a.db").value();
     const auto looked = check_readable(database);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// kill -9 at a random moment: whatever the store had promised is found afterwards, to the bit, and
-// nothing in halves.
+// kill -9 at a random moment: whatever the outbox had promised is found afterwards, to the bit, and
+// nothing in halves. The two stages together: store_kill_test.cpp.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -14,7 +14,6 @@
 
 #include "base/clock.hpp"
 #include "base/unique_fd.hpp"
-#include "store/store.hpp"
 #include "store_fixture.hpp"
 
 namespace fieldpost {
@@ -54,40 +53,19 @@ void tell(int fd, int64_t number) {
 
 // The child: appends for ever, and says what is promised, as append or as row number.
 [[noreturn]] void append_for_ever(const std::string& folder, int64_t first, int fd) {
-  auto outbox = Outbox::open(folder, "boot", {.since_ms = 0, .offset_ms = 0});
+  auto outbox = testing::open_outbox(folder, "boot", {.since_ms = 0, .offset_ms = 0});
   if (!outbox) ::_exit(3);
   for (int64_t i = first;; ++i) {
-    if (!outbox->append(append_number(i))) ::_exit(4);
+    if (!testing::append(*outbox, append_number(i))) ::_exit(4);
     tell(fd, i);
     // Every second row is sent and acknowledged: deletes ride along.
     if (i % 5 == 0) {
-      auto chunks = outbox->fetch(0, 1000);
+      auto chunks = outbox->fetch(item_id::kBeforeAll, 1000);
       if (!chunks) ::_exit(5);
       for (const Chunk& chunk : *chunks) {
-        if (chunk.row % 2 == 0) outbox->acknowledge(std::vector{chunk.row});
+        if (chunk.row % 2 == 0) (void)outbox->acknowledge(std::vector{chunk.row});
       }
     }
-  }
-}
-
-// The same through the store's thread, which groups.
-[[noreturn]] void post_for_ever(const std::string& folder, int64_t first, int fd) {
-  std::atomic<int64_t> stored{-1};
-  Store store({.folder = folder, .boot_id = "boot", .commit_delay = 1ms},
-              {.committed =
-                   [&](int64_t row) {
-                     stored = row;
-                     stored.notify_all();
-                   },
-               .chunks = [](std::vector<Chunk>) {},
-               .status = [](const StoreStatus&) {}});
-  store.start();
-  stored.wait(-1);
-  for (int64_t i = first;; ++i) {
-    const int64_t before = stored;
-    store.append(append_number(i));
-    stored.wait(before);  // the next commit has this one: nothing else was posted
-    tell(fd, i);
   }
 }
 
@@ -124,9 +102,9 @@ int64_t run_and_kill(Child child, const std::string& folder, int64_t first, std:
 // Of all that is found: each append whole or not at all, none missing but acknowledged rows.
 void check(const std::string& folder, int64_t promised, bool with_deletes,
            std::set<std::pair<int64_t, int64_t>>* ret) {
-  auto outbox = Outbox::open(folder, "boot", {.since_ms = 0, .offset_ms = 0});
+  auto outbox = testing::open_outbox(folder, "boot", {.since_ms = 0, .offset_ms = 0});
   ASSERT_TRUE(outbox) << outbox.error().message;
-  const auto chunks = outbox->fetch(0, 100'000'000);
+  const auto chunks = outbox->fetch(item_id::kBeforeAll, 100'000'000);
   ASSERT_TRUE(chunks) << chunks.error().message;
   EXPECT_EQ(outbox->totals().damaged_rows, 0);
   std::set<std::pair<int64_t, int64_t>> found;
@@ -170,7 +148,6 @@ void kill_often(Child child, bool with_deletes) {
 }
 
 TEST(Kill, LosesNothingThatTheOutboxPromised) { kill_often(append_for_ever, true); }
-TEST(Kill, LosesNothingThatTheStorePromised) { kill_often(post_for_ever, false); }
 
 }  // namespace
 }  // namespace fieldpost

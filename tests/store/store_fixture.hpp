@@ -51,6 +51,33 @@ inline DeviceSample sample(const std::string& device, int64_t ms,
   return made;
 }
 
+inline SymbolTable& symbols() {
+  static SymbolTable table;
+  return table;
+}
+
+inline Outbox::Options outbox_options(const std::string& folder, const std::string& boot) {
+  return {.folder = folder, .boot_id = boot};
+}
+
+// As the daemon does it: an epoch that says what the last one says is no news.
+inline Result<Outbox> open_outbox(const std::string& folder, const std::string& boot, Epoch now) {
+  Outbox outbox = FP_TRY(Outbox::open(outbox_options(folder, boot), symbols()));
+  const auto& known = outbox.epochs();
+  if (known.empty() || std::abs(known.back().offset_ms - now.offset_ms) > 1000) {
+    outbox.add_epoch(now);
+  }
+  FP_CHECK_OK(outbox.store_epochs());
+  return outbox;
+}
+
+// Samples without numbers: their rows are counted from 1.
+inline Result<> append(Outbox& outbox, const std::vector<DeviceSample>& samples) {
+  std::vector<Staged> staged;
+  for (const DeviceSample& s : samples) staged.push_back({.sample = s});
+  return outbox.append(staged, 0);
+}
+
 // One reading as text that differs whenever a bit does: "device@ms attribute=value".
 inline std::string describe(const std::string& device, int64_t ms, const Point& point) {
   std::string text = device + "@" + std::to_string(ms) + " " + *point.attribute + "=";

@@ -47,7 +47,7 @@ TEST_F(SenderTest, DoesNothingUntilConnected) {
   sender_.on_committed(5);
   EXPECT_FALSE(sender_.take_fetch());
   sender_.on_connected();
-  EXPECT_EQ(sender_.take_fetch(), 0);
+  EXPECT_EQ(sender_.take_fetch(), item_id::kBeforeAll);
   EXPECT_FALSE(sender_.take_fetch());  // one at a time
 }
 
@@ -76,7 +76,7 @@ TEST_F(SenderTest, KeepsTheWindowInBytes) {
 TEST_F(SenderTest, FetchesOnWhileMuchIsThereAndStopsAtTheEnd) {
   sender_.on_connected();
   sender_.on_committed(10);
-  EXPECT_EQ(sender_.take_fetch(), 0);
+  EXPECT_EQ(sender_.take_fetch(), item_id::kBeforeAll);
   sender_.on_chunks(rows(1, 5));
   EXPECT_EQ(sender_.take_fetch(), 5);
   sender_.on_chunks(rows(6, 10));
@@ -100,7 +100,7 @@ TEST_F(SenderTest, AsksAgainAfterAnEmptyAnswerThatShouldNotBe) {
   sender_.on_chunks({});
   EXPECT_FALSE(sender_.take_fetch());
   sender_.on_tick();
-  EXPECT_EQ(sender_.take_fetch(), 0);
+  EXPECT_EQ(sender_.take_fetch(), item_id::kBeforeAll);
 }
 
 TEST_F(SenderTest, GoesBackToTheOldestUnacknowledgedRow) {

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "store/outbox_impl.hpp"
+
+namespace fieldpost {
+
+namespace {
+constexpr int kDamagedRowsKept = 100;
+}  // namespace
+
+Result<> Outbox::append(std::span<const Staged> samples, int64_t up_to) {
+  Impl& o = *impl_;
+  o.sort_out(samples);
+  o.change = {};
+  o.made.clear();
+  const int64_t boot = o.boot;
+  const int64_t next_row = o.next_row;
+  auto written = o.append_in_transaction(up_to);
+  for (const auto& [id, device] : o.touched) {
+    device->writer.clear();
+    device->members.clear();
+    for (auto& list : device->samples) list.clear();
+    device->touched = false;
+  }
+  o.touched.clear();
+  if (!written) {
+    // Numbers that the dictionaries gave in it are void, and the writers have learnt them.
+    o.attributes->forget();
+    o.devices->forget();
+    o.writers.clear();
+    o.made.clear();
+    o.boot = boot;
+    o.next_row = next_row;
+    return written;
+  }
+  o.stored_epochs = o.own_wall.all().size();
+  o.committed_deletes();
+  o.flushed = o.change.flushed;
+  o.totals.refused += o.change.refused;
+  if (o.change.rows > 0) {
+    if (o.totals.rows == 0) {
+      o.oldest_row = o.row_of(o.made.front().row);
+      o.totals.oldest_utc_ms = o.change.first_utc_ms;
+    }
+    o.totals.rows += o.change.rows;
+    o.totals.readings += o.change.readings;
+    o.newest = o.row_of(o.made.back().row);
+  }
+  return {};
+}
+
+const std::vector<Outbox::Made>& Outbox::made() const { return impl_->made; }
+
+// By device and clock, in the order of time; devices in the order of their last sample, which names
+// their row.
+void Outbox::Impl::sort_out(std::span<const Staged> samples) {
+  for (const Staged& staged : samples) {
+    Device& device = writers[staged.sample.device];
+    if (!device.touched) {
+      device.touched = true;
+      touched.emplace_back(staged.sample.device, &device);
+    }
+    device.samples[static_cast<size_t>(staged.sample.time.base)].push_back(&staged);
+    device.last_number = staged.number;
+  }
+  const auto earlier = [](const Staged* a, const Staged* b) {
+    return a->sample.time.ms < b->sample.time.ms;
+  };
+  for (const auto& [id, device] : touched) {
+    for (auto& list : device->samples) {
+      // Stable: of two in the same millisecond, the one that came first stays first.
+      if (!std::ranges::is_sorted(list, earlier)) std::ranges::stable_sort(list, earlier);
+    }
+  }
+  std::ranges::stable_sort(touched, {}, [](const auto& t) { return t.second->last_number; });
+}
+
+Result<> Outbox::Impl::append_in_transaction(int64_t up_to) {
+  auto transaction = FP_TRY(Transaction::begin(database));
+  FP_CHECK_OK(ensure_boot());
+  FP_CHECK_OK(write_epochs());
+  for (const auto& [id, device] : touched) {
+    FP_CHECK_OK(write(*device, id, CaptureTime::Base::ThisBoot));
+    FP_CHECK_OK(write(*device, id, CaptureTime::Base::Utc));
+  }
+  FP_CHECK_OK(delete_waiting());
+  change.flushed = std::max(flushed, up_to);
+  FP_CHECK_OK(write_state());
+  return std::move(transaction).commit();
+}
+
+Result<> Outbox::Impl::write(Device& device, Symbol id, CaptureTime::Base base) {
+  const auto& samples = device.samples[static_cast<size_t>(base)];
+  if (samples.empty()) return {};
+  const int64_t device_id = FP_TRY(devices->id_of(id));
+  const int64_t row_boot = base == CaptureTime::Base::Utc ? kUtc : boot;
+  for (const Staged* staged : samples) {
+    const int64_t ms = staged->sample.time.ms;
+    // A time in a row is one sample's: the uplink may have that one already.
+    if (!device.members.empty() && device.members.back().ms == ms) {
+      FP_CHECK_OK(insert_row(device, device_id, row_boot));
+    }
+    for (const Point& point : staged->sample.points) {
+      const auto added = device.writer.add(ms, point);
+      if (added != ChunkWriter::Added::Yes) [[unlikely]] {
+        FP_CHECK_OK(write_point(device, *staged, point, device_id, row_boot));
+      }
+    }
+    device.members.push_back({.number = staged->number, .ms = ms});
+  }
+  return insert_row(device, device_id, row_boot);
+}
+
+// What add() would not take just like that.
+Result<> Outbox::Impl::write_point(Device& device, const Staged& staged, const Point& point,
+                                   int64_t device_id, int64_t row_boot) {
+  for (;;) {
+    switch (device.writer.add(staged.sample.time.ms, point)) {
+      case ChunkWriter::Added::Yes:
+        return {};
+      case ChunkWriter::Added::Unknown:
+        device.writer.learn(point.attribute,
+                            static_cast<uint32_t>(FP_TRY(attributes->id_of(point.attribute))));
+        break;
+      case ChunkWriter::Added::Full:
+        device.members.push_back({.number = staged.number, .ms = staged.sample.time.ms});
+        FP_CHECK_OK(insert_row(device, device_id, row_boot));
+        break;
+      case ChunkWriter::Added::Refused:
+        ++change.refused;
+        return {};
+    }
+  }
+}
+
+Result<> Outbox::Impl::insert_row(Device& device, int64_t device_id, int64_t row_boot) {
+  std::vector<Handover::Member> members = std::exchange(device.members, {});
+  if (device.writer.empty()) return {};
+  const int64_t t0 = device.writer.t0();
+  const int64_t points = device.writer.points();
+  const int64_t named = item_id::of_sample(members.back().number) + 1;
+  const int64_t row = std::max(next_row, members.back().number > 0 ? row_of(named) : 0);
+  next_row = row + 1;
+  insert.bind(1, row);
+  insert.bind(2, device_id);
+  insert.bind(3, row_boot);
+  insert.bind(4, t0);
+  insert.bind(5, points);
+  insert.bind_blob(6, device.writer.encode(device_id, row_boot));
+  FP_CHECK_OK(insert.run());
+  if (change.rows == 0) change.first_utc_ms = utc_of(row_boot, t0);
+  made.push_back({.row = id_of(row), .members = std::move(members)});
+  ++change.rows;
+  change.readings += points;
+  return {};
+}
+
+// ---- Deleting.
+
+Result<> Outbox::acknowledge(std::span<const int64_t> rows) {
+  Impl& o = *impl_;
+  for (const int64_t id : rows) {
+    const int64_t row = o.row_of(id);
+    if (o.acknowledged.contains(row) || o.damaged.contains(row)) continue;
+    int64_t points = 0;
+    if (const auto it = o.handed_out.find(row); it != o.handed_out.end()) {
+      points = it->second;
+      o.handed_out.erase(it);
+    } else {  // by an earlier process, or as samples
+      const ResetGuard guard(o.count_row);
+      o.count_row.bind(1, row);
+      if (!FP_TRY(o.count_row.step())) continue;
+      points = o.count_row.integer(0);
+    }
+    --o.totals.rows;
+    o.totals.readings -= points;
+    o.acknowledged.insert(row);
+  }
+  if (o.acknowledged.contains(o.oldest_row)) o.find_oldest();
+  return {};
+}
+
+bool Outbox::has_waiting_deletes() const { return waiting_deletes() > 0; }
+
+size_t Outbox::waiting_deletes() const {
+  return impl_->acknowledged.size() + impl_->damaged.size();
+}
+
+Result<> Outbox::flush_deletes() {
+  if (!has_waiting_deletes()) return {};
+  auto transaction = FP_TRY(Transaction::begin(impl_->database));
+  impl_->change = {.flushed = impl_->flushed};
+  FP_CHECK_OK(impl_->delete_waiting());
+  FP_CHECK_OK(impl_->write_state());
+  FP_CHECK_OK(std::move(transaction).commit());
+  impl_->committed_deletes();
+  return {};
+}
+
+Result<> Outbox::Impl::delete_waiting() {
+  for (const auto& [first, last] : damaged) {
+    keep_damaged.bind(1, first);
+    keep_damaged.bind(2, last);
+    FP_CHECK_OK(keep_damaged.run());
+  }
+  if (!damaged.empty()) {
+    trim_damaged.bind(1, kDamagedRowsKept);
+    FP_CHECK_OK(trim_damaged.run());
+  }
+  for (const RowSet* rows : {&damaged, &acknowledged}) {
+    for (const auto& [first, last] : *rows) {
+      erase.bind(1, first);
+      erase.bind(2, last);
+      FP_CHECK_OK(erase.run());
+    }
+  }
+  return {};
+}
+
+void Outbox::Impl::committed_deletes() {
+  damaged.clear();
+  acknowledged.clear();
+  totals.file_bytes = database.file_bytes();
+}
+
+}  // namespace fieldpost

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "store/outbox_impl.hpp"
+#include "store/wall.hpp"
+
+namespace fieldpost {
+
+Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points,
+                                         const Handover& handover) {
+  Impl& o = *impl_;
+  std::vector<Chunk> chunks;
+  size_t points = 0;
+  int64_t in_one_piece = item_id::kBeforeAll;  // up to this id
+  const ResetGuard guard(o.select);
+  o.select.bind(1, o.row_of(after));
+  for (;;) {
+    auto step = o.select.step();
+    if (!step && !chunks.empty()) break;  // what is there first; the next fetch meets the error
+    if (!FP_TRY(std::move(step))) break;
+    const int64_t row = o.select.integer(0);
+    if (points >= max_points && !chunks.empty() && o.id_of(row) > in_one_piece) break;
+    if (o.acknowledged.contains(row) || o.damaged.contains(row)) continue;
+    if (o.select.integer(2) == o.boot && o.boot != 0 && o.own_wall.empty()) break;
+    const int64_t n = o.select.integer(4);
+    const auto decoded = o.decode(row, after, handover, chunks);
+    if (!decoded) {
+      if (decoded.error().code == Errc::Corrupt) o.set_aside(row, n);
+      if (decoded.error().code == Errc::Corrupt || decoded.error().code == Errc::Invalid) continue;
+      return decoded.error();
+    }
+    o.handed_out[row] = n;
+    points += static_cast<size_t>(n);
+    if (const Handover::Row* parts = handover.find(o.id_of(row))) {
+      in_one_piece = item_id::of_sample(parts->last_of_flush + 1) - 1;
+    }
+  }
+  if (in_one_piece != item_id::kBeforeAll) std::ranges::stable_sort(chunks, {}, &Chunk::row);
+  return chunks;
+}
+
+// Of the row that `select` is at.
+Result<> Outbox::Impl::decode(int64_t row, int64_t after, const Handover& handover,
+                              std::vector<Chunk>& ret_chunks) {
+  const ChunkKey key{.device = select.integer(1),
+                     .boot = select.integer(2),
+                     .t0 = select.integer(3),
+                     .points = select.integer(4)};
+  Result<> dictionary;  // an error of the disk, which must not pass for a damaged row
+  auto states = decode_chunk(select.blob(5), key, [&](uint32_t id) -> Symbol {
+    auto symbol = attributes->symbol_of(id);
+    if (symbol) return *symbol;
+    dictionary = std::move(symbol).error();
+    return nullptr;
+  });
+  FP_CHECK_OK(std::move(dictionary));
+  if (!states) return std::move(states).error();
+  const Symbol device = FP_TRY(devices->symbol_of(key.device));
+  if (device == nullptr) return Error{Errc::Corrupt, "chunk: a device that has no name"};
+  const int64_t id = id_of(row);
+  if (const Handover::Row* parts = handover.find(id)) {
+    for (const Handover::Member& m : parts->members) {
+      const int64_t sample = item_id::of_sample(m.number);
+      const auto state = std::ranges::lower_bound(*states, m.ms, {}, &State::time_ms);
+      if (m.acknowledged || sample <= after || state == states->end()) continue;
+      std::vector<State> one(1, *state);
+      FP_CHECK_OK(stamp(one, key.boot));
+      ret_chunks.push_back({.row = sample, .device = device, .states = std::move(one)});
+    }
+    return {};
+  }
+  if (const std::set<int64_t>* gone = handover.left_out(id)) {
+    std::erase_if(*states, [&](const State& s) { return gone->contains(s.time_ms); });
+  }
+  FP_CHECK_OK(stamp(*states, key.boot));
+  ret_chunks.push_back({.row = id, .device = device, .states = *std::move(states)});
+  return {};
+}
+
+Result<> Outbox::Impl::stamp(std::vector<State>& states, int64_t row_boot) const {
+  if (row_boot == kUtc) return {};
+  if (row_boot == boot) return to_wall_time(states, own_wall), Result<>();
+  const auto wall = walls.find(row_boot);
+  if (wall == walls.end()) return Error{Errc::Corrupt, "chunk: a boot that has no epoch"};
+  to_wall_time(states, wall->second);
+  return {};
+}
+
+Result<int64_t> Outbox::row_of(const Staged& sample) {
+  Impl& o = *impl_;
+  const int64_t device = FP_TRY(o.devices->id_of(sample.sample.device));
+  const ResetGuard guard(o.find_row);
+  o.find_row.bind(1, o.row_of(item_id::of_sample(sample.number)));
+  o.find_row.bind(2, o.newest);
+  o.find_row.bind(3, device);
+  if (!FP_TRY(o.find_row.step())) return 0;
+  return o.id_of(o.find_row.integer(0));
+}
+
+void Outbox::Impl::set_aside(int64_t row, int64_t points) {
+  points = std::clamp<int64_t>(points, 0, kMaxChunkPoints);
+  damaged.insert(row);
+  ++totals.damaged_rows;
+  totals.damaged += points;
+  --totals.rows;
+  totals.readings -= points;
+  if (row == oldest_row) find_oldest();
+}
+
+int64_t Outbox::Impl::utc_of(int64_t row_boot, int64_t t0) const {
+  if (row_boot == kUtc) return t0;
+  if (row_boot == boot) return own_wall.empty() ? t0 : own_wall.to_utc_ms(t0);
+  const auto wall = walls.find(row_boot);
+  return wall == walls.end() ? t0 : wall->second.to_utc_ms(t0);
+}
+
+void Outbox::Impl::find_oldest() {
+  oldest_row = 0;
+  totals.oldest_utc_ms = 0;
+  if (totals.rows <= 0) return;
+  const ResetGuard guard(oldest);
+  int64_t from = 0;
+  for (;;) {
+    oldest.bind(1, from);
+    const auto row = oldest.step();
+    if (!row || !*row) return;  // an error shows at the next fetch
+    const int64_t id = oldest.integer(0);
+    const int64_t next = damaged.first_gap(acknowledged.first_gap(id));
+    if (next == id) {
+      oldest_row = id;
+      totals.oldest_utc_ms = utc_of(oldest.integer(1), oldest.integer(2));
+      return;
+    }
+    from = next;
+    oldest.reset();
+  }
+}
+
+}  // namespace fieldpost
