@@ -9,10 +9,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <deque>
 #include <optional>
 #include <thread>
-#include <unordered_map>
 #include <utility>  // before Asio: 1.74 uses std::exchange without it
 #include <variant>
 
@@ -23,7 +21,10 @@
 #include "base/text.hpp"
 #include "uplink/credentials.hpp"
 #include "uplink/line.hpp"
+#include "uplink/publications.hpp"
 #include "uplink/sender.hpp"
+#include "uplink/setup.hpp"
+#include "uplink/status_teller.hpp"
 
 namespace fieldpost {
 
@@ -35,38 +36,8 @@ using Steady = std::chrono::steady_clock;
 
 namespace {
 
-// Publications that wait for the line, and that are on it, unacknowledged.
-constexpr size_t kMaxPublications = 100;
-constexpr int kPublicationsInFlight = 10;
 // A connection that lasted so long ends a series of failures.
 constexpr seconds kLasting(30);
-// Counters in the status change with every message; nobody reads faster than this.
-constexpr milliseconds kStatusPeriod(200);
-
-Sender::Limits limits_of(const Uplink::Options& o) {
-  return {.window_messages = o.window_messages,
-          .window_bytes = o.window_bytes,
-          .max_payload = o.max_payload};
-}
-
-Backoff backoff_of(const Uplink::Options& o) {
-  const auto cap = std::chrono::duration_cast<milliseconds>(o.backoff_max);
-  return {std::min<milliseconds>(seconds(1), cap), cap};
-}
-
-std::vector<std::string> topics_of(const Uplink::Options& o) {
-  std::vector<std::string> topics;
-  for (const std::string& id : o.device_ids) topics.push_back("losant/" + id + "/command");
-  return topics;
-}
-
-// Whether what differs can only be had with a new connection.
-bool needs_reconnect(const Uplink::Options& a, const Uplink::Options& b) {
-  return a.run_dir != b.run_dir || a.client_id != b.client_id || a.tls != b.tls ||
-         a.host != b.host || a.port != b.port || a.ca_file != b.ca_file ||
-         a.access_key_file != b.access_key_file || a.access_secret_file != b.access_secret_file ||
-         a.keepalive != b.keepalive;
-}
 
 }  // namespace
 
@@ -81,7 +52,7 @@ struct Uplink::Thread {
   Thread(Options o, Sinks s);
 
   // From any thread.
-  void post(Item item);
+  bool post(Item item);  // false, and logged: the mailbox is full
   // On the thread.
   void run();
 
@@ -89,7 +60,7 @@ struct Uplink::Thread {
   std::atomic<int64_t> newest_row = 0;
   std::atomic<uint64_t> pings = 0;
   std::atomic<uint64_t> answers = 0;
-  std::atomic<size_t> waiting_publications = 0;
+  Publications publications;  // any thread may reserve a place
   std::thread thread;
 
  private:
@@ -112,20 +83,16 @@ struct Uplink::Thread {
   void pump();
   void send_publications();
   bool send_states();
-  void drop_publications();
   void acknowledge_rows(std::vector<int64_t> rows);
-  void end_publication(const Publication& publication, bool delivered);
+  void give_up(const std::vector<Publication>& given_up);
   void close_when_idle();
-
-  void enter(UplinkStatus::State state);
-  void tell();
-  void tell_soon();
 
   Options options;
   Sinks sinks;
   asio::io_context io{1};
   asio::posix::stream_descriptor bell{io};
-  asio::steady_timer retry{io}, tick{io}, status_timer{io}, stop_timer{io};
+  asio::steady_timer retry{io}, tick{io}, stop_timer{io};
+  StatusTeller status{io, sinks.status};
   std::unique_ptr<Line> line;
   bool up = false;
   bool stopping = false;
@@ -135,27 +102,23 @@ struct Uplink::Thread {
   Steady::time_point last_progress;  // towards an acknowledgement
   Backoff backoff;
   Sender sender;
-  std::deque<Publication> publications;  // not sent yet
-  std::unordered_map<int, Publication> publications_in_flight;
-  UplinkStatus status;
-  bool status_waits = false;
 };
 
 Uplink::Thread::Thread(Options o, Sinks s)
     : options(std::move(o)),
       sinks(std::move(s)),
       backoff(backoff_of(options)),
-      sender(limits_of(options)) {
+      sender(sender_limits(options)) {
   thread = std::thread([this] { run(); });
 }
 
-void Uplink::Thread::post(Item item) {
+bool Uplink::Thread::post(Item item) {
   const auto both_wake = [](const Item& waiting, const Item& value) {
     return std::holds_alternative<Wake>(waiting) && std::holds_alternative<Wake>(value);
   };
-  if (!mailbox.post_or_merge(std::move(item), both_wake)) {
-    log::error("the uplink does not take its messages", {});
-  }
+  if (mailbox.post_or_merge(std::move(item), both_wake)) return true;
+  log::error("the uplink does not take its messages", {});
+  return false;
 }
 
 void Uplink::Thread::run() {
@@ -170,11 +133,9 @@ void Uplink::Thread::run() {
   connect();
   io.run();
   line.reset();
-  for (const auto& [mid, publication] : publications_in_flight) {
-    end_publication(publication, false);
-  }
-  drop_publications();
-  enter(UplinkStatus::State::Stopped);
+  give_up(publications.take_in_flight());
+  give_up(publications.take_waiting());
+  status.enter(UplinkStatus::State::Stopped);
 }
 
 void Uplink::Thread::watch_mailbox() {
@@ -195,22 +156,17 @@ void Uplink::Thread::take(Wake) {
 
 void Uplink::Thread::take(std::vector<Chunk> chunks) {
   sender.on_chunks(std::move(chunks));
-  status.refused = sender.refused();
+  status.now.refused = sender.refused();
   acknowledge_rows(sender.take_done());
 }
 
 void Uplink::Thread::take(Publication publication) {
-  if (up && !closing) {
-    publications.push_back(std::move(publication));
-    return;
-  }
-  log::warning("an answer is dropped: the line is down", {{"FP_TOPIC", publication.topic}});
-  --waiting_publications;
-  end_publication(publication, false);
+  publications.add(std::move(publication));
+  if (!up || closing) give_up(publications.take_waiting());
 }
 
 void Uplink::Thread::take(Reconnect) {
-  if (status.state != UplinkStatus::State::Waiting) return;
+  if (status.now.state != UplinkStatus::State::Waiting) return;
   backoff.reset();
   retry.cancel();
   connect();
@@ -220,16 +176,16 @@ void Uplink::Thread::take(Options o) {
   const bool again = needs_reconnect(options, o);
   const Options before = std::exchange(options, std::move(o));
   if (before.backoff_max != options.backoff_max) backoff = backoff_of(options);
-  sender.set_limits(limits_of(options));
-  if (status.state == UplinkStatus::State::Waiting) return take(Reconnect{});
+  sender.set_limits(sender_limits(options));
+  if (status.now.state == UplinkStatus::State::Waiting) return take(Reconnect{});
   if (!line) return;
   if (again) {
     reconnect_asked = true;
     line->close();
     return;
   }
-  line->set_max_in_flight(options.window_messages + kPublicationsInFlight);
-  if (before.device_ids != options.device_ids) line->set_topics(topics_of(options));
+  line->set_max_in_flight(max_in_flight(options));
+  if (before.device_ids != options.device_ids) line->set_topics(command_topics(options));
 }
 
 void Uplink::Thread::take(Stop stop) {
@@ -254,8 +210,7 @@ void Uplink::Thread::take(Stop stop) {
 }
 
 void Uplink::Thread::close_when_idle() {
-  if (!stopping || closing || !line || sender.in_flight() > 0) return;
-  if (!publications.empty() || !publications_in_flight.empty()) return;
+  if (!stopping || closing || !line || sender.in_flight() > 0 || !publications.idle()) return;
   closing = true;
   line->close();
 }
@@ -263,29 +218,13 @@ void Uplink::Thread::close_when_idle() {
 void Uplink::Thread::connect() {
   auto credentials = read_credentials(options.access_key_file, options.access_secret_file);
   if (!credentials) return on_down(credentials.error().message);
-  const auto ms = [](nanoseconds ns) { return std::chrono::duration_cast<milliseconds>(ns); };
-  Line::Options line_options{
-      .transport = {.run_dir = options.run_dir,
-                    .host = options.host,
-                    .port = options.port,
-                    .tls = options.tls,
-                    .ca_file = options.ca_file,
-                    .step_limit = ms(options.connect_timeout),
-                    .lost_after = ms(options.keepalive),
-                    .resolve = options.resolve},
-      .session = {.client_id = options.client_id,
-                  .user = credentials->key,
-                  .password = credentials->secret,
-                  .keepalive = std::chrono::duration_cast<seconds>(options.keepalive),
-                  .max_in_flight = options.window_messages + kPublicationsInFlight,
-                  .topics = topics_of(options)}};
-  enter(UplinkStatus::State::Connecting);
+  status.enter(UplinkStatus::State::Connecting);
   line = std::make_unique<Line>(
-      io, std::move(line_options),
+      io, line_options(options, std::move(*credentials)),
       Line::Events{.step =
                        [this](const std::string& step) {
-                         status.step = step;
-                         tell();
+                         status.now.step = step;
+                         status.tell();
                        },
                    .up = [this] { on_up(); },
                    .down = [this](const std::string& reason) { on_down(reason); },
@@ -297,10 +236,10 @@ void Uplink::Thread::connect() {
 void Uplink::Thread::on_up() {
   up = true;
   up_since = last_progress = Steady::now();
-  ++status.connections;
-  status.reason.clear();
+  ++status.now.connections;
+  status.now.reason.clear();
   log::notice("connected to the broker", {{"FP_BROKER", options.host}});
-  enter(UplinkStatus::State::Connected);
+  status.enter(UplinkStatus::State::Connected);
   sender.on_connected();
   pump();
   close_when_idle();
@@ -312,23 +251,21 @@ void Uplink::Thread::on_down(const std::string& reason) {
   if (up && Steady::now() - up_since >= kLasting) backoff.reset();
   up = false;
   sender.on_disconnected();
-  status.in_flight = 0;
-  for (const auto& [mid, publication] : std::exchange(publications_in_flight, {})) {
-    end_publication(publication, false);
-  }
-  drop_publications();
+  status.now.in_flight = 0;
+  give_up(publications.take_in_flight());
+  give_up(publications.take_waiting());
   if (std::exchange(reconnect_asked, false)) {
     backoff.reset();
     return connect();
   }
   const milliseconds pause = backoff.next();
-  if (reason != status.reason) {
+  if (reason != status.now.reason) {
     log::warning("no connection to the broker",
                  {{"FP_BROKER", options.host}, {"FP_REASON", reason}});
   }
-  status.reason = reason;
-  status.retry_ns = (BootClock::now() + pause).time_since_epoch().count();
-  enter(UplinkStatus::State::Waiting);
+  status.now.reason = reason;
+  status.now.retry_ns = (BootClock::now() + pause).time_since_epoch().count();
+  status.enter(UplinkStatus::State::Waiting);
   retry.expires_after(pause);
   retry.async_wait([this](error_code error) {
     if (!error && !line && !stopping) connect();
@@ -338,18 +275,15 @@ void Uplink::Thread::on_down(const std::string& reason) {
 void Uplink::Thread::on_acknowledged(const std::vector<int>& mids) {
   std::vector<int64_t> rows;
   for (const int mid : mids) {
-    if (const auto found = publications_in_flight.find(mid);
-        found != publications_in_flight.end()) {
-      const Publication publication = std::move(found->second);
-      publications_in_flight.erase(found);
-      end_publication(publication, true);
+    if (const auto publication = publications.acknowledged(mid)) {
+      if (sinks.published) sinks.published(*publication, true);
       continue;
     }
     auto done = sender.acknowledged(mid);
     if (!done) continue;
-    ++status.published;
-    status.published_bytes += done->bytes;
-    status.readings += done->readings;
+    ++status.now.published;
+    status.now.published_bytes += done->bytes;
+    status.now.readings += done->readings;
     rows.insert(rows.end(), done->rows.begin(), done->rows.end());
   }
   last_progress = Steady::now();
@@ -363,17 +297,13 @@ void Uplink::Thread::acknowledge_rows(std::vector<int64_t> rows) {
 }
 
 void Uplink::Thread::on_message(std::string_view topic, std::string_view payload) {
-  constexpr std::string_view kPrefix = "losant/";
-  constexpr std::string_view kSuffix = "/command";
-  if (!topic.starts_with(kPrefix) || !topic.ends_with(kSuffix) ||
-      topic.size() <= kPrefix.size() + kSuffix.size()) {
+  const auto device = commanded_device(topic);
+  if (!device) {
     log::warning("a message came on a topic that we did not ask for",
                  {{"FP_REASON", printable(topic, 100)}});
     return;
   }
-  topic.remove_prefix(kPrefix.size());
-  topic.remove_suffix(kSuffix.size());
-  sinks.command({.device_id = std::string(topic), .payload = std::string(payload)});
+  sinks.command({.device_id = std::string(*device), .payload = std::string(payload)});
 }
 
 void Uplink::Thread::watch_tick() {
@@ -389,7 +319,7 @@ void Uplink::Thread::on_tick() {
   if (!up) return;
   // A broker that takes everything and acknowledges nothing. As long as the network still has
   // bytes of ours to carry, waiting is right; TCP_USER_TIMEOUT bounds that.
-  const bool waiting = sender.in_flight() > 0 || !publications_in_flight.empty();
+  const bool waiting = sender.in_flight() > 0 || publications.in_flight() > 0;
   if (!waiting || line->unsent_bytes() > 0) last_progress = Steady::now();
   if (Steady::now() - last_progress > options.keepalive) {
     return line->fail("the broker has acknowledged nothing for " + about(options.keepalive));
@@ -407,31 +337,28 @@ void Uplink::Thread::pump() {
     if (const auto after = sender.take_fetch()) sinks.fetch(*after, Sender::kFetchPoints);
   }
   line->flush();
-  if (const int64_t now = sender.in_flight(); now != status.in_flight) {
-    status.in_flight = now;
-    tell_soon();
+  if (const int64_t now = sender.in_flight(); now != status.now.in_flight) {
+    status.now.in_flight = now;
+    status.tell_soon();
   }
 }
 
 void Uplink::Thread::send_publications() {
-  while (!publications.empty() && publications_in_flight.size() < kPublicationsInFlight) {
-    Publication publication = std::move(publications.front());
-    publications.pop_front();
-    --waiting_publications;
-    const auto mid = line->publish(publication.topic, publication.payload);
+  while (auto publication = publications.take()) {
+    const auto mid = line->publish(publication->topic, publication->payload);
     if (!mid) {
       log::warning("an answer cannot be published", {{"FP_REASON", mid.error().message}});
-      end_publication(publication, false);
+      give_up({std::move(*publication)});
       continue;
     }
-    publications_in_flight.emplace(*mid, std::move(publication));
+    publications.sent(std::move(*publication), *mid);
   }
 }
 
 // False if the line had to be given up.
 bool Uplink::Thread::send_states() {
   while (const auto message = sender.take_message()) {
-    const auto mid = line->publish("losant/" + *message->device + "/state", message->payload);
+    const auto mid = line->publish(state_topic(*message->device), message->payload);
     if (!mid) {
       line->fail(mid.error().message);
       return false;
@@ -441,37 +368,9 @@ bool Uplink::Thread::send_states() {
   return true;
 }
 
-void Uplink::Thread::drop_publications() {
-  for (const Publication& publication : std::exchange(publications, {})) {
-    log::warning("an answer is dropped: the line is down", {{"FP_TOPIC", publication.topic}});
-    --waiting_publications;
-    end_publication(publication, false);
-  }
-}
-
-void Uplink::Thread::end_publication(const Publication& publication, bool delivered) {
-  if (sinks.published) sinks.published(publication, delivered);
-}
-
-void Uplink::Thread::enter(UplinkStatus::State state) {
-  status.state = state;
-  status.since_ns = BootClock::now().time_since_epoch().count();
-  status.step.clear();
-  if (state != UplinkStatus::State::Waiting) status.retry_ns = 0;
-  tell();
-}
-
-void Uplink::Thread::tell() {
-  if (sinks.status) sinks.status(status);
-}
-
-void Uplink::Thread::tell_soon() {
-  if (std::exchange(status_waits, true)) return;
-  status_timer.expires_after(kStatusPeriod);
-  status_timer.async_wait([this](error_code error) {
-    status_waits = false;
-    if (!error) tell();
-  });
+void Uplink::Thread::give_up(const std::vector<Publication>& given_up) {
+  if (!sinks.published) return;
+  for (const Publication& publication : given_up) sinks.published(publication, false);
 }
 
 Uplink::Uplink(Options options, Sinks sinks)
@@ -487,12 +386,11 @@ void Uplink::on_committed(int64_t newest_row) {
 void Uplink::on_chunks(std::vector<Chunk> chunks) { thread_->post(std::move(chunks)); }
 
 void Uplink::publish(Publication publication) {
-  if (thread_->waiting_publications.fetch_add(1) >= kMaxPublications) {
-    --thread_->waiting_publications;
+  if (!thread_->publications.reserve()) {
     log::warning("an answer is dropped: too many wait", {{"FP_TOPIC", publication.topic}});
     return;
   }
-  thread_->post(std::move(publication));
+  if (!thread_->post(std::move(publication))) thread_->publications.cancel();
 }
 
 void Uplink::reconnect() { thread_->post(Thread::Reconnect{}); }

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "uplink/setup.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "uplink/publications.hpp"
+
+namespace fieldpost {
+
+using std::chrono::duration_cast;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+Sender::Limits sender_limits(const Uplink::Options& o) {
+  return {.window_messages = o.window_messages,
+          .window_bytes = o.window_bytes,
+          .max_payload = o.max_payload};
+}
+
+Backoff backoff_of(const Uplink::Options& o) {
+  const auto cap = duration_cast<milliseconds>(o.backoff_max);
+  return {std::min<milliseconds>(seconds(1), cap), cap};
+}
+
+Line::Options line_options(const Uplink::Options& o, Credentials credentials) {
+  return {.transport = {.run_dir = o.run_dir,
+                        .host = o.host,
+                        .port = o.port,
+                        .tls = o.tls,
+                        .ca_file = o.ca_file,
+                        .step_limit = duration_cast<milliseconds>(o.connect_timeout),
+                        .lost_after = duration_cast<milliseconds>(o.keepalive),
+                        .resolve = o.resolve},
+          .session = {.client_id = o.client_id,
+                      .user = std::move(credentials.key),
+                      .password = std::move(credentials.secret),
+                      .keepalive = duration_cast<seconds>(o.keepalive),
+                      .max_in_flight = max_in_flight(o),
+                      .topics = command_topics(o)}};
+}
+
+int max_in_flight(const Uplink::Options& o) {
+  return o.window_messages + static_cast<int>(Publications::kMaxInFlight);
+}
+
+bool needs_reconnect(const Uplink::Options& a, const Uplink::Options& b) {
+  return a.run_dir != b.run_dir || a.client_id != b.client_id || a.tls != b.tls ||
+         a.host != b.host || a.port != b.port || a.ca_file != b.ca_file ||
+         a.access_key_file != b.access_key_file || a.access_secret_file != b.access_secret_file ||
+         a.keepalive != b.keepalive;
+}
+
+std::string state_topic(std::string_view device_id) {
+  return "losant/" + std::string(device_id) + "/state";
+}
+
+std::vector<std::string> command_topics(const Uplink::Options& o) {
+  std::vector<std::string> topics;
+  for (const std::string& id : o.device_ids) topics.push_back("losant/" + id + "/command");
+  return topics;
+}
+
+std::optional<std::string_view> commanded_device(std::string_view topic) {
+  constexpr std::string_view kPrefix = "losant/";
+  constexpr std::string_view kSuffix = "/command";
+  if (!topic.starts_with(kPrefix) || !topic.ends_with(kSuffix) ||
+      topic.size() <= kPrefix.size() + kSuffix.size()) {
+    return std::nullopt;
+  }
+  topic.remove_prefix(kPrefix.size());
+  topic.remove_suffix(kSuffix.size());
+  return topic;
+}
+
+}  // namespace fieldpost

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the uplink's options mean for its parts: how the line connects and which topics it uses, how
+// much may be sent, how long to wait after a failure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/backoff.hpp"
+#include "uplink/credentials.hpp"
+#include "uplink/line.hpp"
+#include "uplink/sender.hpp"
+#include "uplink/uplink.hpp"
+
+namespace fieldpost {
+
+Sender::Limits sender_limits(const Uplink::Options& options);
+Backoff backoff_of(const Uplink::Options& options);
+Line::Options line_options(const Uplink::Options& options, Credentials credentials);
+// Messages, of all kinds, that may be unacknowledged.
+int max_in_flight(const Uplink::Options& options);
+// Whether what differs can only be had with a new connection.
+bool needs_reconnect(const Uplink::Options& before, const Uplink::Options& after);
+
+std::string state_topic(std::string_view device_id);
+std::vector<std::string> command_topics(const Uplink::Options& options);
+// The device that a command on this topic is for; nothing if it is no topic of commands. Points
+// into `topic`.
+std::optional<std::string_view> commanded_device(std::string_view topic);
+
+}  // namespace fieldpost

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "uplink/setup.hpp"
+
+#include <gtest/gtest.h>
+
+namespace fieldpost {
+namespace {
+
+TEST(UplinkSetup, KnowsWhichDeviceACommandIsFor) {
+  EXPECT_EQ(commanded_device("losant/abc/command"), "abc");
+  for (const char* topic : {"", "losant/abc/state", "losant//command", "losant/command",
+                            "other/abc/command", "losant/abc/commands"}) {
+    EXPECT_FALSE(commanded_device(topic)) << topic;
+  }
+}
+
+TEST(UplinkSetup, SubscribesToTheCommandsOfEachDevice) {
+  Uplink::Options options;
+  options.device_ids = {"gateway", "peripheral"};
+  EXPECT_EQ(command_topics(options),
+            (std::vector<std::string>{"losant/gateway/command", "losant/peripheral/command"}));
+  for (const std::string& topic : command_topics(options)) EXPECT_TRUE(commanded_device(topic));
+}
+
+TEST(UplinkSetup, ConnectsAnewOnlyForWhatTheConnectionDependsOn) {
+  const Uplink::Options before;
+  Uplink::Options after;
+  after.device_ids = {"another"};
+  after.window_messages = 1;
+  after.backoff_max = std::chrono::seconds(5);
+  EXPECT_FALSE(needs_reconnect(before, after));
+  after.host = "another";
+  EXPECT_TRUE(needs_reconnect(before, after));
+}
+
+TEST(UplinkSetup, LeavesRoomForAnswersBesideAFullWindow) {
+  Uplink::Options options;
+  options.window_messages = 5;
+  EXPECT_GT(max_in_flight(options), 5);
+  EXPECT_EQ(line_options(options, {}).session.max_in_flight, max_in_flight(options));
+}
+
+}  // namespace
+}  // namespace fieldpost
