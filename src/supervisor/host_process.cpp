@@ -18,7 +18,6 @@
 #include "base/text.hpp"
 #include "supervisor/crash_budget.hpp"
 #include "supervisor/exit_reason.hpp"
-#include "supervisor/host_link.hpp"
 #include "supervisor/stderr_reader.hpp"
 #include "supervisor/vet.hpp"
 
@@ -232,7 +231,8 @@ Result<> HostProcess::Impl::try_spawn() {
       loop, std::move(ours),
       HostLink::Sinks{[this](message::Any&& message) { on_message(std::move(message)); },
                       [this](const std::string& why) { condemn(why); },
-                      [this] { on_end_of_file(); }});
+                      [this] { on_end_of_file(); }},
+      options.limits);
   FP_CHECK_OK(link->send(message::Configure{options.config}).context("configuration"));
   stderr_reader = std::make_unique<StderrReader>(
       std::move(log_out), [this](log::Level level, const std::string& line) {
