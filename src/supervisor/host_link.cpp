@@ -13,8 +13,12 @@ constexpr int kLeftBehind = 4'096;  // frames that drain() reads at most; a sock
 
 }  // namespace
 
-HostLink::HostLink(EventLoop& loop, UniqueFd fd, Sinks sinks)
-    : loop_(loop), fd_(std::move(fd)), sinks_(std::move(sinks)) {}
+HostLink::HostLink(EventLoop& loop, UniqueFd fd, Sinks sinks, const Limits& limits)
+    : loop_(loop),
+      fd_(std::move(fd)),
+      sinks_(std::move(sinks)),
+      messages_(limits.messages_per_second, limits.messages_at_once),
+      bytes_(limits.bytes_per_second, limits.bytes_at_once) {}
 
 Result<> HostLink::start() {
   readable_ = FP_TRY(loop_.on_readable(fd_.get(), [this] {

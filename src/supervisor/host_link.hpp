@@ -18,9 +18,12 @@ namespace fieldpost {
 class HostLink {
  public:
   // What a host may send in the long run, and at once (after an outage of ours, or a plugin that
-  // replays a file). The busiest plugin there is, an edge counter, stays below a fifth of it.
-  static constexpr double kMessagesPerSecond = 2'000, kMessagesAtOnce = 10'000;
-  static constexpr double kBytesPerSecond = 4 << 20, kBytesAtOnce = 16 << 20;
+  // replays a file). The busiest plugin there is, an edge counter, stays below a fifth of it. A
+  // host that would send more but gets no processor time for it stays within it, and is let be.
+  struct Limits {
+    double messages_per_second = 2'000, messages_at_once = 10'000;
+    double bytes_per_second = 4 << 20, bytes_at_once = 16 << 20;
+  };
   static constexpr int kTurn = 64;
   static constexpr size_t kMaxQueued = 64;  // frames that the host has not taken yet
 
@@ -29,7 +32,7 @@ class HostLink {
     std::function<void(const std::string& why)> broken;  // what it did, for people; once
     std::function<void()> ended;                         // end of file; once
   };
-  HostLink(EventLoop& loop, UniqueFd fd, Sinks sinks);
+  HostLink(EventLoop& loop, UniqueFd fd, Sinks sinks, const Limits& limits);
   HostLink(const HostLink&) = delete;
   HostLink& operator=(const HostLink&) = delete;
 
@@ -58,8 +61,7 @@ class HostLink {
   std::vector<std::byte> buffer_;
   uint64_t sequence_ = 0;
   std::deque<std::vector<std::byte>> queue_;
-  Rate messages_{kMessagesPerSecond, kMessagesAtOnce};
-  Rate bytes_{kBytesPerSecond, kBytesAtOnce};
+  Rate messages_, bytes_;
 };
 
 }  // namespace fieldpost

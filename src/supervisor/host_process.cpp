@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "base/backoff.hpp"
@@ -18,9 +17,8 @@
 #include "base/text.hpp"
 #include "supervisor/crash_budget.hpp"
 #include "supervisor/exit_reason.hpp"
-#include "supervisor/host_link.hpp"
+#include "supervisor/host_conversation.hpp"
 #include "supervisor/stderr_reader.hpp"
-#include "supervisor/vet.hpp"
 
 namespace fieldpost {
 namespace {
@@ -28,7 +26,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr size_t kMaxCalls = 64;                 // that a host has not answered yet
 constexpr nanoseconds kTimeToExit = seconds(1);  // after it has said or shown that it is ending
 constexpr nanoseconds kStall = seconds(1);       // of our loop, after which nobody is judged
 constexpr int kStderrLeftBehind = 32;            // blocks: more than a pipe holds
@@ -83,28 +80,12 @@ struct HostProcess::Impl {
   void bury();
 
   void on_message(message::Any&& message);
-  void on(message::Declared&& declared);
-  void on(message::Ready&& ready);
-  void on(message::Samples&& samples);
-  void on(message::UnitState&& state);
-  void on(message::Outcome&& outcome);
-  void on(message::Problem&& problem);
-  void on(message::Refused&& refusal);
-  void on(message::Pong&&) {}
-  template <class Other>
-  void on(Other&&) {
-    condemn("sent a message that is not for hosts to send");
-  }
   void on_end_of_file();
   void on_stderr();
   void on_exit(const siginfo_t& info);
   HostEvent judge_exit(const siginfo_t& info, BootTime now);
-  void fail_calls();
   void check_life();
   void check_life_after(nanoseconds delay);
-  bool serving() const {
-    return status.state == HostState::Up || status.state == HostState::Stopping;
-  }
 
   EventLoop& loop;
   Options options;
@@ -120,9 +101,7 @@ struct HostProcess::Impl {
   std::unique_ptr<HostLink> link;
   std::unique_ptr<StderrReader> stderr_reader;
   Source exit_source, stderr_source, timer, life;
-  std::optional<Declaration> declaration;
-  std::optional<message::Refused> refused;
-  std::set<uint64_t> calls;
+  std::unique_ptr<HostConversation> said;
   std::string kill_reason;  // why we killed it; empty: we did not
   bool end_of_file = false;
   std::optional<BootTime> up_since;
@@ -190,10 +169,11 @@ void HostProcess::Impl::on_timer() {
   const auto& timing = options.timing;
   if (end_of_file) {
     kill_reason = "closed its connection";
-  } else if (status.state == HostState::Starting && !refused) {
-    kill_reason = declaration ? "hung: did not open within " + about(options.config.deadline)
-                              : "hung: did not answer within " +
-                                    about(timing.start + options.config.deadline);
+  } else if (status.state == HostState::Starting && !said->refused()) {
+    kill_reason =
+        said->declaration()
+            ? "hung: did not open within " + about(options.config.deadline)
+            : "hung: did not answer within " + about(timing.start + options.config.deadline);
   } else if (status.state == HostState::Stopping) {
     kill_reason = "did not end within " + about(timing.grace);
   }
@@ -204,8 +184,7 @@ void HostProcess::Impl::on_timer() {
 
 void HostProcess::Impl::spawn() {
   ++status.starts;
-  declaration.reset();
-  refused.reset();
+  said = std::make_unique<HostConversation>(options.config, sinks);
   kill_reason.clear();
   end_of_file = false;
   up_since.reset();
@@ -232,7 +211,8 @@ Result<> HostProcess::Impl::try_spawn() {
       loop, std::move(ours),
       HostLink::Sinks{[this](message::Any&& message) { on_message(std::move(message)); },
                       [this](const std::string& why) { condemn(why); },
-                      [this] { on_end_of_file(); }});
+                      [this] { on_end_of_file(); }},
+      options.limits);
   FP_CHECK_OK(link->send(message::Configure{options.config}).context("configuration"));
   stderr_reader = std::make_unique<StderrReader>(
       std::move(log_out), [this](log::Level level, const std::string& line) {
@@ -300,7 +280,7 @@ void HostProcess::Impl::on_exit(const siginfo_t& info) {
   exit_source = Source();
   life = Source();
   const HostEvent event = judge_exit(info, now);
-  fail_calls();
+  said->fail_calls(status.reason);
   fire(event);
   if (status.state == HostState::Down && wanted) fire(HostEvent::Start);
 }
@@ -308,6 +288,7 @@ void HostProcess::Impl::on_exit(const siginfo_t& info) {
 // What the end of the process means; sets status.reason.
 HostEvent HostProcess::Impl::judge_exit(const siginfo_t& info, BootTime now) {
   const bool by_itself = kill_reason.empty();
+  const auto& refused = said->refused();
   status.reason = !by_itself ? kill_reason : refused ? refused->reason : exit_reason(info);
   if (status.state == HostState::Stopping) {
     if (by_itself && info.si_code == CLD_EXITED) status.reason.clear();
@@ -329,73 +310,28 @@ HostEvent HostProcess::Impl::judge_exit(const siginfo_t& info, BootTime now) {
   return overdrawn ? HostEvent::ExitOften : HostEvent::Exit;
 }
 
-void HostProcess::Impl::fail_calls() {
-  for (const uint64_t id : std::exchange(calls, {})) {
-    const std::string why = status.reason.empty() ? "it was stopped" : status.reason;
-    sinks.outcome({id, message::Outcome::Status::Failed, std::nullopt,
-                   "the plugin ended before it answered: " + why});
-  }
-}
-
 // ---- Messages.
 
 void HostProcess::Impl::on_message(message::Any&& message) {
   heard = BootClock::now();
-  std::visit([this](auto&& m) { on(std::forward<decltype(m)>(m)); }, std::move(message));
-}
-
-void HostProcess::Impl::on(message::Declared&& declared) {
-  if (declaration) return condemn("declared twice");
-  if (const auto good = vet(declared.declaration, options.config); !good) {
-    return condemn("declared " + good.error().message);
+  const auto turn = said->hear(std::move(message), status.state, heard);
+  if (!turn) return condemn(turn.error().message);
+  switch (*turn) {
+    case HostConversation::Turn::None:
+      return;
+    case HostConversation::Turn::Declared:
+      if (status.state == HostState::Starting) arm(options.config.deadline);  // for open
+      return;
+    case HostConversation::Turn::Ready:
+      up_since = heard;
+      status.reason.clear();
+      fire(HostEvent::Ready);
+      if (status.state == HostState::Up) check_life();
+      return;
+    case HostConversation::Turn::Refused:
+      if (status.pid > 0 && status.state != HostState::Stopping) arm(kTimeToExit);
+      return;
   }
-  declaration = std::move(declared.declaration);
-  if (status.state == HostState::Starting) arm(options.config.deadline);  // for open
-  sinks.declared(*declaration);
-}
-
-void HostProcess::Impl::on(message::Ready&&) {
-  if (!declaration || up_since) return condemn("said it was ready when it could not be");
-  if (status.state != HostState::Starting) return;
-  up_since = BootClock::now();
-  status.reason.clear();
-  fire(HostEvent::Ready);
-  if (status.state == HostState::Up) check_life();
-}
-
-void HostProcess::Impl::on(message::Samples&& samples) {
-  if (!serving() || !declaration) return condemn("sent samples before it was ready");
-  if (const auto good = vet(samples, *declaration, heard); !good) {
-    return condemn("sent " + good.error().message);
-  }
-  sinks.samples(std::move(samples));
-}
-
-void HostProcess::Impl::on(message::UnitState&& state) {
-  if (!serving() || state.unit >= options.config.units.size()) {
-    return condemn("sent the state of a unit that is not there");
-  }
-  state.reason = printable(state.reason);
-  sinks.unit_state(state);
-}
-
-void HostProcess::Impl::on(message::Outcome&& outcome) {
-  if (calls.erase(outcome.id) == 0) return condemn("answered a call that was not made");
-  outcome.reason = printable(outcome.reason);
-  sinks.outcome(outcome);
-}
-
-void HostProcess::Impl::on(message::Problem&& problem) {
-  log::warning("the plugin objects to its configuration",
-               {{"FP_PLUGIN", options.config.name},
-                {"FP_REASON", printable(problem.text)},
-                {"FP_OPTION", printable(problem.option)}});
-}
-
-void HostProcess::Impl::on(message::Refused&& refusal) {
-  refusal.reason = printable(refusal.reason);
-  refused = std::move(refusal);
-  if (status.pid > 0 && status.state != HostState::Stopping) arm(kTimeToExit);
 }
 
 // ---- Whether it lives.
@@ -447,12 +383,10 @@ Result<> HostProcess::call(message::Call call) {
     return Error{Errc::Unavailable, "the plugin is " + std::string(name_of(now.state)) +
                                         (now.reason.empty() ? "" : ": " + now.reason)};
   }
-  if (impl_->calls.size() >= kMaxCalls) {
-    return Error{Errc::Full, "the plugin has not answered " + std::to_string(kMaxCalls) + " calls"};
-  }
+  FP_CHECK_OK(impl_->said->admit_call());
   const uint64_t id = call.id;
   FP_CHECK_OK(impl_->link->send(std::move(call)));
-  impl_->calls.insert(id);
+  impl_->said->sent(id);
   return {};
 }
 

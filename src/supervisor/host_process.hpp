@@ -15,6 +15,7 @@
 #include "base/event_loop.hpp"
 #include "model/message.hpp"
 #include "supervisor/host_fsm.hpp"
+#include "supervisor/host_link.hpp"
 
 namespace fieldpost {
 
@@ -36,6 +37,7 @@ class HostProcess {
     std::string plugin;       // the .so
     InstanceConfig config;
     Timing timing = {};
+    HostLink::Limits limits = {};
   };
   // Called from the event loop. May not destroy the HostProcess.
   struct Sinks {

@@ -15,7 +15,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <concepts>
 #include <optional>
@@ -25,6 +24,7 @@
 
 #include "base/file.hpp"
 #include "base/text.hpp"
+#include "uplink/endpoints.hpp"
 #include "uplink/mqtt_guard.hpp"
 #include "uplink/private_socket.hpp"
 #include "uplink/tls_words.hpp"
@@ -42,25 +42,6 @@ constexpr size_t kBufferSize = size_t{32} * 1024;
 
 // "10 s", as a person says a limit.
 std::string in_words(std::chrono::milliseconds limit) { return about(limit); }
-
-std::string to_text(const tcp::endpoint& endpoint) {
-  const std::string address = endpoint.address().to_string();
-  const std::string port = std::to_string(endpoint.port());
-  return endpoint.address().is_v6() ? "[" + address + "]:" + port : address + ":" + port;
-}
-
-// First of each family, then the second of each: a family that leads nowhere delays by one step.
-std::vector<tcp::endpoint> interleave(const std::vector<tcp::endpoint>& given) {
-  std::vector<tcp::endpoint> first, second, result;
-  for (const tcp::endpoint& e : given) {
-    (e.protocol() == given.front().protocol() ? first : second).push_back(e);
-  }
-  for (size_t i = 0; i < std::max(first.size(), second.size()); ++i) {
-    if (i < first.size()) result.push_back(first[i]);
-    if (i < second.size()) result.push_back(second[i]);
-  }
-  return result;
-}
 
 // One connection. Owned by the handle that start_relay() gave out and by the operations that are
 // under way: Asio's TLS stream must outlive its operations, even cancelled ones.
@@ -225,19 +206,14 @@ void Relay::on_resolved() {
   error_code ignored;
   lookup_ready_.close(ignored);
   if (!addresses) return fail(step_ + ": " + addresses.error().message);
-  for (const std::string& text : *addresses) {
-    error_code bad;
-    const auto address = asio::ip::make_address(text, bad);
-    if (!bad) endpoints_.emplace_back(address, options_.port);
-  }
+  endpoints_ = endpoints_of(*addresses, options_.port);
   if (endpoints_.empty()) return fail(step_ + ": the name has no address");
-  endpoints_ = interleave(endpoints_);
   connect_next();
 }
 
 void Relay::connect_next() {
   const tcp::endpoint endpoint = endpoints_[next_endpoint_++];
-  const std::string step = "connect " + to_text(endpoint);
+  const std::string step = "connect " + text_of(endpoint);
   begin_step(step);
   connecting_ = true;
   error_code error;

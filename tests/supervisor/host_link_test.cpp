@@ -94,7 +94,8 @@ class HostLinkTest : public testing::Test {
     int messages = 0;
     HostLink link(
         *loop_, std::move(pair->first),
-        {[&](message::Any&&) { ++messages; }, [&](const std::string& why) { said = why; }, [] {}});
+        {[&](message::Any&&) { ++messages; }, [&](const std::string& why) { said = why; }, [] {}},
+        {});
     EXPECT_EQ(::send(pair->second.get(), datagram.data(), datagram.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(datagram.size()));
     pair->second = UniqueFd();
@@ -165,7 +166,7 @@ TEST_F(HostLinkTest, MutatedMessagesAreRefusedOrTaken) {
 TEST_F(HostLinkTest, ALongMessageGoesThroughASmallBuffer) {
   auto pair = make_seqpacket_pair();
   ASSERT_TRUE(pair);
-  HostLink link(*loop_, std::move(pair->first), {[](message::Any&&) {}, {}, {}});
+  HostLink link(*loop_, std::move(pair->first), {[](message::Any&&) {}, {}, {}}, {});
   message::Call call{1, 0, {}};
   for (int i = 0; i < 15; ++i) call.args.emplace_back(std::string(65'000, 'x'));
   ASSERT_TRUE(link.start());
@@ -188,7 +189,7 @@ TEST_F(HostLinkTest, ALongMessageGoesThroughASmallBuffer) {
 TEST_F(HostLinkTest, WhatIsNotTakenIsBounded) {
   auto pair = make_seqpacket_pair();
   ASSERT_TRUE(pair);
-  HostLink link(*loop_, std::move(pair->first), {[](message::Any&&) {}, {}, {}});
+  HostLink link(*loop_, std::move(pair->first), {[](message::Any&&) {}, {}, {}}, {});
   ASSERT_TRUE(link.start());
   const message::Call call{1, 0, {Value(std::string(60'000, 'x'))}};
   int sent = 0;

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/host_conversation.hpp"
+
+#include <utility>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "supervisor/vet.hpp"
+
+namespace fieldpost {
+namespace {
+
+Error invalid(std::string what) { return {Errc::Invalid, std::move(what)}; }
+
+}  // namespace
+
+// One message, and the moment it came in.
+struct HostConversation::Listener {
+  HostConversation& self;
+  HostState state;
+  BootTime now;
+
+  bool serving() const { return state == HostState::Up || state == HostState::Stopping; }
+
+  Result<Turn> operator()(message::Declared&& declared) const {
+    if (self.declaration_) return invalid("declared twice");
+    if (const auto good = vet(declared.declaration, self.config_); !good) {
+      return invalid("declared " + good.error().message);
+    }
+    self.declaration_ = std::move(declared.declaration);
+    self.sinks_.declared(*self.declaration_);
+    return Turn::Declared;
+  }
+
+  Result<Turn> operator()(message::Ready&&) const {
+    if (!self.declaration_ || self.ready_) return invalid("said it was ready when it could not be");
+    if (state != HostState::Starting) return Turn::None;
+    self.ready_ = true;
+    return Turn::Ready;
+  }
+
+  Result<Turn> operator()(message::Samples&& samples) const {
+    if (!serving() || !self.declaration_) return invalid("sent samples before it was ready");
+    if (const auto good = vet(samples, *self.declaration_, now); !good) {
+      return invalid("sent " + good.error().message);
+    }
+    self.sinks_.samples(std::move(samples));
+    return Turn::None;
+  }
+
+  Result<Turn> operator()(message::UnitState&& unit) const {
+    if (!serving() || unit.unit >= self.config_.units.size()) {
+      return invalid("sent the state of a unit that is not there");
+    }
+    unit.reason = printable(unit.reason);
+    self.sinks_.unit_state(unit);
+    return Turn::None;
+  }
+
+  Result<Turn> operator()(message::Outcome&& outcome) const {
+    if (self.calls_.erase(outcome.id) == 0) return invalid("answered a call that was not made");
+    outcome.reason = printable(outcome.reason);
+    self.sinks_.outcome(outcome);
+    return Turn::None;
+  }
+
+  Result<Turn> operator()(message::Problem&& problem) const {
+    log::warning("the plugin objects to its configuration",
+                 {{"FP_PLUGIN", self.config_.name},
+                  {"FP_REASON", printable(problem.text)},
+                  {"FP_OPTION", printable(problem.option)}});
+    return Turn::None;
+  }
+
+  Result<Turn> operator()(message::Refused&& refusal) const {
+    refusal.reason = printable(refusal.reason);
+    self.refused_ = std::move(refusal);
+    return Turn::Refused;
+  }
+
+  Result<Turn> operator()(message::Pong&&) const { return Turn::None; }
+
+  template <class Other>
+  Result<Turn> operator()(Other&&) const {
+    return invalid("sent a message that is not for hosts to send");
+  }
+};
+
+Result<HostConversation::Turn> HostConversation::hear(message::Any&& message, HostState state,
+                                                      BootTime now) {
+  return std::visit(Listener{*this, state, now}, std::move(message));
+}
+
+Result<> HostConversation::admit_call() const {
+  if (calls_.size() < kMaxCalls) return {};
+  return Error{Errc::Full, "the plugin has not answered " + std::to_string(kMaxCalls) + " calls"};
+}
+
+void HostConversation::fail_calls(const std::string& reason) {
+  for (const uint64_t id : std::exchange(calls_, {})) {
+    sinks_.outcome(
+        {id, message::Outcome::Status::Failed, std::nullopt,
+         "the plugin ended before it answered: " + (reason.empty() ? "it was stopped" : reason)});
+  }
+}
+
+}  // namespace fieldpost

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/host_conversation.hpp"
+
+#include <gtest/gtest.h>
+
+namespace fieldpost {
+namespace {
+
+using Turn = HostConversation::Turn;
+
+class HostConversationTest : public testing::Test {
+ protected:
+  HostConversationTest() {
+    config_.units.emplace_back();
+    config_.sections.emplace_back();
+  }
+
+  // What came of it: a turn, or what the host did wrong.
+  testing::AssertionResult is(message::Any message, HostState state, Turn expected) {
+    const auto turn = said_.hear(std::move(message), state, now_);
+    if (!turn) return testing::AssertionFailure() << turn.error().message;
+    return *turn == expected ? testing::AssertionSuccess() : testing::AssertionFailure();
+  }
+  std::string fault(message::Any message, HostState state) {
+    const auto turn = said_.hear(std::move(message), state, now_);
+    return turn ? "" : turn.error().message;
+  }
+  void come_up() {
+    ASSERT_TRUE(is(declared(), HostState::Starting, Turn::Declared));
+    ASSERT_TRUE(is(message::Ready{}, HostState::Starting, Turn::Ready));
+  }
+  static message::Declared declared() {
+    Declaration declaration;
+    declaration.attributes.push_back({{"level", DataType::Number, "m", "help"}, 0, 0});
+    return {declaration};
+  }
+  message::Samples samples() const { return {{{now_, {{0, Quality::Good, 1.0, ""}}}}}; }
+
+  const BootTime now_{std::chrono::seconds(100)};
+  InstanceConfig config_;
+  size_t samples_ = 0;
+  std::vector<message::Outcome> outcomes_;
+  const HostProcess::Sinks sinks_{
+      .declared = [](const Declaration&) {},
+      .samples = [this](message::Samples&& s) { samples_ += s.samples.size(); },
+      .unit_state = [](const message::UnitState&) {},
+      .outcome = [this](const message::Outcome& o) { outcomes_.push_back(o); },
+      .state = {}};
+  HostConversation said_{config_, sinks_};
+};
+
+TEST_F(HostConversationTest, DeclaresIsReadyAndBringsSamples) {
+  come_up();
+  EXPECT_TRUE(is(samples(), HostState::Up, Turn::None));
+  EXPECT_TRUE(is(samples(), HostState::Stopping, Turn::None));  // its last words
+  EXPECT_EQ(samples_, 2U);
+}
+
+TEST_F(HostConversationTest, KeepsToTheOrder) {
+  EXPECT_EQ(fault(message::Ready{}, HostState::Starting), "said it was ready when it could not be");
+  EXPECT_EQ(fault(samples(), HostState::Starting), "sent samples before it was ready");
+  come_up();
+  EXPECT_EQ(fault(message::Ready{}, HostState::Up), "said it was ready when it could not be");
+  EXPECT_EQ(fault(declared(), HostState::Up), "declared twice");
+  EXPECT_EQ(samples_, 0U);
+}
+
+TEST_F(HostConversationTest, AHostThatIsToStopCannotBecomeReady) {
+  ASSERT_TRUE(is(declared(), HostState::Stopping, Turn::Declared));
+  EXPECT_TRUE(is(message::Ready{}, HostState::Stopping, Turn::None));
+}
+
+TEST_F(HostConversationTest, ACallIsAnsweredOnce) {
+  come_up();
+  said_.sent(7);
+  EXPECT_TRUE(is(message::Outcome{7, {}, {}, "a\nb"}, HostState::Up, Turn::None));
+  EXPECT_EQ(fault(message::Outcome{7, {}, {}, ""}, HostState::Up),
+            "answered a call that was not made");
+  ASSERT_EQ(outcomes_.size(), 1U);
+  EXPECT_EQ(outcomes_[0].reason.find('\n'), std::string::npos);
+}
+
+TEST_F(HostConversationTest, CallsEndWithTheProcess) {
+  for (uint64_t id = 0; id < HostConversation::kMaxCalls; ++id) {
+    EXPECT_TRUE(said_.admit_call());
+    said_.sent(id);
+  }
+  EXPECT_EQ(said_.admit_call().error().code, Errc::Full);
+  said_.fail_calls("exit status 7");
+  ASSERT_EQ(outcomes_.size(), HostConversation::kMaxCalls);
+  EXPECT_EQ(outcomes_[0].reason, "the plugin ended before it answered: exit status 7");
+  EXPECT_TRUE(said_.admit_call());
+}
+
+TEST_F(HostConversationTest, KeepsWhyItWasRefused) {
+  EXPECT_TRUE(is(message::Refused{message::Refused::Kind::Lasting, "no bus"}, HostState::Starting,
+                 Turn::Refused));
+  ASSERT_TRUE(said_.refused());
+  EXPECT_EQ(said_.refused()->reason, "no bus");
+}
+
+}  // namespace
+}  // namespace fieldpost
