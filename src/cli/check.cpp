@@ -16,10 +16,28 @@ Loaded load(const Call& call) {
 }
 
 // On stderr, so that stdout stays what was asked for.
-bool report(const Loaded& loaded) {
+void report(const Loaded& loaded) {
   for (const Problem& p : loaded.problems) std::cerr << to_string(p) << "\n";
-  return std::ranges::none_of(
-      loaded.problems, [](const Problem& p) { return p.severity != Problem::Severity::Warning; });
+}
+
+// "1 device", "2 devices".
+std::string count(size_t n, std::string_view noun) {
+  return std::to_string(n) + " " + std::string(noun) + (n == 1 ? "" : "s");
+}
+
+// What the problems mean for a start; false if there are none but warnings.
+bool judge(const Loaded& loaded) {
+  const auto number = [&](Problem::Severity severity) {
+    return static_cast<size_t>(std::ranges::count(loaded.problems, severity, &Problem::severity));
+  };
+  if (const size_t errors = number(Problem::Severity::Error); errors > 0) {
+    (void)fail(count(errors, "error") + ": this configuration will not be used");
+  } else if (number(Problem::Severity::Instance) > 0) {
+    (void)fail("this configuration can be used, but not what is named above");
+  } else {
+    return false;
+  }
+  return true;
 }
 
 Json schema_of(const Config& config, size_t device) {
@@ -35,32 +53,36 @@ Json schema_of(const Config& config, size_t device) {
       attributes.push_back(std::move(attribute));
     }
   }
-  return Json{{"deviceId", config.devices[device].id},
+  Json schema{{"deviceId", config.devices[device].id},
               {"name", config.devices[device].name},
               {"deviceClass", device == 0 ? "gateway" : "peripheral"},
               {"attributes", std::move(attributes)}};
+  if (device != 0) schema["gatewayId"] = config.devices[0].id;
+  return schema;
 }
 
 }  // namespace
 
 int check(const Call& call) {
   const Loaded loaded = load(call);
-  if (!report(loaded)) return kConfig;
+  report(loaded);
+  if (judge(loaded)) return kConfig;
   size_t attributes = 0;
   size_t commands = 0;
   for (const PluginConfig& plugin : loaded.config.plugins) {
     attributes += plugin.declaration.attributes.size();
     commands += plugin.declaration.commands.size();
   }
-  std::cout << "fine: " << loaded.config.devices.size() << " devices, "
-            << loaded.config.plugins.size() << " plugins, " << attributes << " attributes, "
-            << commands << " commands, upstream " << loaded.config.uplink.url << "\n";
+  std::cout << "fine: " << count(loaded.config.devices.size(), "device") << ", "
+            << count(loaded.config.plugins.size(), "plugin") << ", "
+            << count(attributes, "attribute") << ", " << count(commands, "command") << ", upstream "
+            << loaded.config.uplink.url << "\n";
   return 0;
 }
 
 int attributes(const Call& call) {
   const Loaded loaded = load(call);
-  (void)report(loaded);
+  report(loaded);
   if (!loaded.usable()) return kConfig;
   Json all = Json::array();
   for (size_t i = 0; i < loaded.config.devices.size(); ++i) {

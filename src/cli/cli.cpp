@@ -27,8 +27,8 @@ constexpr Subcommand kSubcommands[] = {
     {"check", "[PATH]", "Check a configuration as a start would",
      "Reads PATH (a file, or a folder with fieldpost.toml and conf.d/), runs every plugin's own "
      "check, and prints all problems as FILE:LINE:COLUMN: KEY: what was expected. Touches no "
-     "device "
-     "and no network. Exit status 0: it would start; 78: it would not.",
+     "device and no network. Exit status 0: all of it would run, warnings or not; 78: not all, or "
+     "nothing, as the last line says.",
      nullptr, 0, 1, check},
     {"status", "", "Show uplink, outbox, plugins and units",
      "What the running agent does: connection, what waits to be sent and how old the oldest is, "
@@ -180,8 +180,16 @@ int version(const Call&) {
 
 int run(std::span<const std::string> args) {
   if (args.empty()) return usage(), kUsage;
+  if (args[0] == "help" && args.size() > 1) {  // as `COMMAND --help`
+    const std::vector<std::string> turned{args[1], "--help"};
+    return run(turned);
+  }
   if (args[0] == "--help" || args[0] == "-h" || args[0] == "help") return usage();
   if (args[0] == "--version") return version({});
+  if (args[0].starts_with('-')) {
+    (void)fail("expected a command before '" + printable(args[0], 80) + "'; see fieldpost --help");
+    return kUsage;
+  }
   std::vector<std::string_view> names;
   for (const Subcommand& command : kSubcommands) {
     if (command.name == args[0]) return run_one(command, args.subspan(1));

@@ -46,7 +46,9 @@ void print_info(const PluginInfo& info) {
 int plugins(const Call& call) {
   Probe probe(call.paths.plugin_host, call.paths.plugin_dir);
   if (call.words.empty()) {
-    for (const std::string& type : probe.types()) {
+    const auto found = probe.types();
+    if (found.empty()) return fail("no plugins in '" + call.paths.plugin_dir + "' (--plugin-dir)");
+    for (const std::string& type : found) {
       const auto info = probe.describe(type);
       std::cout << type
                 << (info ? " " + info->version + ": " + info->summary
@@ -56,7 +58,7 @@ int plugins(const Call& call) {
     return 0;
   }
   if (call.words.size() != 2 || call.words[0] != "help") {
-    (void)fail("usage: fieldpost plugins [help TYPE]");
+    (void)fail("usage: fieldpost plugins, or fieldpost plugins help TYPE");
     return kUsage;
   }
   const auto info = probe.describe(call.words[1]);

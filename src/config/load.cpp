@@ -102,6 +102,20 @@ bool Loaded::usable() const {
   });
 }
 
+std::string Loaded::why_unusable() const {
+  std::string first;
+  size_t more = 0;
+  for (const Problem& problem : problems) {
+    if (problem.severity != Problem::Severity::Error) continue;
+    if (first.empty()) {
+      first = to_string(problem);
+    } else {
+      ++more;
+    }
+  }
+  return more == 0 ? first : first + " (and " + std::to_string(more) + " more)";
+}
+
 Loaded load_config(const std::string& path, PluginProbe& probe) {
   Loaded loaded;
   Problems problems;

@@ -16,6 +16,8 @@ struct Loaded {
   std::string path;       // as load_config was given it
   std::string main_file;  // fieldpost.toml, or the file that was named; it need not be in `files`
   bool usable() const;    // no problem of Severity::Error
+  // The first of those, and how many more there are; "" if usable.
+  std::string why_unusable() const;
 };
 
 // Reads `path`, a file or a folder that holds fieldpost.toml and conf.d/*.toml (for a file, the

@@ -9,25 +9,6 @@
 namespace fieldpost {
 namespace {
 
-// Type and range, then what only the row's own check knows.
-std::optional<Value> check_core(const CoreOption& option, const Node& node, const std::string& path,
-                                Problems& problems) {
-  if (!option.form.empty() && node.kind != Node::Kind::Scalar) {
-    problems.error(node.at, path + ": expected " + option.form + ", got " + describe(node));
-    return std::nullopt;
-  }
-  std::optional<Value> value = check_value(option.spec, node, path, problems);
-  if (!value || option.check == nullptr) return value;
-  const std::optional<Finding> finding = option.check(*value);
-  if (!finding) return value;
-  if (finding->warning) {
-    problems.warning(node.at, path + ": " + finding->text);
-    return value;
-  }
-  problems.error(node.at, path + ": " + finding->text);
-  return std::nullopt;
-}
-
 bool is_empty_text(const Node& node) {
   return node.kind == Node::Kind::Scalar && node.value == Value(std::string());
 }
@@ -43,6 +24,31 @@ std::string wrong_text(const Value& value) {
   // Plugins hand text to C functions, which would see the part before it and nothing else.
   if (text->find('\0') == std::string::npos) return "";
   return "expected text without NUL characters, got \"" + printable(*text, 80) + "\"";
+}
+
+// Whether only the row's own check can object.
+bool has_type(const OptionSpec& spec, const Node& node) {
+  if (node.kind != Node::Kind::Scalar) return false;
+  return !wrong_text(node.value).empty() || check_option(spec, node.value);
+}
+
+// Type and range, then what only the row's own check knows.
+std::optional<Value> check_core(const CoreOption& option, const Node& node, const std::string& path,
+                                Problems& problems) {
+  if (!option.form.empty() && !has_type(option.spec, node)) {
+    problems.error(node.at, path + ": expected " + option.form + ", got " + describe(node));
+    return std::nullopt;
+  }
+  std::optional<Value> value = check_value(option.spec, node, path, problems);
+  if (!value || option.check == nullptr) return value;
+  const std::optional<Finding> finding = option.check(*value);
+  if (!finding) return value;
+  if (finding->warning) {
+    problems.warning(node.at, path + ": " + finding->text);
+    return value;
+  }
+  problems.error(node.at, path + ": " + finding->text);
+  return std::nullopt;
 }
 
 std::string missing_text(const CoreOption& option) {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/read.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <system_error>
 
@@ -102,6 +105,11 @@ Result<std::string> read_regular_file(const std::string& path, size_t limit) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (status.type() == fs::file_type::not_found) return Error{Errc::NotFound, "does not exist"};
+  if (::access(path.c_str(), R_OK) !=
+      0) {  // `check` may run as anybody, the service as its own user
+    return Error{Errc::Io, "cannot be read by this user (uid " + std::to_string(::geteuid()) +
+                               "): " + std::generic_category().message(errno)};
+  }
   if (error) return Error{Errc::Io, "cannot be read: " + error.message()};
   if (status.type() != fs::file_type::regular) {
     return Error{Errc::Invalid,
@@ -120,6 +128,11 @@ Sources read_sources(const std::string& path, Problems& problems) {
   const bool folder = fs::is_directory(path, error);
   const fs::path main = folder ? fs::path(path) / kMainFile : fs::path(path);
   sources.main_file = main.string();
+  if (path.empty()) {
+    problems.error({}, "the path of the configuration is empty");
+    problems.set_incomplete();
+    return sources;
+  }
   const auto extras = drop_ins(main.parent_path() / kDropInFolder, problems);
   // What is in conf.d may be all there is; a file that was asked for by name must be there.
   if (!folder || extras.empty() || fs::exists(main, error)) {

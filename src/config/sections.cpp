@@ -26,6 +26,13 @@ std::vector<std::string_view> names_of(const std::vector<OptionSpec>& specs,
   return names;
 }
 
+// Of an option that may be any text, only its help says what is wanted.
+std::string missing_text(const OptionSpec& spec) {
+  std::string text = "missing; expected " + expected_form(spec);
+  if (spec.type == OptionType::Text && !spec.help.empty()) text += ": " + spec.help;
+  return text;
+}
+
 bool has_option(const std::vector<OptionSpec>& specs, const std::string& name) {
   return std::ranges::find(specs, name, &OptionSpec::name) != specs.end();
 }
@@ -42,7 +49,7 @@ Result<> SectionReader::read(const Node& row, size_t device) {
     const std::string path = join("plugin", kOptions);
     if (options->value.kind == Node::Kind::Table) {
       given = &options->value;
-      refuse_unknown(*given, path, names_of(info_->options, {}), *problems_);
+      refuse_options(*given, path);
     } else {
       problems_->error(options->value.at,
                        path + ": expected options.NAME = VALUE, got " + describe(options->value));
@@ -62,6 +69,22 @@ Result<> SectionReader::read(const Node& row, size_t device) {
   plugin_->instance.units = {0};
   plugin_->unit_names = {plugin_->name};
   return read_rows(row, 0, "plugin");
+}
+
+// A key of the instance itself is as easily written with `options.` before it as without.
+void SectionReader::refuse_options(const Node& options, const std::string& path) {
+  const std::vector<std::string_view> known = names_of(info_->options, {});
+  const std::vector<std::string_view> outside =
+      fieldpost::names_of(find_section("plugin")->options);
+  for (const Member& member : options.members) {
+    if (std::ranges::find(known, member.key) != known.end()) continue;
+    if (std::ranges::find(outside, member.key) == outside.end()) {
+      problems_->unknown_key(member.at, path, member.key, known);
+    } else {
+      problems_->error(member.at, join(path, member.key) + ": unknown key; '" + member.key +
+                                      "' stands without options. before it");
+    }
+  }
 }
 
 Result<> SectionReader::read_units(const Node& row, const TableSpec& table, size_t device) {
@@ -127,7 +150,7 @@ Result<uint32_t> SectionReader::add(const Node& node, const std::vector<OptionSp
       }
       section.values.emplace(spec.name, *std::move(value));
     } else if (spec.required) {
-      problems_->error(node.at, name + ": missing; expected " + expected_form(spec));
+      problems_->error(node.at, name + ": " + missing_text(spec));
     }
   }
   auto& sections = plugin_->instance.sections;

@@ -28,6 +28,7 @@ class SectionReader {
   Result<uint32_t> add(const Node& node, const std::vector<OptionSpec>& specs, uint32_t parent,
                        const std::string& table, const std::string& path);
   void check_keys(const Node& row) const;
+  void refuse_options(const Node& options, const std::string& path);
   void refuse_rows_beside_units(const Node& row, const TableSpec& units) const;
   size_t device_of(const Node& node, const RowKeys& keys, const std::string& path,
                    size_t fallback) const;

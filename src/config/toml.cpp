@@ -4,6 +4,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -165,12 +166,27 @@ size_t first_bad_byte(std::string_view text) {
   return start + good;
 }
 
+// What people mostly meant where the library speaks in terms of the grammar; "": nothing to add.
+std::string_view hint_for(std::string_view description) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kHints = {{
+      {"could not determine value type", "; text stands in quotes"},
+      {"string: unescaped control characters", "; is the closing quote missing?"},
+      {"cannot redefine existing table", "; what may repeat is written [[…]]"},
+      {"cannot redefine existing", "; a key may stand once in a table"},
+  }};
+  const auto it = std::ranges::find_if(kHints, [&](const auto& hint) {
+    return description.find(hint.first) != std::string_view::npos;
+  });
+  return it == kHints.end() ? "" : it->second;
+}
+
 std::string words_of(std::string_view description) {
+  const std::string hint(hint_for(description));
   constexpr std::string_view kPrefix = "Error while parsing ";
   if (description.starts_with(kPrefix)) {
-    return "syntax error in " + printable(description.substr(kPrefix.size()), 300);
+    return "syntax error in " + printable(description.substr(kPrefix.size()), 300) + hint;
   }
-  return "syntax error: " + printable(description, 300);
+  return "syntax error: " + printable(description, 300) + hint;
 }
 
 }  // namespace

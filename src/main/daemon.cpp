@@ -45,6 +45,14 @@ Uplink::Options uplink_options(const Config& config, const Paths& paths) {
 
 }  // namespace
 
+void log_problems(const std::vector<Problem>& problems) {
+  for (const Problem& p : problems) {
+    const bool works = p.severity == Problem::Severity::Warning;
+    log::write(works ? log::Level::Warning : log::Level::Error, "configuration",
+               {{"FP_REASON", to_string(p)}});
+  }
+}
+
 Daemon::Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble)
     : loop_(&loop),
       paths_(std::move(paths)),
@@ -271,8 +279,7 @@ void Daemon::reload() {
 void Daemon::on(Loaded&& loaded) {
   loader_.join();
   ++loads_;
-  for (const Problem& p : loaded.problems)
-    log::warning("configuration", {{"FP_REASON", to_string(p)}});
+  log_problems(loaded.problems);
   if (loaded.usable()) {
     if (loaded.config.outbox != config_.outbox) {
       log::notice("[outbox] has changed; that takes effect at the next start");
@@ -289,8 +296,7 @@ void Daemon::on(Loaded&& loaded) {
     }
     log::notice("the configuration was read again");
   } else {
-    config_trouble_ =
-        "the configuration has errors, the old one stays: " + to_string(loaded.problems.front());
+    config_trouble_ = "the configuration has errors, the old one stays: " + loaded.why_unusable();
     log::error("the configuration has errors; the old one stays");
   }
   sd_notify(0, "READY=1");

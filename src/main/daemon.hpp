@@ -25,6 +25,9 @@
 
 namespace fieldpost {
 
+// Each as an error or a warning, as it is.
+void log_problems(const std::vector<Problem>& problems);
+
 class Daemon {
  public:
   // `config` is usable. `trouble` says what is wrong with the configuration that was to be used,

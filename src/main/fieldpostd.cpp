@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 
 #include "base/log.hpp"
@@ -72,8 +73,7 @@ std::optional<Chosen> choose_config(const Options& options) {
   const Paths& paths = options.paths;
   Probe probe(paths.plugin_host, paths.plugin_dir);
   const Loaded given = load_config(paths.config, probe);
-  for (const Problem& p : given.problems)
-    log::error("configuration", {{"FP_REASON", to_string(p)}});
+  log_problems(given.problems);
   if (given.usable()) {
     if (const auto kept = keep_config(given, paths.last_good_config()); !kept) {
       log::warning("cannot keep this configuration as the last good one",
@@ -85,11 +85,13 @@ std::optional<Chosen> choose_config(const Options& options) {
   const Loaded last = load_config(paths.last_good_config(), probe);
   if (!last.usable()) return std::nullopt;
   log::error("the configuration has errors; running on the last one that worked");
-  return Chosen{last.config, "running on the last configuration that worked, because: " +
-                                 to_string(given.problems.front())};
+  return Chosen{last.config,
+                "running on the last configuration that worked, because: " + given.why_unusable()};
 }
 
 Result<> make_folder(const std::string& path, mode_t mode) {
+  std::error_code ignored;  // mkdir says what is wrong
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
   if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return {};
   return Error::from_errno(errno, "make the folder '" + path + "'");
 }

@@ -42,7 +42,9 @@ Result<CaptureTime> time_of(const Json& request, BootTime now, int64_t now_utc_m
   if (!given->is_number_integer()) return invalid("\"time\": expected milliseconds since 1970");
   const auto ms = given->get<int64_t>();
   if (ms < now_utc_ms - 30 * kDayMs || ms > now_utc_ms + kDayMs) {
-    return invalid("\"time\": older than 30 days or more than a day ahead; Losant would ignore it");
+    return invalid(
+        "\"time\" (milliseconds since 1970): older than 30 days or more than a day ahead; Losant "
+        "would ignore it");
   }
   return CaptureTime{ms, CaptureTime::Base::Utc};
 }

@@ -145,9 +145,15 @@ Result<std::vector<message::Any>> Probe::ask(const std::string& verb, const std:
                                              const InstanceConfig* config) const {
   auto [ours, theirs] = FP_TRY(make_seqpacket_pair());
   const BootTime deadline = BootClock::now() + patience_;
-  Child child(FP_TRY(spawn({.program = plugin_host_,
-                            .args = {verb, plugin_dir_ + "/" + type + ".so"},
-                            .descriptors = {-1, -1, -1, theirs.get()}})));
+  auto pid = spawn({.program = plugin_host_,
+                    .args = {verb, plugin_dir_ + "/" + type + ".so"},
+                    .descriptors = {-1, -1, -1, theirs.get()}});
+  // Not NotFound, which means that the plugin is not installed.
+  if (!pid) {
+    return Error{Errc::Io, "cannot start the program that runs plugins (--plugin-host): " +
+                               pid.error().message};
+  }
+  Child child(*pid);
   theirs = UniqueFd();
   if (config != nullptr) {
     FP_CHECK_OK(send_all(ours.get(), message::Configure{*config}, deadline));

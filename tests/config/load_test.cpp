@@ -245,5 +245,19 @@ TEST_F(Load, RefusesMoreRowsThanAHostCanBeTold) {
             "instance; divide it among several");
 }
 
+TEST_F(Load, SaysWhyItIsUnusable) {
+  const std::string path = scratch / "f.toml";
+  EXPECT_EQ(load_config(scratch.write("f.toml", kHead), probe).why_unusable(), "");
+  // A warning and a failing instance come first in the file, and are not the reason.
+  scratch.write("f.toml", kHead +
+                              "[[device]]\nname = \"b\"\nid = \"X\"\n"
+                              "[[plugin]]\nname = \"a\"\ntype = \"nope\"\nx = 1\n"
+                              "[uplink]\nkeepalive = 1\n[outbox]\ny = 1\n");
+  EXPECT_EQ(load_config(path, probe).why_unusable(),
+            path +
+                ":12:13: uplink.keepalive: expected a duration such as \"5s\" from 5s to 18h, "
+                "got 1 (and 1 more)");
+}
+
 }  // namespace
 }  // namespace fieldpost

@@ -47,7 +47,7 @@ const Row kRows[] = {
     {"name = \"Gate Way\"\n",
      {"4:8: gateway.name: expected 1 to 64 of a-z, 0-9, '_', '.' and '-', starting with a letter "
       "or a digit, got \"Gate Way\""}},
-    {"name = 5\n", {"4:8: gateway.name: expected text, got 5"}},
+    {"name = 5\n", {"4:8: gateway.name: expected a name, got 5"}},
     {"name = [\"a\"]\n", {"4:8: gateway.name: expected a name, got a list"}},
     {"[uplink]\nkeepalive = 60\n",
      {"5:13: uplink.keepalive: expected a duration such as \"5s\" from 5s to 18h, got 60"}},
@@ -127,19 +127,21 @@ const Row kRows[] = {
      {"8:1: plugin.intervall: unknown key; did you mean 'interval'?"}},
     {MODBUS "url = \"x\"\n", {"8:1: plugin.url: unknown key; did you mean 'options.url'?"}},
     {MODBUS "options.uni = 3\n", {"8:9: plugin.options.uni: unknown key; did you mean 'unit'?"}},
+    {MODBUS "options.interval = \"1s\"\n",
+     {"8:9: plugin.options.interval: unknown key; 'interval' stands without options. before it"}},
     {MODBUS "interval = \"9ms\"\n",
      {"8:12: plugin.interval: expected a duration from 10ms to 24h, or \"0s\", got \"9ms\""}},
     {MODBUS "interval = \"0s\"\n", {}},
     {MODBUS "interval = \"25h\"\n",
-     {"8:12: plugin.interval: expected a duration such as \"5s\" from 0s to 1d, got \"25h\""}},
+     {"8:12: plugin.interval: expected a duration from 10ms to 24h, or \"0s\", got \"25h\""}},
     {MODBUS "device = \"gatway\"\n",
      {"8:10: plugin.device: no [[device]] is called 'gatway'; did you mean 'gateway'?"}},
-    {MODBUS "device = 5\n", {"8:10: plugin.device: expected text, got 5"}},
+    {MODBUS "device = 5\n", {"8:10: plugin.device: expected the name of a device, got 5"}},
     {"[[plugin]]\nname = \"a\"\ntype = \"modbus\"\noptions = \"tcp://h\"\n",
-     {"4:1: plugin.options.url: missing; expected text",
+     {"4:1: plugin.options.url: missing; expected text: The bus.",
       "7:11: plugin.options: expected options.NAME = VALUE, got \"tcp://h\""}},
     {"[[plugin]]\nname = \"a\"\ntype = \"modbus\"\n",
-     {"4:1: plugin.options.url: missing; expected text"}},
+     {"4:1: plugin.options.url: missing; expected text: The bus."}},
     {"[[plugin]]\nname = \"a\"\ntype = \"sim\"\n[[plugin]]\nname = \"a\"\ntype = \"sim\"\n"
      "options.attribute = \"w\"\n",
      {"8:8: plugin.name: 'a' is already used at ~/fieldpost.toml:5:8"}},
@@ -205,12 +207,23 @@ const Row kRows[] = {
     {"[[plugin]]\nname = \"a\"\ntype = \"nope\"\nintervall = 1\n[uplink]\nkeepalive = 1\nurl = 2\n",
      {"6:8: plugin.type: 'nope' is not installed",
       "9:13: uplink.keepalive: expected a duration such as \"5s\" from 5s to 18h, got 1",
-      "10:7: uplink.url: expected text, got 2"}},
+      "10:7: uplink.url: expected mqtt://HOST[:PORT] or mqtts://HOST[:PORT], got 2"}},
     // Syntax.
     {"x = \n", {"4:5: syntax error in key-value pair: expected value, saw '\\n'"}},
     {"[[plugin]\n", {"4:10: syntax error in table header: expected ']', saw '\\n'"}},
     {"[gateway]\n",
-     {"4:1: syntax error in table header: cannot redefine existing table 'gateway'"}},
+     {"4:1: syntax error in table header: cannot redefine existing table 'gateway'; what may "
+      "repeat "
+      "is written [[…]]"}},
+    {"name = \"a\"\nname = \"b\"\n",
+     {"5:8: syntax error in key-value pair: cannot redefine existing string 'name'; a key may "
+      "stand "
+      "once in a table"}},
+    {"name = gw\n",
+     {"4:8: syntax error in value: could not determine value type; text stands in quotes"}},
+    {"name = \"gw\n",
+     {"4:11: syntax error in string: unescaped control characters other than TAB (U+0009) are "
+      "explicitly prohibited; is the closing quote missing?"}},
 };
 
 TEST(Messages, ArePreciseAndComplete) {

@@ -278,6 +278,33 @@ class SpineTest(unittest.TestCase):
         check = field.cli("check", agent.config)
         self.assertEqual(check.returncode, 78)
         self.assertRegex(check.stderr, r"fieldpost.toml:\d+:\d+: plugin.intervall: unknown key")
+        self.assertIn("fieldpost: 1 error: this configuration will not be used", check.stderr)
+
+    def test_the_command_line_tells_what_it_was_not_given(self):
+        config = self.field.folder / "f.toml"
+        config.write_text(HEAD + sim())
+        empty = self.field.folder / "empty"
+        empty.mkdir()
+        plugins = field.cli("plugins", "--plugin-dir", empty)
+        self.assertEqual((plugins.returncode, plugins.stderr),
+                         (1, f"fieldpost: no plugins in '{empty}' (--plugin-dir)\n"))
+        check = field.cli("check", config, "--plugin-dir", empty)
+        self.assertEqual(check.returncode, 78)
+        self.assertIn("can be used, but not what is named above", check.stderr)
+        self.assertEqual(field.cli("help", "check").stdout, field.cli("check", "--help").stdout)
+        self.assertIn("expected a command before '--config'",
+                      field.cli("--config", config, "check").stderr)
+
+    def test_attributes_have_the_form_of_losants_devices(self):
+        config = self.field.folder / "f.toml"
+        config.write_text(HEAD + sim())
+        gateway, boiler, meter = json.loads(field.cli("attributes", config, "--json").stdout)
+        self.assertEqual((gateway["deviceId"], gateway["deviceClass"]), (GATEWAY, "gateway"))
+        self.assertEqual((meter["deviceClass"], meter["gatewayId"]), ("peripheral", GATEWAY))
+        self.assertEqual(boiler["attributes"], [])
+        self.assertEqual({a["name"]: a["dataType"] for a in meter["attributes"]},
+                         {"temperature": "number", "pressure": "number", "count": "number",
+                          "running": "boolean"})
 
     def test_an_invalid_first_configuration_ends_with_78_and_starts_nothing(self):
         agent = self.field.agent(HEAD.replace("name", "nmae") + uplink(1))

@@ -68,7 +68,8 @@ TEST_F(LocalStateTest, SaysWhatIsWrong) {
             "unknown key \"tiem\"; known are device, data, time");
   for (const char* time : {"1", "1800000000000", "-5"}) {
     EXPECT_EQ(complaint(R"({"device":"boiler","data":{"t":1},"time":)" + std::string(time) + "}"),
-              "\"time\": older than 30 days or more than a day ahead; Losant would ignore it");
+              "\"time\" (milliseconds since 1970): older than 30 days or more than a day ahead; "
+              "Losant would ignore it");
   }
 }
 

@@ -57,6 +57,12 @@ TEST(Probe, SaysWhyAPluginCannotBeUsed) {
   EXPECT_EQ(p.declare("puppet", puppet("crash-declare")).error().code, Errc::Invalid);
 }
 
+TEST(Probe, DoesNotTakeAMissingHostForAMissingPlugin) {
+  const auto info = Probe("/nowhere/host", test::plugin_dir()).describe("puppet");
+  EXPECT_EQ(info.error().code, Errc::Io);
+  EXPECT_NE(info.error().message.find("/nowhere/host"), std::string::npos) << info.error().message;
+}
+
 TEST(Probe, DoesNotWaitForAPluginThatHangs) {
   const BootTime start = BootClock::now();
   const auto verdict = probe(300ms).declare("puppet", puppet("hang-declare"));
