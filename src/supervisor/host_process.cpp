@@ -295,8 +295,10 @@ void HostProcess::Impl::on_exit(const siginfo_t& info) {
   for (int i = 0; i < kStderrLeftBehind && stderr_reader->read_some(now) > 0; ++i) {
   }
   stderr_reader->finish(now);
-  stderr_reader.reset();
+  // First the source: while another thread starts a program, that one has a copy of the descriptor,
+  // and epoll would go on reporting it for a source that is gone.
   stderr_source = Source();
+  stderr_reader.reset();
   exit_source = Source();
   life = Source();
   const HostEvent event = judge_exit(info, now);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/host_process.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -122,6 +124,25 @@ TEST_F(HostProcessTest, AKilledHostIsBackWithinTwoSecondsAndItsNeighbourMissesNo
   EXPECT_EQ(victim->reason(), "");
   EXPECT_GT(neighbour->times.size(), before + 2);
   expect_no_gap(*neighbour);
+}
+
+// While another thread starts a program, that one has a copy of every descriptor for a moment, and
+// closing ours does not take it out of the loop's epoll.
+TEST_F(HostProcessTest, AnEndIsHarmlessWhileADescriptorIsOpenElsewhere) {
+  auto w = run_puppet(puppet("good", 1, 20ms));
+  ASSERT_TRUE(until([&] { return w->samples > 0; }));
+  std::vector<UniqueFd> elsewhere;
+  for (int fd = 3; fd < 256; ++fd) {
+    struct stat st {};
+    if (::fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))) {
+      elsewhere.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, 256));
+    }
+  }
+  ASSERT_GE(elsewhere.size(), 2u) << "the host's socket and its log";
+  ::kill(w->host.status().pid, SIGKILL);
+  ASSERT_TRUE(until([&] { return w->was(HostState::Backoff); }));
+  ASSERT_TRUE(until([&] { return w->is(HostState::Up); }));
+  stop(*w);
 }
 
 TEST_F(HostProcessTest, AHungHostIsReplacedAfterItsDeadline) {
