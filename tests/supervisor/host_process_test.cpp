@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -25,6 +26,11 @@ struct Watched {
               .samples =
                   [this](message::Samples&& s) {
                     for (const Sample& sample : s.samples) times.push_back(sample.time);
+                    for (const Sample& sample : s.samples) {
+                      for (const Reading& r : sample.readings) {
+                        if (const auto* t = std::get_if<std::string>(&r.value)) text = *t;
+                      }
+                    }
                     samples += s.samples.size();
                   },
               .unit_state = [this](const message::UnitState& s) { units.push_back(s); },
@@ -37,6 +43,7 @@ struct Watched {
   Declaration declaration;
   size_t samples = 0;
   std::vector<BootTime> times;
+  std::string text;  // the last one read
   std::vector<message::UnitState> units;
   std::vector<message::Outcome> outcomes;
   std::vector<HostState> states;
@@ -143,6 +150,18 @@ TEST_F(HostProcessTest, AnEndIsHarmlessWhileADescriptorIsOpenElsewhere) {
   ASSERT_TRUE(until([&] { return w->was(HostState::Backoff); }));
   ASSERT_TRUE(until([&] { return w->is(HostState::Up); }));
   stop(*w);
+}
+
+TEST_F(HostProcessTest, WhatAPluginStartedEndsWithItsHost) {
+  auto w = run_puppet(puppet("parent", 1, 20ms));
+  ASSERT_TRUE(until([&] { return !w->text.empty(); }));
+  const pid_t child = std::stoi(w->text);
+  const auto ended = open_pidfd(child);
+  ASSERT_TRUE(ended);
+  ::kill(w->host.status().pid, SIGKILL);
+  pollfd watched{ended->get(), POLLIN, 0};
+  EXPECT_TRUE(until([&] { return ::poll(&watched, 1, 0) == 1; }, 3s));
+  if (::poll(&watched, 1, 0) != 1) ::kill(child, SIGKILL);
 }
 
 TEST_F(HostProcessTest, AHungHostIsReplacedAfterItsDeadline) {
