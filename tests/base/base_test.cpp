@@ -299,5 +299,21 @@ TEST(Json, IsStrict) {
   EXPECT_FALSE(parse_json(std::string(10'000'000, '[')));
 }
 
+TEST(Json, ObjectsAreBoundedInWidth) {
+  const auto object = [](size_t members) {
+    std::string text = "{";
+    for (size_t i = 0; i < members; ++i) {
+      text += (i == 0 ? "\"k" : ",\"k") + std::to_string(i) + "\":1";
+    }
+    return text + "}";
+  };
+  const std::string full = object(kMaxMembers);
+  EXPECT_TRUE(parse_json(full));
+  EXPECT_TRUE(parse_json("{\"a\":[" + full + "," + full + "],\"b\":" + full + "}")) << "each";
+  const auto wide = parse_json("[{\"a\":" + object(100'000) + "}]");
+  ASSERT_FALSE(wide);
+  EXPECT_NE(wide.error().message.find("1000 members"), std::string::npos) << wide.error().message;
+}
+
 }  // namespace
 }  // namespace fieldpost
