@@ -443,6 +443,20 @@ class HostileTest(unittest.TestCase):
         agent.status()
         self.assertLess(time.monotonic() - began, 2)
 
+    def test_the_command_line_does_not_wait_for_an_agent_that_is_stopped(self):
+        agent = self.agent(self.puppets("good", 1)).wait_until_up()
+        with contextlib.ExitStack() as stack:
+            agent.child.send_signal(signal.SIGSTOP)
+            stack.callback(agent.child.send_signal, signal.SIGCONT)
+            with contextlib.suppress(BlockingIOError):  # until the queue is full
+                while True:
+                    s = stack.enter_context(contextlib.closing(socket.socket(socket.AF_UNIX)))
+                    s.setblocking(False)
+                    s.connect(str(agent.run_dir / "status.sock"))
+            answer = agent.cli("status")
+        self.assertEqual(answer.returncode, 1)
+        self.assertIn("does not answer", answer.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()
