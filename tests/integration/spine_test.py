@@ -255,7 +255,7 @@ class SpineTest(unittest.TestCase):
                 ('{"name":"set-point","payload":{"value":"x"}}', "rejected", "number"),
                 ('{"name":"set-point","payload":{"valeu":1}}', "rejected", "valeu"),
                 ("[" * 5000, "rejected", ""), (b"\xff\xfe", "rejected", ""),
-                (json.dumps({"name": "set-point", "payload": "x" * 900_000}), "rejected", "number")):
+                (json.dumps({"name": "set-point", "payload": "x" * 900_000}), "rejected", "262144")):
             answer = self.send_command(payload)
             self.assertEqual(answer["status"], status, answer)
             self.assertIn(words, answer["reason"])
