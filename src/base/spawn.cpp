@@ -30,7 +30,9 @@ struct Attributes {
     sigfillset(&all);
     posix_spawnattr_setsigmask(&raw, &none);
     posix_spawnattr_setsigdefault(&raw, &all);
-    posix_spawnattr_setflags(&raw, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setpgroup(&raw, 0);
+    posix_spawnattr_setflags(
+        &raw, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   }
   Attributes(const Attributes&) = delete;
   Attributes& operator=(const Attributes&) = delete;

@@ -20,7 +20,8 @@ struct SpawnRequest {
 };
 
 // Starts a program without running any of our code in the child (posix_spawn): signal mask empty,
-// every signal at its default, environment ours. Call it from the main thread for children that
+// every signal at its default, environment ours, leader of a process group of its own: what it
+// starts in turn can be ended with kill(-pid). Call it from the main thread for children that
 // set a parent-death signal, because that signal follows the thread. Errors: NotFound, Io.
 Result<pid_t> spawn(const SpawnRequest& request);
 

@@ -3,12 +3,15 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include <cstring>
 
 namespace fieldpost {
 namespace {
+
+constexpr time_t kConnectSeconds = 5;
 
 Error why_not_connected(int errno_value, const std::string& path, bool act) {
   if (errno_value == EACCES || errno_value == EPERM) {
@@ -19,6 +22,10 @@ Error why_not_connected(int errno_value, const std::string& path, bool act) {
   if (errno_value == ENOENT || errno_value == ECONNREFUSED) {
     return {Errc::NotFound,
             "no fieldpostd runs at '" + path + "' (systemctl status fieldpost; or give --run-dir)"};
+  }
+  if (errno_value == EAGAIN) {
+    return {Errc::Timeout, "fieldpostd does not answer at '" + path +
+                               "': it is stopped or held up (systemctl status fieldpost)"};
   }
   return Error::from_errno(errno_value, "connect to '" + path + "'");
 }
@@ -35,6 +42,9 @@ Result<ControlClient> ControlClient::connect(const Paths& paths, bool act) {
   std::memcpy(address.sun_path, path.data(), path.size());
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return Error::from_errno(errno, "make a socket");
+  // An agent that is stopped does not accept: connect() would wait for ever.
+  const timeval limit{kConnectSeconds, 0};
+  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return why_not_connected(errno, path, act);
   }
@@ -46,7 +56,7 @@ Result<Json> ControlClient::ask(const Json& request, std::chrono::milliseconds l
   for (size_t sent = 0; sent < line.size();) {
     const ssize_t n = ::send(fd_.get(), line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Error{Errc::Unavailable, "the agent went away"};
+    if (n < 0) break;  // what it said before it closed is still to be read
     sent += static_cast<size_t>(n);
   }
   const std::string reply = FP_TRY(next_line(limit));

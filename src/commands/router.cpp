@@ -11,6 +11,7 @@ namespace fieldpost {
 namespace {
 
 constexpr size_t kMaxRunning = 256;  // more at once are refused: a flood must not pile up
+constexpr size_t kMaxId = 256;       // bytes of an id as JSON: it goes into the log and the answer
 
 Json to_json(const Value& value) {
   return std::visit([](const auto& held) { return Json(held); }, value);
@@ -19,19 +20,30 @@ Json to_json(const Value& value) {
 // Fills in what the payload says of itself, also when it turns out to be unusable, so that the
 // answer can name it. Errors: Invalid.
 Result<Json> parse_payload(const std::string& payload, CommandReport& report) {
+  if (payload.size() > CommandRouter::kMaxPayload) {
+    return Error{Errc::Invalid, "the payload has " + std::to_string(payload.size()) +
+                                    " bytes; at most " +
+                                    std::to_string(CommandRouter::kMaxPayload) + " are taken"};
+  }
   Json json = FP_TRY(parse_json(payload).context("the payload"));
   if (!json.is_object()) return Error{Errc::Invalid, "the payload is not a JSON object"};
   if (const auto it = json.find("payload"); it != json.end() && it->is_object()) {
-    if (const auto id = it->find("id"); id != it->end() && id->is_primitive()) report.id = *id;
+    if (const auto id = it->find("id"); id != it->end() && id->is_primitive()) {
+      if (dump_json(*id).size() > kMaxId) {
+        return Error{Errc::Invalid,
+                     "the payload's \"id\" is longer than " + std::to_string(kMaxId) + " bytes"};
+      }
+      report.id = *id;
+    }
   }
   const auto name = json.find("name");
   if (name == json.end() || !name->is_string()) {
     return Error{Errc::Invalid, "the payload has no \"name\""};
   }
-  report.name = name->get<std::string>();
-  if (!is_command_name(report.name)) {
+  if (!is_command_name(name->get_ref<const std::string&>())) {
     return Error{Errc::Invalid, "\"name\" is not 1 to 255 bytes of text"};
   }
+  report.name = name->get<std::string>();
   return json;
 }
 

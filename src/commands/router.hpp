@@ -48,6 +48,10 @@ struct CommandCounts {
 
 class CommandRouter {
  public:
+  // Bytes. Losant carries no more, and the main thread must not parse a megabyte for each of a
+  // thousand hostile ones.
+  static constexpr size_t kMaxPayload = size_t{256} << 10;
+
   struct Sinks {
     // Hands the call to the instance's host. An error's message becomes the reason of the failure.
     std::function<Result<>(const CommandRoute&, message::Call)> call;

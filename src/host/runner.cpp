@@ -178,6 +178,11 @@ void Runner::wait(std::optional<Schedule::Due> due) {
                       {StopSignal::fd(), POLLIN, 0},
                       {paused ? -1 : event_fd_, POLLIN, 0}};
   const int n = ::ppoll(watched, std::size(watched), &timeout, nullptr);
+  // A plugin that closes what is not its own would otherwise make this loop spin.
+  if (n > 0 && (watched[1].revents & POLLNVAL) != 0) {
+    ended_ = refuse(Refusal::Kind::Fault, "the plugin closed a descriptor that is not its own");
+    return;
+  }
   socket_ready_ = n > 0 && watched[0].revents != 0;
   event_ready_ = n > 0 && watched[2].revents != 0;
   if (event_ready_ && (watched[2].revents & POLLNVAL) != 0) {

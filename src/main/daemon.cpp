@@ -22,6 +22,10 @@ constexpr auto kHostsLimit = 1800ms;
 constexpr auto kUplinkLimit = 300ms;
 constexpr auto kStoreLimit = 700ms;
 
+// Bytes of commands that this thread has not looked at yet. The broker may send faster than they
+// can be read, and the service has 256 MB in all.
+constexpr size_t kCommandBytes = size_t{4} << 20;
+
 Uplink::Options uplink_options(const Config& config, const Paths& paths) {
   const UplinkConfig& u = config.uplink;
   Uplink::Options o{.run_dir = paths.run_dir + "/uplink",  // the folder itself is open to groups
@@ -90,6 +94,9 @@ Result<> Daemon::start() {
   uplink_ = std::make_unique<Uplink>(uplink_options(config_, paths_), uplink_sinks());
   FP_CHECK_OK(watch_clock());
   sources_.push_back(FP_TRY(loop_->on_readable(mail_.fd(), [this] { on_mail(); })));
+  sources_.push_back(FP_TRY(loop_->on_readable(loaded_.fd(), [this] {
+    for (Loaded& loaded : loaded_.take_all()) on(std::move(loaded));
+  })));
   sources_.push_back(FP_TRY(loop_->every(1s, [this] { on_second(); })));
   uint64_t watchdog_usec = 0;
   if (sd_watchdog_enabled(0, &watchdog_usec) > 0) {
@@ -142,7 +149,7 @@ Uplink::Sinks Daemon::uplink_sinks() {  // on the uplink thread
   return {
       .fetch = [this](int64_t after, size_t max_points) { store_->fetch(after, max_points); },
       .acknowledge = [this](std::vector<int64_t> rows) { store_->acknowledge(std::move(rows)); },
-      .command = [this](IncomingCommand command) { post(std::move(command)); },
+      .command = [this](IncomingCommand command) { post_command(std::move(command)); },
       .status = [this](const UplinkStatus& status) { post(status); },
       .published =
           [this](const Publication& publication, bool delivered) {
@@ -160,7 +167,7 @@ Supervisor::Sinks Daemon::supervisor_sinks() {
                          std::string_view reason) { router_.on_instance_down(instance, reason); }};
 }
 
-void Daemon::post(Mail mail) {
+bool Daemon::post(Mail mail) {
   const bool kept = mail_.post_or_merge(std::move(mail), [](Mail& waiting, Mail& next) {
     // The newest status is the only one that counts.
     if (!std::holds_alternative<UplinkStatus>(next) || waiting.index() != next.index()) return false;
@@ -168,6 +175,17 @@ void Daemon::post(Mail mail) {
     return true;
   });
   if (!kept) log::warning("the main loop is held up; a message of another thread was dropped");
+  return kept;
+}
+
+void Daemon::post_command(IncomingCommand command) {
+  const size_t size = command.payload.size();
+  if (command_bytes_ + size <= kCommandBytes) {  // this thread alone adds to it
+    command_bytes_ += size;
+    if (post(std::move(command))) return;
+    command_bytes_ -= size;
+  }
+  ++commands_dropped_;
 }
 
 void Daemon::on_mail() {
@@ -178,7 +196,10 @@ void Daemon::on_mail() {
 
 void Daemon::on(UplinkStatus&& status) { uplink_status_ = std::move(status); }
 
-void Daemon::on(IncomingCommand&& command) { router_.on_command(command, BootClock::now()); }
+void Daemon::on(IncomingCommand&& command) {
+  command_bytes_ -= command.payload.size();
+  router_.on_command(command, BootClock::now());
+}
 
 void Daemon::on(Delivery&& delivery) {
   if (delivery.delivered) return;
@@ -186,7 +207,11 @@ void Daemon::on(Delivery&& delivery) {
                {{"FP_TOPIC", delivery.publication.topic}});
 }
 
-void Daemon::on_report(const CommandReport& report) {
+void Daemon::log_report(const CommandReport& report) {
+  if (!reports_.take(1, BootClock::now())) {
+    ++reports_unlogged_;
+    return;
+  }
   const auto level =
       report.status == CommandStatus::Done ? log::Level::Notice : log::Level::Warning;
   const std::string device = report.device_name.empty() ? report.device_id : report.device_name;
@@ -196,6 +221,10 @@ void Daemon::on_report(const CommandReport& report) {
               {"FP_COMMAND_ID", report.id.is_null() ? "" : dump_json(report.id)},
               {"FP_INSTANCE", report.instance},
               {"FP_REASON", report.reason.empty() ? "as asked" : report.reason}});
+}
+
+void Daemon::on_report(const CommandReport& report) {
+  log_report(report);
   last_command_ = report;
   if (config_.commands.answer_topic.empty()) return;
   Json answer = to_json(report);
@@ -243,6 +272,13 @@ void Daemon::on_clock_set() {
 
 void Daemon::on_second() {
   router_.expire(BootClock::now());
+  if (const int64_t n = std::exchange(reports_unlogged_, 0); n > 0) {
+    log::warning("commands come too fast to log each", {{"FP_COUNT", std::to_string(n)}});
+  }
+  if (const int64_t n = commands_dropped_.exchange(0); n > 0) {
+    log::warning("commands came faster than they can be read and were dropped",
+                 {{"FP_COUNT", std::to_string(n)}});
+  }
   supervisor_.watch(control_.has_watchers());
   if (std::string line = status_line(); line != shown_) {
     shown_ = std::move(line);
@@ -272,7 +308,7 @@ void Daemon::reload() {
   sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", static_cast<long long>(usec.count()));
   loader_ = std::thread([this] {  // throw-away hosts are waited for, which the loop must not do
     Probe probe(paths_.plugin_host, paths_.plugin_dir);
-    post(load_config(paths_.config, probe));
+    (void)loaded_.post(load_config(paths_.config, probe));  // there is one loader at a time
   });
 }
 
@@ -316,10 +352,13 @@ void Daemon::stop() {
 
 bool Daemon::finish() {
   uplink_->stop(kUplinkLimit);  // first: what it still learns of acknowledgements saves a re-send
-  if (store_->stop(kStoreLimit)) return true;
-  log::error("the disk did not take everything before the end",
-             {{"FP_WAITING", std::to_string(store_->status().waiting())}});
-  return false;
+  const bool stored = store_->stop(kStoreLimit);
+  if (!stored) {
+    log::error("the disk did not take everything before the end",
+               {{"FP_WAITING", std::to_string(store_->status().waiting())}});
+  }
+  // The loader's throw-away hosts follow its thread: they have asked for a parent-death signal.
+  return stored && !loader_.joinable();
 }
 
 }  // namespace fieldpost

@@ -4,6 +4,7 @@
 // a sink says otherwise; other threads reach it through mail_.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -20,6 +21,7 @@
 #include "store/store.hpp"
 #include "supervisor/control.hpp"
 #include "supervisor/local_state.hpp"
+#include "supervisor/rate.hpp"
 #include "supervisor/supervisor.hpp"
 #include "uplink/uplink.hpp"
 
@@ -41,8 +43,9 @@ class Daemon {
   // sockets, the run directory); nothing is running then.
   Result<> start();
 
-  // After the loop has ended: ends the threads. False if one is stuck in the kernel; the process
-  // must then be left without running destructors.
+  // After the loop has ended: ends the threads. False if one is stuck in the kernel, or waits for a
+  // plugin that is being asked about a configuration; the process must then be left without
+  // running destructors.
   bool finish();
 
  private:
@@ -50,7 +53,7 @@ class Daemon {
     Publication publication;
     bool delivered = false;
   };
-  using Mail = std::variant<UplinkStatus, IncomingCommand, Delivery, Loaded>;
+  using Mail = std::variant<UplinkStatus, IncomingCommand, Delivery>;
 
   Result<> open_control();
   Result<> watch_signals();
@@ -58,7 +61,8 @@ class Daemon {
   Uplink::Sinks uplink_sinks();
   Supervisor::Sinks supervisor_sinks();
 
-  void post(Mail mail);  // any thread
+  bool post(Mail mail);                        // any thread; false: there was no room
+  void post_command(IncomingCommand command);  // the uplink thread
   void on_mail();
   void on(UplinkStatus&& status);
   void on(IncomingCommand&& command);
@@ -66,6 +70,7 @@ class Daemon {
   void on(Loaded&& loaded);
 
   void on_report(const CommandReport& report);
+  void log_report(const CommandReport& report);
   void on_reading(const Instance& instance, const Sample& sample);
   void on_clock_set();
   void on_second();
@@ -93,6 +98,11 @@ class Daemon {
 
   SymbolTable symbols_;
   Mailbox<Mail> mail_{4096};
+  Mailbox<Loaded> loaded_{1};             // apart: a flood of other mail must not cost it its place
+  std::atomic<size_t> command_bytes_{0};  // of commands in mail_
+  std::atomic<int64_t> commands_dropped_{0};  // since the last log line about it
+  Rate reports_{5, 100};                      // that are logged
+  int64_t reports_unlogged_ = 0;
   LocalState local_state_{symbols_};
   CommandRouter router_;
   std::optional<CommandReport> last_command_;

@@ -107,6 +107,7 @@ int run(const Options& options) {
     log::error("no usable configuration; see the messages above, and `fieldpost check`");
     return kConfig;
   }
+  block_signals({SIGTERM, SIGINT});  // from here on they are the loop's
   auto loop = EventLoop::create();
   if (!loop)
     return log::error("no event loop", {{"FP_REASON", loop.error().message}}), EXIT_FAILURE;
@@ -116,14 +117,16 @@ int run(const Options& options) {
     std::_Exit(EXIT_FAILURE);  // threads may be running
   }
   const auto ended = loop->run();
-  if (!daemon.finish()) std::_Exit(EXIT_SUCCESS);  // a thread is inside the kernel; see finish()
+  if (!daemon.finish()) std::_Exit(EXIT_SUCCESS);  // a thread is held up; see finish()
   return ended ? *ended : EXIT_FAILURE;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  block_signals({SIGCHLD, SIGTERM, SIGINT, SIGHUP});
+  // Not those that end it: until the loop runs there is nothing to put in order, and plugins that
+  // are asked about the configuration may take their time.
+  block_signals({SIGCHLD, SIGHUP});
   Options options;
   if (const auto status = parse(argc, argv, options)) return *status;
   return run(options);

@@ -99,7 +99,7 @@ int main(int argc, char** argv) {
     (void)std::fprintf(stderr, "<3>%s\n", installed.error().message.c_str());
     return static_cast<int>(HostExit::Usage);
   }
-  if (verb == "run" && follow_parent()) return static_cast<int>(HostExit::Done);
+  if (follow_parent()) return static_cast<int>(HostExit::Done);
   confine();
   const HostExit end = serve(verb, argv[2]);
   // Not exit(): destructors and exit handlers of a plugin may crash or hang, and nothing of ours

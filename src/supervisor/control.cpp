@@ -38,6 +38,9 @@ Result<UniqueFd> listen_unix(const std::string& path, const std::string& group) 
   if (::connect(fd.get(), raw, sizeof address) == 0) {
     return Error{Errc::Unavailable, "another fieldpostd serves '" + path + "'"};
   }
+  if (errno == EAGAIN) {  // its queue is full: it is there, though it does not answer
+    return Error{Errc::Unavailable, "another fieldpostd serves '" + path + "' but is held up"};
+  }
   (void)::unlink(path.c_str());  // nobody answered: left behind by a crash, or never there
   if (::bind(fd.get(), raw, sizeof address) != 0 || ::listen(fd.get(), 16) != 0 ||
       ::chmod(path.c_str(), 0660) != 0) {
@@ -53,7 +56,7 @@ Result<UniqueFd> listen_unix(const std::string& path, const std::string& group) 
 }
 
 Result<> ControlServer::serve(UniqueFd listener, ControlRight right) {
-  Listener& l = listeners_.emplace_back(Listener{std::move(listener), right, {}, 0});
+  Listener& l = listeners_.emplace_back(Listener{std::move(listener), right, {}, {}});
   l.readable = FP_TRY(loop_->on_readable(l.fd.get(), [this, &l] { on_accept(l); }));
   return {};
 }
@@ -64,6 +67,9 @@ bool ControlServer::has_watchers() const {
 
 void ControlServer::on_accept(Listener& listener) {
   UniqueFd fd(::accept4(listener.fd.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!fd && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)) {
+    return pause(listener);
+  }
   if (!fd) return;
   if (static_cast<size_t>(std::ranges::count(connections_, listener.right, &Connection::right)) >=
       kMaxConnections) {
@@ -80,6 +86,15 @@ void ControlServer::on_accept(Listener& listener) {
   c.readable = *std::move(readable);
   c.writable = *std::move(writable);
   sd_event_source_set_enabled(c.writable.get(), SD_EVENT_OFF);
+}
+
+// The connection stays in the queue and the listener readable: trying at once again would spin.
+void ControlServer::pause(Listener& listener) {
+  auto resume = loop_->after(
+      kPause, [&listener] { sd_event_source_set_enabled(listener.readable.get(), SD_EVENT_ON); });
+  if (!resume) return;
+  listener.resume = *std::move(resume);
+  sd_event_source_set_enabled(listener.readable.get(), SD_EVENT_OFF);
 }
 
 void ControlServer::on_readable(Connection& c) {

@@ -30,6 +30,8 @@ class ControlServer {
   // Unread answers; a connection that has more waiting is closed, and one that watches loses lines
   // from a quarter of it on, and is told how many.
   static constexpr size_t kMaxBacklog = size_t{8} << 20;
+  // Of accepting, when the process has no descriptor left for one more.
+  static constexpr std::chrono::milliseconds kPause{500};
 
   // Answers one request. Sets `*watch` to subscribe the connection to broadcast().
   using Handler = std::function<Json(const Json& request, ControlRight right, bool* watch)>;
@@ -59,9 +61,10 @@ class ControlServer {
     UniqueFd fd;
     ControlRight right;
     Source readable;
-    size_t connections = 0;
+    Source resume;  // after a pause
   };
   void on_accept(Listener& listener);
+  void pause(Listener& listener);
   void on_readable(Connection& connection);
   void on_line(Connection& connection, std::string_view line);
   void send(Connection& connection, std::string_view line);

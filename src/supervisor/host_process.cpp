@@ -243,7 +243,7 @@ void HostProcess::Impl::bury() {
   link.reset();
   stderr_reader.reset();
   if (status.pid <= 0) return;
-  ::kill(status.pid, SIGKILL);
+  ::kill(-status.pid, SIGKILL);
   const auto gone = open_pidfd(status.pid);
   pollfd watched{gone ? gone->get() : -1, POLLIN, 0};
   (void)::poll(&watched, 1, 100);  // one that hangs in the kernel is left to init
@@ -269,14 +269,19 @@ void HostProcess::Impl::on_end_of_file() {
 
 void HostProcess::Impl::on_exit(const siginfo_t& info) {
   const BootTime now = BootClock::now();
+  // What the plugin started must not outlive its host, or each restart leaves more behind. The loop
+  // reaps the host after this, so the group is still its own.
+  ::kill(-info.si_pid, SIGKILL);
   status.pid = -1;
   link->drain();  // a refusal, its last samples
   link.reset();
   for (int i = 0; i < kStderrLeftBehind && stderr_reader->read_some(now) > 0; ++i) {
   }
   stderr_reader->finish(now);
-  stderr_reader.reset();
+  // First the source: while another thread starts a program, that one has a copy of the descriptor,
+  // and epoll would go on reporting it for a source that is gone.
   stderr_source = Source();
+  stderr_reader.reset();
   exit_source = Source();
   life = Source();
   const HostEvent event = judge_exit(info, now);

@@ -6,6 +6,11 @@
 namespace fieldpost {
 namespace {
 
+// How far stamps may run ahead of the clock, so that a burst of readings gets one each. Without a
+// bound a plugin that goes wild for a minute would have what it reads afterwards stamped with hours
+// to come.
+constexpr auto kMaxAhead = std::chrono::seconds(3);
+
 int64_t to_ms(BootTime time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
 }
@@ -89,7 +94,8 @@ bool Instance::accept(const Reading& reading, BootTime time) {
   return true;
 }
 
-std::vector<DeviceSample> Instance::on_samples(message::Samples&& samples) {
+std::vector<DeviceSample> Instance::on_samples(message::Samples&& samples, BootTime now) {
+  const int64_t latest_ms = to_ms(now + kMaxAhead);
   std::vector<DeviceSample> out;
   for (Sample& sample : samples.samples) {
     ++counts_.samples;
@@ -98,6 +104,10 @@ std::vector<DeviceSample> Instance::on_samples(message::Samples&& samples) {
       if (!accept(reading, sample.time)) continue;
       Attribute& attribute = attributes_[reading.attribute];
       const int64_t ms = std::max(to_ms(sample.time), attribute.last_ms + 1);
+      if (ms > latest_ms) {
+        ++counts_.refused;
+        continue;
+      }
       attribute.last_ms = ms;
       const Symbol device = devices_[attribute.device].id;
       // Usually one device and one stamp; a sample of many devices has a few entries to look at.

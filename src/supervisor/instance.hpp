@@ -42,8 +42,10 @@ class Instance {
   };
   struct Counts {
     int64_t samples = 0, readings = 0;
-    int64_t bad = 0;      // readings that were not good: not published
-    int64_t refused = 0;  // readings of an attribute that was not declared, or of another type
+    int64_t bad = 0;  // readings that were not good: not published
+    // Readings of an attribute that was not declared, or of another type, or more of one attribute
+    // than milliseconds, which are what a stamp counts.
+    int64_t refused = 0;
   };
 
   // `config` must outlive this, or be replaced by rebind().
@@ -71,7 +73,7 @@ class Instance {
 
   // One DeviceSample for each sample and device that has good readings in it, in order. Two points
   // of an attribute never get the same millisecond: the later one moves to the next.
-  std::vector<DeviceSample> on_samples(message::Samples&& samples);
+  std::vector<DeviceSample> on_samples(message::Samples&& samples, BootTime now = BootClock::now());
 
  private:
   bool accept(const Reading& reading, BootTime time);

@@ -10,6 +10,7 @@ namespace fieldpost {
 namespace {
 
 constexpr int64_t kDayMs = 86'400'000;
+constexpr int64_t kMaxAheadMs = 3'000;  // of stamps that were moved to be unique: see Instance
 
 Error invalid(std::string text) { return {Errc::Invalid, std::move(text)}; }
 
@@ -124,6 +125,11 @@ Result<DeviceSample> LocalState::parse(const Json& request, BootTime now, int64_
       const auto last = device->last_ms.find(*p.attribute);
       if (last != device->last_ms.end())
         sample.time.ms = std::max(sample.time.ms, last->second + 1);
+    }
+    if (sample.time.ms >
+        std::chrono::floor<std::chrono::milliseconds>(now.time_since_epoch()).count() +
+            kMaxAheadMs) {
+      return invalid("too fast: an attribute has one value in a millisecond at most");
     }
     for (const Point& p : sample.points) device->last_ms[*p.attribute] = sample.time.ms;
   }

@@ -44,7 +44,7 @@ class Child {
   Child& operator=(const Child&) = delete;
   ~Child() {
     if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
+    ::kill(-pid_, SIGKILL);
     (void)reap();
   }
   // Waits for its end, and tells how it came; nothing if it did not come in time.
@@ -56,8 +56,11 @@ class Child {
  private:
   std::string reap() {
     siginfo_t info{};
-    while (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED) != 0 && errno == EINTR) {
+    while (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT) != 0 &&
+           errno == EINTR) {
     }
+    ::kill(-pid_, SIGKILL);  // what the plugin started; the group is its own until it is reaped
+    (void)::waitid(P_PID, static_cast<id_t>(pid_), nullptr, WEXITED);
     pid_ = -1;
     return exit_reason(info);
   }

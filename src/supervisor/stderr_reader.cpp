@@ -41,7 +41,10 @@ void StderrReader::end_line(BootTime now) {
   if (!text.empty()) {
     const std::string line = printable(text, kMaxLine);
     if (rate_.take(1, now)) {
-      summarise();
+      if (now - summarised_ >= std::chrono::seconds(1)) {
+        summarised_ = now;
+        summarise();
+      }
       sink_(level, line);
     } else {
       ++dropped_;

@@ -14,11 +14,12 @@ namespace fieldpost {
 
 // What a host writes to stderr, line by line, into the log: "<n>text" from plugin-host, anything
 // else (a library, the C++ runtime's last words) as a notice. Lines are cut at kMaxLine bytes and
-// dropped beyond kLinesPerSecond, with a count.
+// dropped beyond kLinesAtOnce and, in the long run, kLinesPerSecond: seven chatty plugins must not
+// use up what journald lets a service write. The dropped are counted, in a line a second at most.
 class StderrReader {
  public:
   static constexpr size_t kMaxLine = 1'000;
-  static constexpr double kLinesPerSecond = 50;
+  static constexpr double kLinesPerSecond = 5, kLinesAtOnce = 100;
   // Receives a line that is printable and bounded.
   using Sink = std::function<void(log::Level, const std::string&)>;
 
@@ -37,8 +38,9 @@ class StderrReader {
   UniqueFd fd_;
   Sink sink_;
   std::string line_;
-  Rate rate_{kLinesPerSecond, kLinesPerSecond};
-  int dropped_ = 0;
+  Rate rate_{kLinesPerSecond, kLinesAtOnce};
+  int64_t dropped_ = 0;
+  BootTime summarised_{};
 };
 
 }  // namespace fieldpost

@@ -180,30 +180,34 @@ TEST_F(LoopTest, SignalsAndChildrenArriveInTheLoop) {
   EXPECT_TRUE(turn_until([&] { return status == 7; }));
 }
 
-TEST(Spawn, AChildSeesOnlyWhatItIsGivenAndNoBlockedSignals) {
-  block_signals({SIGTERM, SIGCHLD});
+// What a program says on stdout, with /dev/null as descriptors 0 and 3.
+std::string output_of(const std::string& program, const std::vector<std::string>& args) {
   int ends[2];
-  ASSERT_EQ(::pipe(ends), 0);  // not close-on-exec, on purpose
+  if (::pipe(ends) != 0) return "";  // not close-on-exec, on purpose
   const UniqueFd in(ends[0]);
   UniqueFd out(ends[1]);
-  const auto pid = spawn({"/bin/sh",
-                          {"-c",
-                           "ls /proc/$$/fd | tr '\\n' ' ' >&3; "
-                           "grep -E 'Sig(Blk|Ign)' /proc/$$/status | tr -s '\\t\\n' ' ' >&3"},
-                          {-1, -1, STDERR_FILENO, out.get()}});
-  ASSERT_TRUE(pid) << pid.error().message;
+  const auto pid = spawn({program, args, {-1, out.get(), STDERR_FILENO, -1}});
+  if (!pid) return pid.error().message;
   out = UniqueFd();
   std::string seen;
   char block[512];
   for (ssize_t n = 0; (n = ::read(in.get(), block, sizeof block)) > 0;) {
     seen.append(block, static_cast<size_t>(n));
   }
-  int status = 0;
-  ::waitpid(*pid, &status, 0);
-  EXPECT_TRUE(seen.starts_with("0 1 2 3 SigBlk: 0000000000000000 SigIgn: ")) << seen;
+  ::waitpid(*pid, nullptr, 0);
+  return seen;
+}
+
+// Asked without a shell: that opens pipes and blocks signals of its own while it runs programs.
+TEST(Spawn, AChildSeesOnlyWhatItIsGivenAndNoBlockedSignals) {
+  block_signals({SIGTERM, SIGCHLD});
+  EXPECT_EQ(output_of("/bin/ls", {"/proc/self/fd"}), "0\n1\n2\n3\n4\n") << "4: the folder itself";
+  const std::string blocked = output_of("/bin/grep", {"SigBlk", "/proc/self/status"});
+  EXPECT_EQ(blocked, "SigBlk:\t0000000000000000\n");
   // 32 and 33 belong to libc and cannot be reset; the rest, SIGPIPE above all, must be.
-  const uint64_t ignored = std::stoull(seen.substr(seen.rfind(':') + 1), nullptr, 16);
-  EXPECT_EQ(ignored & ~(uint64_t{3} << 31), 0u) << seen;
+  const std::string ignored = output_of("/bin/grep", {"SigIgn", "/proc/self/status"});
+  ASSERT_TRUE(ignored.starts_with("SigIgn:")) << ignored;
+  EXPECT_EQ(std::stoull(ignored.substr(7), nullptr, 16) & ~(uint64_t{3} << 31), 0u) << ignored;
 }
 
 TEST(Spawn, AMissingProgramIsAnError) {
@@ -297,6 +301,22 @@ TEST(Json, IsStrict) {
   }
   EXPECT_FALSE(parse_json(std::string(100, '[') + std::string(100, ']')));
   EXPECT_FALSE(parse_json(std::string(10'000'000, '[')));
+}
+
+TEST(Json, ObjectsAreBoundedInWidth) {
+  const auto object = [](size_t members) {
+    std::string text = "{";
+    for (size_t i = 0; i < members; ++i) {
+      text += (i == 0 ? "\"k" : ",\"k") + std::to_string(i) + "\":1";
+    }
+    return text + "}";
+  };
+  const std::string full = object(kMaxMembers);
+  EXPECT_TRUE(parse_json(full));
+  EXPECT_TRUE(parse_json("{\"a\":[" + full + "," + full + "],\"b\":" + full + "}")) << "each";
+  const auto wide = parse_json("[{\"a\":" + object(100'000) + "}]");
+  ASSERT_FALSE(wide);
+  EXPECT_NE(wide.error().message.find("1000 members"), std::string::npos) << wide.error().message;
 }
 
 }  // namespace

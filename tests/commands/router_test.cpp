@@ -111,6 +111,22 @@ TEST_F(RouterTest, DeepNestingIsRefusedNotFollowed) {
   EXPECT_EQ(only().reason, "the payload: nested more than 32 deep");
 }
 
+// What a sender chooses goes into the log and back to the broker: it must not be a megabyte.
+TEST_F(RouterTest, WhatIsTooLongIsRefusedAndNotRepeated) {
+  const std::string megabyte(900'000, 'x');
+  const std::string long_text(5'000, 'x');
+  for (const std::string& payload :
+       {R"({"name":")" + megabyte + R"("})", R"({"name":")" + long_text + R"("})",
+        R"({"name":"set-point","payload":{"value":1,"id":")" + long_text + R"("}})"}) {
+    reports_.clear();
+    send(payload);
+    const CommandReport report = only();
+    EXPECT_EQ(report.status, CommandStatus::Rejected);
+    EXPECT_LT(dump_json(to_json(report)).size(), 1'000u);
+  }
+  EXPECT_TRUE(calls_.empty());
+}
+
 TEST_F(RouterTest, AnotherDeviceHasNoCommands) {
   router_.on_command({"575ecf887ae143cd83dc4aa9", R"({"name":"set-point","payload":1})"},
                      BootTime(now_));

@@ -248,6 +248,15 @@ TEST(Runner, InheritsNothingButItsSocketAndTheLog) {
   EXPECT_EQ(samples->samples[0].readings[0].value, Value(std::string("0 1 2 3x 4x ")));
 }
 
+TEST(Runner, APluginThatClosesTheHostsDescriptorsIsToldSo) {
+  Running r(puppet("closes"));
+  const auto refused = r.host.await<Refused>();
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->kind, Refused::Kind::Fault);
+  EXPECT_NE(refused->reason.find("closed a descriptor"), std::string::npos) << refused->reason;
+  EXPECT_EQ(r.host.exit_status(), 1);
+}
+
 TEST(Runner, ChattingIsBounded) {
   Running r(puppet("chatter", 0, 10s));
   ASSERT_TRUE(r.host.await<Samples>());

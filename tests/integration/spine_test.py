@@ -4,11 +4,13 @@
 Registers that count their own reads make every reading unique: a value that is missing at the
 witness was lost, a value that comes twice was sent twice.
 """
+import contextlib
 import json
 import os
 import pathlib
 import signal
 import socket
+import subprocess
 import sys
 import time
 import unittest
@@ -253,7 +255,7 @@ class SpineTest(unittest.TestCase):
                 ('{"name":"set-point","payload":{"value":"x"}}', "rejected", "number"),
                 ('{"name":"set-point","payload":{"valeu":1}}', "rejected", "valeu"),
                 ("[" * 5000, "rejected", ""), (b"\xff\xfe", "rejected", ""),
-                (json.dumps({"name": "set-point", "payload": "x" * 900_000}), "rejected", "number")):
+                (json.dumps({"name": "set-point", "payload": "x" * 900_000}), "rejected", "262144")):
             answer = self.send_command(payload)
             self.assertEqual(answer["status"], status, answer)
             self.assertIn(words, answer["reason"])
@@ -399,6 +401,88 @@ class SpineTest(unittest.TestCase):
         eventually(lambda: len(watcher.lines) > 20)
         self.assertRegex(watcher.lines[-1][1], r"^\d{4}-\d\d-\d\dT.*Z  boiler  count = \d+$")
         self.assertEqual(gaps(self.delivered()), 0)
+
+
+class HostileTest(unittest.TestCase):
+    """The agent with plugins that misbehave and a world that is in a hurry."""
+
+    def setUp(self):
+        self.field = field.Field()
+        self.addCleanup(self.field.__exit__)
+
+    def agent(self, config):
+        return self.field.agent(HEAD + uplink(field.free_port()) + config,
+                                args=("--plugin-dir", field.BUILD / "tests/plugins"))
+
+    @staticmethod
+    def puppets(mode, number):
+        return "".join(f'[[plugin]]\nname = "p{i}"\ntype = "puppet"\n'
+                       f'device = "{("boiler", "meter")[i]}"\noptions.mode = "{mode}"\n'
+                       for i in range(number))
+
+    @staticmethod
+    def hanging(agent):
+        """Hosts below the agent that hang in their plugin, as pids."""
+        found = []
+        for pid in (int(p) for p in os.listdir("/proc") if p.isdigit()):
+            with contextlib.suppress(OSError):
+                fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)
+                if fields[0].endswith("(hanging") and int(fields[1].split()[1]) == agent.child.pid:
+                    found.append(pid)
+        return found
+
+    def expect_a_quick_end(self, agent, statuses):
+        left = eventually(lambda: self.hanging(agent))
+        began = time.monotonic()
+        self.assertIn(agent.end(signal.SIGTERM, limit=30), statuses)
+        self.assertLess(time.monotonic() - began, 3)
+        eventually(lambda: not any(os.path.exists(f"/proc/{p}") for p in left), 5,
+                   "the end of the hosts that were asked")
+
+    def test_sigterm_does_not_wait_for_a_plugin_that_is_asked_at_a_start(self):
+        self.expect_a_quick_end(self.agent(self.puppets("hang-declare", 1)), (0, -signal.SIGTERM))
+
+    def test_sigterm_does_not_wait_for_a_plugin_that_is_asked_at_a_reload(self):
+        agent = self.agent(self.puppets("good", 1)).wait_until_up()
+        agent.config.write_text(HEAD + uplink(1) + self.puppets("hang-declare", 2))
+        agent.child.send_signal(signal.SIGHUP)
+        self.expect_a_quick_end(agent, (0,))
+
+    def test_a_flood_of_commands_neither_fills_the_memory_nor_the_log(self):
+        broker = self.field.broker()
+        agent = self.field.agent(HEAD + uplink(broker.port) + sim()).wait_until_up()
+        eventually(lambda: agent.status()["uplink"]["state"] == "connected")
+
+        def flood(payload, number):
+            subprocess.run([field.program("mosquitto_pub"), "-h", "127.0.0.1", "-p",
+                            str(broker.port), "-t", f"losant/{METER}/command", "-l"],
+                           input=(payload + "\n") * number, text=True, check=True, timeout=60)
+
+        flood('{"name": "none"}', 5000)
+        eventually(lambda: agent.status()["commands"]["received"] >= 4000)
+        eventually(lambda: "too fast to log" in agent.text())
+        self.assertLess(agent.text().count("command rejected"), 300)
+        flood(json.dumps({"name": "none", "payload": [1] * 40000}), 1500)  # 120 kB each
+        peak = pathlib.Path(f"/proc/{agent.child.pid}/status").read_text()
+        peak = int(peak.split("VmHWM:")[1].split()[0]) // 1024
+        self.assertLess(peak, 100, "MB at most, of 180 that were sent")
+        began = time.monotonic()
+        agent.status()
+        self.assertLess(time.monotonic() - began, 2)
+
+    def test_the_command_line_does_not_wait_for_an_agent_that_is_stopped(self):
+        agent = self.agent(self.puppets("good", 1)).wait_until_up()
+        with contextlib.ExitStack() as stack:
+            agent.child.send_signal(signal.SIGSTOP)
+            stack.callback(agent.child.send_signal, signal.SIGCONT)
+            with contextlib.suppress(BlockingIOError):  # until the queue is full
+                while True:
+                    s = stack.enter_context(contextlib.closing(socket.socket(socket.AF_UNIX)))
+                    s.setblocking(False)
+                    s.connect(str(agent.run_dir / "status.sock"))
+            answer = agent.cli("status")
+        self.assertEqual(answer.returncode, 1)
+        self.assertIn("does not answer", answer.stderr)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/host_process.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -24,6 +27,11 @@ struct Watched {
               .samples =
                   [this](message::Samples&& s) {
                     for (const Sample& sample : s.samples) times.push_back(sample.time);
+                    for (const Sample& sample : s.samples) {
+                      for (const Reading& r : sample.readings) {
+                        if (const auto* t = std::get_if<std::string>(&r.value)) text = *t;
+                      }
+                    }
                     samples += s.samples.size();
                   },
               .unit_state = [this](const message::UnitState& s) { units.push_back(s); },
@@ -36,6 +44,7 @@ struct Watched {
   Declaration declaration;
   size_t samples = 0;
   std::vector<BootTime> times;
+  std::string text;  // the last one read
   std::vector<message::UnitState> units;
   std::vector<message::Outcome> outcomes;
   std::vector<HostState> states;
@@ -131,6 +140,37 @@ TEST_F(HostProcessTest, AKilledHostIsBackWithinTwoSecondsAndItsNeighbourMissesNo
   EXPECT_EQ(victim->reason(), "");
   EXPECT_GT(neighbour->times.size(), before + 2);
   expect_no_gap(*neighbour);
+}
+
+// While another thread starts a program, that one has a copy of every descriptor for a moment, and
+// closing ours does not take it out of the loop's epoll.
+TEST_F(HostProcessTest, AnEndIsHarmlessWhileADescriptorIsOpenElsewhere) {
+  auto w = run_puppet(puppet("good", 1, 20ms));
+  ASSERT_TRUE(until([&] { return w->samples > 0; }));
+  std::vector<UniqueFd> elsewhere;
+  for (int fd = 3; fd < 256; ++fd) {
+    struct stat st {};
+    if (::fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))) {
+      elsewhere.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, 256));
+    }
+  }
+  ASSERT_GE(elsewhere.size(), 2u) << "the host's socket and its log";
+  ::kill(w->host.status().pid, SIGKILL);
+  ASSERT_TRUE(until([&] { return w->was(HostState::Backoff); }));
+  ASSERT_TRUE(until([&] { return w->is(HostState::Up); }));
+  stop(*w);
+}
+
+TEST_F(HostProcessTest, WhatAPluginStartedEndsWithItsHost) {
+  auto w = run_puppet(puppet("parent", 1, 20ms));
+  ASSERT_TRUE(until([&] { return !w->text.empty(); }));
+  const pid_t child = std::stoi(w->text);
+  const auto ended = open_pidfd(child);
+  ASSERT_TRUE(ended);
+  ::kill(w->host.status().pid, SIGKILL);
+  pollfd watched{ended->get(), POLLIN, 0};
+  EXPECT_TRUE(until([&] { return ::poll(&watched, 1, 0) == 1; }, 3s));
+  if (::poll(&watched, 1, 0) != 1) ::kill(child, SIGKILL);
 }
 
 TEST_F(HostProcessTest, AHungHostIsReplacedAfterItsDeadline) {

@@ -74,6 +74,27 @@ TEST_F(InstanceTest, TwoPointsOfAnAttributeNeverShareAMillisecond) {
   EXPECT_EQ(stamps, (std::vector<int64_t>{1000, 1001, 1002, 1003, 1010}));
 }
 
+// A burst may run ahead, for a moment; a flood must not carry what follows into the future.
+TEST_F(InstanceTest, StampsStayNearTheClock) {
+  constexpr int64_t kNow = 1'000'000;
+  const BootTime now(std::chrono::milliseconds{kNow});
+  int64_t newest = 0;
+  size_t kept = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    for (const auto& d : instance_->on_samples(sample(kNow, {{0, Quality::Good, 1.0, ""}}), now)) {
+      newest = std::max(newest, d.time.ms);
+      ++kept;
+    }
+  }
+  EXPECT_GE(kept, 1'000u);
+  EXPECT_LE(newest, kNow + 3'000);
+  EXPECT_EQ(instance_->counts().refused, 10'000 - static_cast<int64_t>(kept));
+  const auto later =
+      instance_->on_samples(sample(kNow + 10'000, {{0, Quality::Good, 1.0, ""}}), now + 10s);
+  ASSERT_EQ(later.size(), 1u);
+  EXPECT_EQ(later[0].time.ms, kNow + 10'000);
+}
+
 TEST_F(InstanceTest, ADeclarationThatDoesNotFitIsHarmless) {
   Declaration wild;
   wild.attributes = {{{.name = "x"}, 7, 1}, {{.name = "y"}, 0, 99}, {{.name = "a"}, 0, 1}};

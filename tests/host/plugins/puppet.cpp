@@ -122,6 +122,8 @@ struct Puppet {
     if (mode == "bulk") bulk(host);
     if (mode == "bad-values") return emit_nonsense(host);
     if (mode == "chatter") chatter(host);
+    if (mode == "closes") ::close_range(4, 255, 0);  // the host's own among them
+    if (mode == "parent") leave_a_child(host);
     if (mode == "descriptors") host.emit(plan.text, open_descriptors());
     if (mode == "bad-quality") {
       host.emit({{plan.counters[unit], 0.0, FP_COMM_ERROR, "exception 2"}});
@@ -154,6 +156,13 @@ struct Puppet {
   }
 
   [[noreturn]] static void throw_foreign() { throw 42; }
+
+  // Starts a process that never ends, and says which.
+  void leave_a_child(Host& host) {
+    if (child == 0) child = ::fork();
+    if (child == 0) hang();
+    host.emit(plan.text, std::to_string(child));
+  }
 
   [[noreturn]] void flood(Host& host) const {
     for (;;) {
@@ -205,6 +214,7 @@ struct Puppet {
   std::vector<bool> silent;
   std::chrono::nanoseconds pause{};
   int timer = -1;
+  pid_t child = 0;
 };
 
 }  // namespace
