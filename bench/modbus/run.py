@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What polling Modbus costs, beside bare programs that make the same requests and publish the same.
 
+All run side by side in the same seconds, so that whatever else the machine does hits all of them.
 Prints a table and, with --json FILE, writes the same as JSON. All figures come from /proc, in the
 same way for all processes: CPU in ns from schedstat, context switches (both kinds) from status, PSS
 from smaps_rollup. Only the ratios mean something on another machine.
@@ -63,60 +64,60 @@ def config(broker, servers, load):
     return text
 
 
-def bare(name, ports, load, seconds):
-    """One program for each port; together they carry the load."""
-    hosts, units, registers, interval_ms = load
-    with contextlib.ExitStack() as stack:
-        all_ = []
-        for port in ports:
-            all_.append(field.Process(
-                [field.BUILD / "bench" / name, port, hosts * units // len(ports), registers,
-                 interval_ms, seconds * 1000 // interval_ms], stdin=subprocess.PIPE))
-            stack.callback(all_[-1].end)
-        for p in all_:
+class Bare:
+    """One program for each port; together they carry the load for so many seconds."""
+
+    def __init__(self, f, name, ports, load, seconds):
+        hosts, units, registers, interval_ms = load
+        args = [hosts * units // len(ports), registers, interval_ms, seconds * 1000 // interval_ms]
+        self.name, self.seconds = name, seconds
+        self.all = [f.add(field.Process([field.BUILD / "bench" / name, port, *args],
+                                        stdin=subprocess.PIPE)) for port in ports]
+        for p in self.all:
             p.wait(lambda p=p: p.lines, f"the first turn of {name}")
-        before = Used(p.child.pid for p in all_)
-        for p in all_:
+        self.pids = [p.child.pid for p in self.all]
+
+    def values(self):
+        """How many, once all have done their last turn; they stay until the end of the field."""
+        for p in self.all:
             field.eventually(lambda p=p: len(p.lines) > 1 or p.child.poll() is not None,
-                             seconds + 30, f"the last turn of {name}")
+                             self.seconds + 30, f"the last turn of {self.name}")
             assert p.child.poll() is None, p.text()
-        return figures(before, Used(p.child.pid for p in all_),
-                       sum(int(p.lines[1][1]) for p in all_))
+        return sum(int(p.lines[1][1]) for p in self.all)
 
 
-def agent(f, broker, servers, load, seconds):
-    process = f.agent(config(broker, servers, load)).wait_until_up(60)
+def servers(f, load):
+    """One Modbus server for each host: a bus has one master."""
     hosts, units, registers, _ = load
-
-    def readings():
-        return sum(p["readings"] for p in process.status()["plugins"])
-    field.eventually(lambda: process.status()["uplink"]["readings"] > hosts * units * registers, 30,
-                     "the delivery of the first readings")
-    pids = [p["pid"] for p in process.status()["plugins"]]
-    before, values = (Used([process.child.pid]), Used(pids)), readings()
-    time.sleep(seconds)  # the length of the measurement, not a wait for something
-    after, values = (Used([process.child.pid]), Used(pids)), readings() - values
-    lost = process.status()["outbox"]["lost"]
-    process.end()
-    return {"values": values, "lost": lost, "daemon": figures(before[0], after[0], values),
-            "host": figures(before[1], after[1], values)}
+    values = " ".join(str(1000 + r) for r in range(registers))
+    own = range(1, units + 1)
+    return [f.modbus(units=",".join(map(str, own)),
+                     do=[f"set {u} holding 0 {values}" for u in own]).port for _ in range(hosts)]
 
 
 def measure(load, seconds):
     hosts, units, registers, interval_ms = load
-    row = {"hosts": hosts, "units": hosts * units, "registers": hosts * units * registers,
-           "hz": 1000 / interval_ms}
     with field.Field() as f:
         broker = f.broker().port
-        values = " ".join(str(1000 + r) for r in range(registers))
-        servers = []
-        own = range(1, units + 1)
-        for _ in range(hosts):
-            servers.append(f.modbus(units=",".join(map(str, own)),
-                                    do=[f"set {u} holding 0 {values}" for u in own]).port)
-        row |= agent(f, broker, servers, load, seconds)
-        row["floor"] = bare("modbus_floor", servers, load, seconds)
-        row["publisher"] = bare("modbus_publisher", [broker], load, seconds)
+        agent = f.agent(config(broker, servers(f, load), load)).wait_until_up(60)
+        field.eventually(
+            lambda: agent.status()["uplink"]["readings"] > hosts * units * registers, 30,
+            "the delivery of the first readings")
+        bare = {"floor": Bare(f, "modbus_floor", servers(f, load), load, seconds),
+                "publisher": Bare(f, "modbus_publisher", [broker], load, seconds)}
+        pids = {"daemon": [agent.child.pid], "host": [p["pid"] for p in agent.status()["plugins"]],
+                **{name: b.pids for name, b in bare.items()}}
+
+        def readings():
+            return sum(p["readings"] for p in agent.status()["plugins"])
+        before, first = {name: Used(p) for name, p in pids.items()}, readings()
+        values = {name: b.values() for name, b in bare.items()}
+        after, polled = {name: Used(p) for name, p in pids.items()}, readings() - first
+        values |= {"daemon": polled, "host": polled}
+        row = {"hosts": hosts, "units": hosts * units, "registers": hosts * units * registers,
+               "hz": 1000 / interval_ms, "values": polled,
+               "lost": agent.status()["outbox"]["lost"],
+               **{name: figures(before[name], after[name], values[name]) for name in pids}}
     floor, publisher, host, daemon = (row[k] for k in ("floor", "publisher", "host", "daemon"))
 
     def over(a, b, what="cpu_ns_per_value"):
