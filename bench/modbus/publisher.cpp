@@ -1,63 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// For comparison in bench/modbus: publishes the same payloads with libmosquitto and nothing else.
-//   publisher PORT UNITS REGISTERS INTERVAL_MS SECONDS
+// The floor of the daemon in bench/modbus: publishes the same payloads with libmosquitto, and
+// nothing else. It is linked with all libraries of the daemon, so that its memory is what a program
+// with these libraries and one connection needs. Arguments: paced.hpp.
 #include <mosquitto.h>
-#include <sys/resource.h>
-#include <time.h>
 
-#include <cstdio>
-#include <cstdlib>
+#include <array>
+#include <ctime>
 #include <string>
+
+#include "paced.hpp"
 
 namespace {
 
-std::string payload(int registers, long turn) {
-  std::string text = "{\"time\":1700000000000,\"data\":{";
+// As the agent's; the values are those that run.py puts into the registers.
+std::string payload(int registers) {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  std::string text =
+      "{\"time\":" + std::to_string(now.tv_sec * 1'000 + now.tv_nsec / 1'000'000) + ",\"data\":{";
   for (int i = 0; i < registers; ++i) {
-    text +=
-        (i > 0 ? ",\"r" : "\"r") + std::to_string(i) + "\":" + std::to_string((turn + i) % 65536);
+    text += (i > 0 ? ",\"r" : "\"r") + std::to_string(i) + "\":" + std::to_string(1'000 + i);
   }
   return text + "}}";
 }
 
-double cpu_seconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto s = [](timeval t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
-  };
-  return s(usage.ru_utime) + s(usage.ru_stime);
+std::string topic(int unit) {
+  std::array<char, 64> text{};
+  (void)std::snprintf(text.data(), text.size(), "losant/%024x/state", static_cast<unsigned>(unit));
+  return text.data();
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 6) return 64;
-  const int units = std::atoi(argv[2]);
-  const int registers = std::atoi(argv[3]);
-  const long interval_ns = std::atol(argv[4]) * 1'000'000;
-  const long turns = std::atol(argv[5]) * 1'000'000'000 / interval_ns;
+  const Load load = parse_load(argc, argv);
   mosquitto_lib_init();
   mosquitto* const client = mosquitto_new("bare", true, nullptr);
   mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1);
-  if (mosquitto_connect(client, "127.0.0.1", std::atoi(argv[1]), 60) != MOSQ_ERR_SUCCESS) return 1;
+  if (mosquitto_connect(client, "127.0.0.1", load.port, 60) != MOSQ_ERR_SUCCESS) return 1;
   mosquitto_loop_start(client);
-  timespec next{};
-  clock_gettime(CLOCK_MONOTONIC, &next);
-  const double before = cpu_seconds();
-  for (long i = 0; i < turns; ++i) {
-    const std::string body = payload(registers, i);
-    for (int unit = 1; unit <= units; ++unit) {
-      const std::string topic = "bare/" + std::to_string(unit) + "/state";
-      mosquitto_publish(client, nullptr, topic.c_str(), static_cast<int>(body.size()), body.data(),
-                        1, false);
+  run_paced(load, [&] {
+    for (int unit = 1; unit <= load.units; ++unit) {
+      const std::string body = payload(load.registers);
+      mosquitto_publish(client, nullptr, topic(unit).c_str(), static_cast<int>(body.size()),
+                        body.data(), 1, false);
     }
-    next.tv_nsec += interval_ns;
-    for (; next.tv_nsec >= 1'000'000'000; next.tv_nsec -= 1'000'000'000) ++next.tv_sec;
-    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, nullptr);
-  }
-  std::printf("%.6f %ld\n", cpu_seconds() - before, turns * units * registers);
+  });
   mosquitto_disconnect(client);
   mosquitto_loop_stop(client, true);
   mosquitto_destroy(client);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The store's own work on a fixed load: 200 attributes of 10 devices, once a second (half of them
-// walk in steps of 0.1, a fifth in steps of 0.01, booleans, counters, noise of 0.001). run.py
-// counts its instructions.
+// The store's own work on the readings of bench/field.hpp. run.py counts its instructions.
 //
 //   bench_store [--mode floor|append|online|drain] [--flushes N] [--interval SECONDS] [--dir DIR]
 //
@@ -21,13 +19,16 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "field.hpp"
 #include "store/outbox.hpp"
 
 namespace fieldpost {
 namespace {
 
-constexpr size_t kDevices = 10;
-constexpr size_t kPerDevice = 20;
+using bench::Field;
+using bench::kDevices;
+using bench::kPerDevice;
+
 constexpr size_t kDrainPoints = 1000;
 constexpr size_t kDeletesAtOnce = 500;  // as the store thread does it
 
@@ -36,64 +37,6 @@ struct Arguments {
   int64_t flushes = 720;
   int64_t interval = 5;
   std::string dir;
-};
-
-// The same readings in each run.
-class Field {
- public:
-  Field() {
-    for (size_t d = 0; d < kDevices; ++d) {
-      devices_[d] = symbols_.intern("575ecf887ae143cd83dc4a" + std::to_string(10 + d));
-      for (size_t a = 0; a < kPerDevice; ++a) {
-        names_[d * kPerDevice + a] =
-            symbols_.intern("line" + std::to_string(d) + ".value" + std::to_string(a));
-        at_[d * kPerDevice + a] = 200 + static_cast<int64_t>(random() % 100);
-      }
-    }
-  }
-
-  // Overwrites `sample`, so that allocation is not measured: it is the reader's, not the store's.
-  void take(size_t device, int64_t second, DeviceSample* sample) {
-    sample->device = devices_[device];
-    sample->time = {1000 * second + static_cast<int64_t>(device * 7 + random() % 3)};
-    sample->points.resize(kPerDevice);
-    for (size_t a = 0; a < kPerDevice; ++a) {
-      const size_t i = device * kPerDevice + a;
-      sample->points[a].attribute = names_[i];
-      sample->points[a].value = next(a, &at_[i]);
-    }
-  }
-
- private:
-  uint64_t random() {
-    state_ ^= state_ << 13;
-    state_ ^= state_ >> 7;
-    state_ ^= state_ << 17;
-    return state_;
-  }
-  Value next(size_t kind, int64_t* at) {
-    const auto step = static_cast<int64_t>(random() % 5) - 2;
-    switch (kind) {
-      case 14:
-      case 15:
-        return random() % 20 == 0;
-      case 16:
-      case 17:
-        return static_cast<double>(++*at);
-      case 18:
-      case 19:
-        return static_cast<double>(random() % 2000) / 1000;
-      default:
-        *at += step;
-        return kind < 10 ? static_cast<double>(*at) / 10 : static_cast<double>(*at) / 100;
-    }
-  }
-
-  SymbolTable symbols_;
-  Symbol devices_[kDevices] = {};
-  Symbol names_[kDevices * kPerDevice] = {};
-  int64_t at_[kDevices * kPerDevice] = {};
-  uint64_t state_ = 88172645463325252;
 };
 
 // What the floor does with readings: each value and its time into one buffer.

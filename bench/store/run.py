@@ -5,46 +5,28 @@
 Each figure is the difference of two runs of different length, so that start-up does not count.
 Build first: cmake --preset release && cmake --build --preset release --target bench_store
 """
-import argparse
 import json
 import pathlib
-import re
 import subprocess
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+import callgrind  # noqa: E402  pylint: disable=wrong-import-position
+
 READINGS_PER_SECOND = 200
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-
-
-def instructions(program, mode, flushes, interval):
-    """Instructions of one run."""
-    ran = subprocess.run(
-        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program,
-         "--mode", mode, "--flushes", str(flushes), "--interval", str(interval)],
-        capture_output=True, text=True, check=False)
-    found = re.search(r"Collected\s*:\s*(\d+)", ran.stderr)
-    if ran.returncode != 0 or not found:
-        sys.exit(f"run.py: {mode}: {ran.stderr}")
-    return int(found.group(1))
-
-
-def per_reading(program, mode, interval, short, long):
-    more = instructions(program, mode, long, interval) - instructions(program, mode, short, interval)
-    return more / ((long - short) * interval * READINGS_PER_SECOND)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--program", default=str(ROOT / "build/release/bench/bench_store"))
+    parser = callgrind.arguments(__doc__, "bench_store")
     parser.add_argument("--interval", type=int, nargs="*", default=[5, 1, 30])
-    parser.add_argument("--json", help="write the figures to this file as well")
     args = parser.parse_args()
     rows = []
     for interval in args.interval:
         # Long enough that checkpoints of the WAL are in it as often as in a long life.
         short, long = max(4, 300 // interval), max(12, 1500 // interval)
-        counts = {mode: per_reading(args.program, mode, interval, short, long)
-                  for mode in ("floor", "append", "online", "drain")}
+        counts = {mode: callgrind.per_item(
+            [args.program, "--mode", mode, "--interval", interval, "--flushes"], short, long,
+            interval * READINGS_PER_SECOND) for mode in ("floor", "append", "online", "drain")}
         run = json.loads(subprocess.run(
             [args.program, "--mode", "drain", "--flushes", str(3600 // interval),
              "--interval", str(interval)], capture_output=True, text=True, check=True).stdout)
@@ -66,8 +48,7 @@ def main():
         print(f"{r['interval_s']:>4} s {r['floor']:>8} {r['append_with_floor']:>13} "
               f"{r['append']:>7} {r['online_with_floor']:>13} {r['fetch_acknowledge_delete']:>7} "
               f"{r['file_bytes_per_reading']:>10} {r['drain_readings_per_s']:>11}")
-    if args.json:
-        pathlib.Path(args.json).write_text(json.dumps(rows, indent=2) + "\n")
+    callgrind.write(args.json, rows)
 
 
 if __name__ == "__main__":

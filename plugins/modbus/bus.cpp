@@ -31,6 +31,10 @@ using std::chrono::nanoseconds;
 // USB adapters hold bytes back for so long (FTDI's default is 16 ms).
 constexpr milliseconds kAdapterLatency{20};
 
+// A TCP connection that has just answered is not asked whether it is still there, unless the
+// request cannot be repeated: the requests of one poll follow each other at once.
+constexpr milliseconds kInUse{20};
+
 std::string text_of(int error) {
   return error >= MODBUS_ENOBASE ? modbus_strerror(error)
                                  : std::error_code(error, std::generic_category()).message();
@@ -103,8 +107,9 @@ void Bus::fail(const std::string& why) {
   throw IoError(endpoint_.name() + ": " + why);
 }
 
-void Bus::connect() {
-  if (line_ && !endpoint_.rtu && stale()) close();
+void Bus::connect(bool repeatable) {
+  const bool in_use = repeatable && Clock::now() - quiet_since_ < kInUse;
+  if (line_ && !endpoint_.rtu && !in_use && stale()) close();
   if (line_) return;
   endpoint_.rtu ? connect_rtu() : connect_tcp();
   // Own recovery; and the whole answer within the time-out, however its bytes are spread.
@@ -204,7 +209,7 @@ void Bus::after_silence(int unit, nanoseconds timeout) {
 
 template <class F>
 Answer Bus::transact(int unit, nanoseconds timeout, int line_bytes, bool repeatable, F&& request) {
-  connect();
+  connect(repeatable);
   settle(unit);
   const bool first = std::exchange(fresh_, false);
   modbus_set_slave(line_.get(), unit);

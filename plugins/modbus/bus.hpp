@@ -50,7 +50,7 @@ class Bus {
   template <class F>
   Answer transact(int unit, std::chrono::nanoseconds timeout, int line_bytes, bool repeatable,
                   F&& request);
-  void connect();
+  void connect(bool repeatable);
   void connect_tcp();
   void connect_rtu();
   void close() { line_.reset(); }
@@ -65,7 +65,7 @@ class Bus {
   std::chrono::nanoseconds connect_timeout_;
   std::unique_ptr<modbus_t, Closer> line_;
   bool fresh_ = false;               // nothing has been answered on this connection yet
-  Clock::time_point quiet_since_{};  // serial: when the last byte passed at the latest
+  Clock::time_point quiet_since_{};  // when the last byte passed at the latest
   int suspect_ = -1;                 // serial: the unit whose answer may still come
   Clock::time_point suspect_until_{};
 };

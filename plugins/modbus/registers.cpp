@@ -54,6 +54,7 @@ double widen(float f) {
 
 // raw × scale without the dirt of 0.1: dividing by 10 gives the nearest double to the decimal.
 double scaled(double raw, double scale) {
+  if (scale == 1) return raw;  // most are
   const double divisor = std::round(1 / scale);
   if (std::abs(scale) < 1 && std::abs(divisor * scale - 1) < 1e-12) return raw / divisor;
   return raw * scale;

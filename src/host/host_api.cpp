@@ -27,24 +27,21 @@ std::string_view view(fp_str text) {
 
 HostApi::HostApi(const InstanceConfig& config, LineLog& log, Sink sink)
     : config_(config), log_(log), sink_(std::move(sink)) {
-  for (uint32_t i = 1; i < config.sections.size(); ++i) {
-    rows_[{config.sections[i].parent, config.sections[i].table}].push_back(i);
-  }
   raw_.size = sizeof raw_;
   raw_.n_units = static_cast<uint32_t>(config.units.size());
   raw_.ctx = this;
   // noexcept: an exception of ours (out of memory) must not unwind through the plugin's frames.
   raw_.unit = [](void* ctx, uint32_t unit) noexcept -> fp_section {
-    const auto& units = static_cast<HostApi*>(ctx)->config_.units;
+    const auto& units = static_cast<HostApi*>(ctx)->config_.units();
     return unit < units.size() ? units[unit] : 0;
   };
-  raw_.n_rows = [](void* ctx, fp_section section, const char* table) noexcept {
-    return static_cast<uint32_t>(static_cast<HostApi*>(ctx)->rows(section, table).size());
+  raw_.n_rows = [](void* ctx, fp_section section, const char* table) noexcept -> uint32_t {
+    return table == nullptr ? 0 : static_cast<HostApi*>(ctx)->config_.n_rows(section, table);
   };
   raw_.row = [](void* ctx, fp_section section, const char* table,
                 uint32_t index) noexcept -> fp_section {
-    const auto& rows = static_cast<HostApi*>(ctx)->rows(section, table);
-    return index < rows.size() ? rows[index] : 0;
+    if (table == nullptr) return 0;
+    return static_cast<HostApi*>(ctx)->config_.row(section, table, index).value_or(0);
   };
   raw_.get = [](void* ctx, fp_section section, const char* option, fp_value* ret) noexcept {
     return static_cast<HostApi*>(ctx)->get(section, option, ret);
@@ -72,21 +69,13 @@ HostApi::HostApi(const InstanceConfig& config, LineLog& log, Sink sink)
   };
 }
 
-const std::vector<uint32_t>& HostApi::rows(fp_section section, const char* table) const {
-  static const std::vector<uint32_t> kNone;
-  if (table == nullptr) return kNone;
-  const auto found = rows_.find({section, table});
-  return found == rows_.end() ? kNone : found->second;
-}
-
 fp_status HostApi::get(fp_section section, const char* option, fp_value* ret) const {
-  if (section >= config_.sections.size() || option == nullptr || ret == nullptr) {
+  if (section >= config_.sections() || option == nullptr || ret == nullptr) {
     return FP_E_INVALID;
   }
-  const auto& values = config_.sections[section].values;
-  const auto found = values.find(option);
-  if (found == values.end()) return FP_E_UNSUPPORTED;
-  *ret = to_c(found->second);
+  const auto found = config_.get(section, option);
+  if (!found) return FP_E_UNSUPPORTED;
+  *ret = *found;
   return FP_OK;
 }
 
@@ -94,11 +83,11 @@ fp_status HostApi::get(fp_section section, const char* option, fp_value* ret) co
 
 Result<> HostApi::check_place(uint32_t unit, fp_section section) const {
   if (phase_ == Phase::Running) return invalid("declared after open");
-  if (unit >= config_.units.size()) {
+  if (unit >= config_.units().size()) {
     return invalid("declared for unit " + std::to_string(unit) + " of " +
-                   std::to_string(config_.units.size()));
+                   std::to_string(config_.units().size()));
   }
-  if (section >= config_.sections.size()) {
+  if (section >= config_.sections()) {
     return invalid("declared for a section that is not there");
   }
   return {};
@@ -159,13 +148,15 @@ void HostApi::problem(fp_section section, std::string_view option, std::string_v
     return;
   }
   if (problems_.size() >= kMaxProblems) return;
-  const bool known = section < config_.sections.size();
+  const bool known = section < config_.sections();
   problems_.push_back({known ? section : 0, printable(option, 64), printable(text)});
 }
 
 // ---- Running.
 
-Result<Reading> HostApi::to_reading(const fp_reading& row) const {
+// Fills in a fresh `ret`: this is done for every value, and moving a Result<Reading> costs as much
+// as making it.
+Result<> HostApi::to_reading(const fp_reading& row, Reading& ret) const {
   if (row.attribute >= declaration_.attributes.size()) {
     return invalid("attribute " + std::to_string(row.attribute) + " was not declared");
   }
@@ -174,19 +165,20 @@ Result<Reading> HostApi::to_reading(const fp_reading& row) const {
     return invalid("'" + spec.name + "': " + why);
   };
   if (row.quality > FP_STUCK) return refuse("unknown quality " + std::to_string(row.quality));
-  Reading reading{row.attribute, static_cast<Quality>(row.quality), {}, {}};
-  if (reading.quality != Quality::Good) {
-    reading.detail = printable(view(row.detail), kMaxDetail);
-    return reading;
+  ret.attribute = row.attribute;
+  ret.quality = static_cast<Quality>(row.quality);
+  if (ret.quality != Quality::Good) {
+    ret.detail = printable(view(row.detail), kMaxDetail);
+    return {};
   }
-  auto value = to_value(row.value);
-  if (!value) return refuse(value.error().message);
-  if (type_of(*value) != spec.type) {
-    return refuse("a " + std::string(name_of(type_of(*value))) + ", but it was declared a " +
+  if (const auto done = read_value(row.value, ret.value); !done) {
+    return refuse(done.error().message);
+  }
+  if (type_of(ret.value) != spec.type) {
+    return refuse("a " + std::string(name_of(type_of(ret.value))) + ", but it was declared a " +
                   std::string(name_of(spec.type)));
   }
-  reading.value = *std::move(value);
-  return reading;
+  return {};
 }
 
 Result<Sample> HostApi::to_sample(int64_t boottime_ns, const fp_reading* readings, size_t n,
@@ -209,8 +201,8 @@ Result<Sample> HostApi::to_sample(int64_t boottime_ns, const fp_reading* reading
   for (size_t i = 0; i < n; ++i) {
     fp_reading row{};
     std::memcpy(&row, reinterpret_cast<const char*>(readings) + i * stride, sizeof row);
-    sample.readings.push_back(FP_TRY(to_reading(row)));
-    const Reading& reading = sample.readings.back();
+    Reading& reading = sample.readings.emplace_back();
+    FP_CHECK_OK(to_reading(row, reading));
     const auto* text = std::get_if<std::string>(&reading.value);
     ret_bytes += kReadingOverhead + reading.detail.size() + (text == nullptr ? 0 : text->size());
   }

@@ -7,12 +7,12 @@
 #include <fieldpost/plugin.h>
 
 #include <functional>
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "host/line_log.hpp"
+#include "host/packed_config.hpp"
 #include "model/message.hpp"
 #include "model/plugin_info.hpp"
 
@@ -26,7 +26,7 @@ class HostApi {
   // Takes samples away before the running call has ended, because they have become many.
   using Sink = std::function<void(message::Samples&&)>;
 
-  // `config` and `log` outlive this object. Not movable: the plugin keeps a pointer to it.
+  // `log` outlives this object. Not movable: the plugin keeps a pointer to it.
   HostApi(const InstanceConfig& config, LineLog& log, Sink sink);
   HostApi(const HostApi&) = delete;
   HostApi& operator=(const HostApi&) = delete;
@@ -47,7 +47,6 @@ class HostApi {
 
  private:
   fp_status get(fp_section section, const char* option, fp_value* ret) const;
-  const std::vector<uint32_t>& rows(fp_section section, const char* table) const;
   int32_t declare_attribute(uint32_t unit, fp_section section, const fp_attribute* row);
   int32_t declare_command(uint32_t unit, fp_section section, const fp_command* row);
   template <class Entry>
@@ -56,15 +55,14 @@ class HostApi {
   fp_status emit(int64_t boottime_ns, const fp_reading* readings, size_t n);
   Result<Sample> to_sample(int64_t boottime_ns, const fp_reading* readings, size_t n,
                            size_t& ret_bytes) const;
-  Result<Reading> to_reading(const fp_reading& row) const;
+  Result<> to_reading(const fp_reading& row, Reading& ret) const;
   Result<> check_place(uint32_t unit, fp_section section) const;
 
-  const InstanceConfig& config_;
+  const PackedConfig config_;
   LineLog& log_;
   Sink sink_;
   fp_host raw_{};
   Phase phase_ = Phase::Declaring;
-  std::map<std::pair<uint32_t, std::string>, std::vector<uint32_t>> rows_;  // (parent, table)
   Declaration declaration_;
   size_t attributes_again_ = 0, commands_again_ = 0;  // declared while opening
   std::string difference_;

@@ -91,6 +91,7 @@ std::optional<HostExit> Runner::configure() {
   ::prctl(PR_SET_NAME, config_.name.c_str());  // for people who look at ps and top
   api_ = std::make_unique<HostApi>(config_, log_,
                                    [this](message::Samples&& samples) { send(samples); });
+  config_.sections = {};  // the plugin's to ask for, and nobody else's
   health_.resize(config_.units.size());
   return std::nullopt;
 }
@@ -241,10 +242,10 @@ void Runner::run_call(const message::Call& call) {
   fp_value readback{};
   const fp_status status = invoke(plugin_.calls.command, instance_, &raw, &readback);
   if (status == FP_OK && readback.type != 0) {
-    if (auto value = to_value(readback)) {
-      outcome.readback = *std::move(value);
-    } else {
-      log_.write(4, "a value read back was refused: " + value.error().message);
+    const auto done = read_value(readback, outcome.readback.emplace());
+    if (!done) {
+      outcome.readback.reset();
+      log_.write(4, "a value read back was refused: " + done.error().message);
     }
   }
   const bool go_on = finish_call(status, "command");

@@ -263,14 +263,16 @@ Result<CommandSpec> to_command_spec(const fp_command* row) {
   return convert(FP_TRY(copy_row<fp_command>(row, "command")), Names::Real);
 }
 
-Result<Value> to_value(const fp_value& value) {
+Result<> read_value(const fp_value& value, Value& ret) {
   switch (value.type) {
     case FP_NUMBER:
       if (!std::isfinite(value.number)) return invalid("a number that is not finite");
-      return Value(value.number);
+      ret = value.number;
+      return {};
     case FP_BOOLEAN:
       if (value.boolean > 1) return invalid("a boolean that is neither 0 nor 1");
-      return Value(value.boolean == 1);
+      ret = value.boolean == 1;
+      return {};
     case FP_STRING: {
       if (value.text.len > kMaxText) {
         return invalid("text of " + std::to_string(value.text.len) + " bytes; at most " +
@@ -278,11 +280,13 @@ Result<Value> to_value(const fp_value& value) {
       }
       if (value.text.data == nullptr) {
         if (value.text.len > 0) return invalid("text that is NULL");
-        return Value(std::string());
+        ret = std::string();
+        return {};
       }
       std::string text(value.text.data, value.text.len);
       if (!is_utf8(text)) return invalid("text that is not UTF-8");
-      return Value(std::move(text));
+      ret = std::move(text);
+      return {};
     }
     default:
       return invalid("a value of unknown type " + std::to_string(value.type));

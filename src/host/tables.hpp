@@ -31,8 +31,9 @@ Result<PluginInfo> to_plugin_info(const fp_plugin& plugin);
 Result<AttributeSpec> to_attribute_spec(const fp_attribute* row);
 Result<CommandSpec> to_command_spec(const fp_command* row);
 
-// A value that a plugin hands over. Errors: Invalid, with what is wrong with it.
-Result<Value> to_value(const fp_value& value);
+// A value that a plugin hands over. Errors: Invalid, with what is wrong with it; `ret` is as it
+// was.
+Result<> read_value(const fp_value& value, Value& ret);
 // The other way; borrows the text.
 fp_value to_c(const Value& value);
 

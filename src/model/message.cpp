@@ -219,24 +219,33 @@ Result<Header> decode_header(std::span<const std::byte> frame) {
 
 Result<> encode(const Any& message, uint64_t& sequence,
                 std::vector<std::vector<std::byte>>& ret_frames) {
-  std::vector<std::byte> body;
-  wire::Writer writer(body);
-  std::visit([&](const auto& m) { writer(m); }, message);
-  if (body.size() > kMaxMessage) {
-    return Error{Errc::Full, "a message of " + std::to_string(body.size()) + " bytes; at most " +
+  // The body is written where the first frame has it: most messages are one frame.
+  std::vector<std::byte> first(kHeaderSize);
+  {
+    wire::Writer writer(first);
+    std::visit([&](const auto& m) { writer(m); }, message);
+  }
+  const size_t size = first.size() - kHeaderSize;
+  if (size > kMaxMessage) {
+    return Error{Errc::Full, "a message of " + std::to_string(size) + " bytes; at most " +
                                  std::to_string(kMaxMessage) + " fit"};
   }
-  std::span<const std::byte> left(body);
-  do {
-    const auto part = left.first(std::min(left.size(), kMaxDatagram - kHeaderSize));
-    left = left.subspan(part.size());
+  constexpr size_t kPart = kMaxDatagram - kHeaderSize;
+  const size_t begin = ret_frames.size();
+  ret_frames.emplace_back();  // for the first
+  for (size_t at = kPart; at < size; at += kPart) {
+    const auto part = std::span(first).subspan(kHeaderSize + at, std::min(size - at, kPart));
+    auto& frame = ret_frames.emplace_back(kHeaderSize);
+    frame.insert(frame.end(), part.begin(), part.end());
+  }
+  first.resize(std::min(first.size(), kMaxDatagram));
+  ret_frames[begin] = std::move(first);
+  for (size_t i = begin; i < ret_frames.size(); ++i) {
     const Header header{.type = static_cast<uint8_t>(message.index()),
-                        .flags = left.empty() ? kLast : 0,
+                        .flags = i + 1 == ret_frames.size() ? kLast : 0,
                         .sequence = sequence++};
-    std::vector<std::byte>& frame = ret_frames.emplace_back(kHeaderSize + part.size());
-    std::memcpy(frame.data(), &header, sizeof header);
-    std::ranges::copy(part, frame.begin() + kHeaderSize);
-  } while (!left.empty());
+    std::memcpy(ret_frames[i].data(), &header, sizeof header);
+  }
   return {};
 }
 

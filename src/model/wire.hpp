@@ -4,6 +4,7 @@
 // and Reader walk the same list, so the two directions cannot disagree.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -26,9 +27,13 @@ static_assert(std::endian::native == std::endian::little, "fixed fields are copi
 template <class E>
 concept Enumeration = std::is_enum_v<E> && sizeof(E) == 1;
 
+// Appends to a vector, which is longer than what was written until the writer is gone.
 class Writer {
  public:
-  explicit Writer(std::vector<std::byte>& out) : out_(&out) {}
+  explicit Writer(std::vector<std::byte>& out) : out_(&out), end_(out.size()) {}
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+  ~Writer() { out_->resize(end_); }
 
   void operator()(bool v) { byte(v ? 1 : 0); }
   void operator()(uint32_t v) { varint(v); }
@@ -70,16 +75,18 @@ class Writer {
   void operator()(const T& v) { fields(*this, v); }
 
  private:
-  void byte(uint8_t v) { out_->push_back(static_cast<std::byte>(v)); }
+  void byte(uint8_t v) { raw(&v, 1); }
   void raw(const void* data, size_t size) {
-    const auto* bytes = static_cast<const std::byte*>(data);
-    out_->insert(out_->end(), bytes, bytes + size);
+    if (out_->size() - end_ < size) out_->resize(std::max(2 * out_->size(), end_ + size + 240));
+    if (size > 0) std::memcpy(out_->data() + end_, data, size);
+    end_ += size;
   }
   void varint(uint64_t v) {
     for (; v >= 0x80; v >>= 7) byte(static_cast<uint8_t>(v | 0x80));
     byte(static_cast<uint8_t>(v));
   }
   std::vector<std::byte>* out_;
+  size_t end_;  // of what was written
 };
 
 // After the first mistake everything read is empty, and ok() stays false.

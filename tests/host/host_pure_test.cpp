@@ -5,6 +5,7 @@
 
 #include "base/unique_fd.hpp"
 #include "host/line_log.hpp"
+#include "host/packed_config.hpp"
 #include "host/schedule.hpp"
 
 namespace fieldpost {
@@ -103,6 +104,67 @@ TEST(LineLog, DropsRatherThanWaitsForAReader) {
   BootTime now = kStart;
   for (int i = 0; i < 200; ++i) log.write(6, std::string(900, 'x'), now += 50ms);
   EXPECT_LE(drained(out.get()).size(), size_t{65'536});
+}
+
+// Two units with rows of two tables, which stand in the file as it happens.
+InstanceConfig two_units() {
+  InstanceConfig config;
+  config.units = {1, 4};
+  config.sections = {
+      {0, "", {{"url", std::string("tcp://a")}, {"retry", true}}},
+      {0, "unit", {{"address", 7.0}}},
+      {1, "register", {{"attribute", std::string("a")}, {"table", std::string("url")}}},
+      {1, "coil", {{"attribute", std::string("b")}}},
+      {0, "unit", {{"address", 8.0}, {"empty", std::string()}}},
+      {4, "register", {{"attribute", std::string("c")}, {"scale", 0.1}}},
+      {1, "register", {{"attribute", std::string("d")}}},
+  };
+  return config;
+}
+
+std::string text_at(const PackedConfig& config, fp_section section, const char* option) {
+  const auto value = config.get(section, option);
+  if (!value || value->type != FP_STRING) return "no text";
+  return {value->text.data, value->text.len};
+}
+
+TEST(PackedConfig, GivesBackEachOptionOfEachSection) {
+  const InstanceConfig config = two_units();
+  const PackedConfig packed(config);
+  EXPECT_EQ(packed.sections(), 7u);
+  EXPECT_EQ(packed.units(), config.units);
+  EXPECT_EQ(text_at(packed, 0, "url"), "tcp://a");
+  EXPECT_EQ(text_at(packed, 2, "table"), "url");  // a text that is also a name
+  EXPECT_EQ(text_at(packed, 4, "empty"), "");
+  EXPECT_EQ(packed.get(1, "address")->number, 7);
+  EXPECT_EQ(packed.get(5, "scale")->number, 0.1);
+  ASSERT_EQ(packed.get(0, "retry")->type, FP_BOOLEAN);
+  EXPECT_EQ(packed.get(0, "retry")->boolean, 1u);
+}
+
+TEST(PackedConfig, KnowsWhatIsNotThere) {
+  const PackedConfig packed(two_units());
+  EXPECT_FALSE(packed.get(1, "url"));      // of another section
+  EXPECT_FALSE(packed.get(0, "tcp://a"));  // a text, but no name
+  EXPECT_FALSE(packed.get(0, "zzz"));
+  EXPECT_FALSE(packed.get(99, "url"));
+  EXPECT_EQ(packed.n_rows(2, "register"), 0u);
+  EXPECT_EQ(packed.n_rows(0, "register"), 0u);
+  EXPECT_EQ(packed.n_rows(0, "no such table"), 0u);
+  EXPECT_EQ(packed.n_rows(0, ""), 0u);  // the first section is no row of itself
+  EXPECT_FALSE(packed.row(1, "register", 2));
+}
+
+TEST(PackedConfig, KeepsRowsInTheOrderOfTheFile) {
+  const PackedConfig packed(two_units());
+  ASSERT_EQ(packed.n_rows(0, "unit"), 2u);
+  EXPECT_EQ(packed.row(0, "unit", 0), 1u);
+  EXPECT_EQ(packed.row(0, "unit", 1), 4u);
+  ASSERT_EQ(packed.n_rows(1, "register"), 2u);
+  EXPECT_EQ(packed.row(1, "register", 0), 2u);
+  EXPECT_EQ(packed.row(1, "register", 1), 6u);
+  EXPECT_EQ(packed.row(1, "coil", 0), 3u);
+  EXPECT_EQ(packed.row(4, "register", 0), 5u);
 }
 
 }  // namespace
