@@ -186,6 +186,23 @@ TEST_F(RetentionTest, TheOldestTenthFirst) {
   EXPECT_TRUE(finished);
 }
 
+// In one search, too: a drop comes after the last round.
+TEST_F(RetentionTest, ThinsRoundAfterRoundBeforeItDrops) {
+  for (int i = 0; i < 2000; ++i) add(i % 3);
+  for (;;) {
+    const auto made = step();
+    if (const auto* replace = std::get_if<Retention::Replace>(&made)) {
+      carry_out(*replace, 10);
+      continue;
+    }
+    if (std::holds_alternative<Retention::Look>(made)) continue;
+    EXPECT_TRUE(std::holds_alternative<Retention::Drop>(made));
+    break;
+  }
+  // Of 2000 rows of 200 bytes; what is left is too little to be joined.
+  EXPECT_LE(stored(), 2000 * 200 / 16);
+}
+
 // A device that is flushed rarely has few rows in a tenth, but no less of its age.
 TEST_F(RetentionTest, RareRowsAreThinnedTogetherWithFrequentOnes) {
   for (int i = 0; i < 10'000; ++i) add(i % 100 == 50 ? 7 : 1);
