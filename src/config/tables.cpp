@@ -279,8 +279,7 @@ std::vector<CoreOption> plugin_options() {
                         "short of space. \"thin\": old ones are thinned; every hour keeps its "
                         "least and greatest number, every change of a boolean or a text stays. "
                         "\"newest\": of old ones only the newest of a stretch stays. \"all\": all "
-                        "stay, until there is "
-                        "nothing else to give.",
+                        "stay, until there is nothing else to give.",
                 .choices = keep_words()},
        .store = into<&PluginRow::keep>},
   };
