@@ -48,7 +48,7 @@ using NextRow = std::function<Result<std::optional<RowSummary>>(int64_t after)>;
 // largest step, on x86-64; each row's cell is at worst on a page (1 KiB) of its own.
 inline constexpr size_t kMaxStepRows = 64;
 inline constexpr int64_t kMaxStepReadings = 8192;  // so the result is one chunk
-inline constexpr int64_t kMaxStepBytes = 64 * 1024;
+inline constexpr int64_t kMaxStepBytes = 65'536;
 inline constexpr int kMaxLooks = 2000;  // summaries read in one call
 
 // Rows are worth joining from four on: fewer leave their pages as they are, only emptier. Or from
