@@ -8,6 +8,7 @@
 //     step = retention.next_step(wanted, stored, next_row)
 //     Replace   decode its rows, thin(), encode, one transaction: delete them, insert the result
 //               under rows.front() with round_after(round, thinned) as its round
+//               (what a writer finds Full, over 1 MiB of text, under the next of rows)
 //     Drop      delete its rows, count their readings as lost
 //     Look      nothing yet; other work may come between
 //     Nothing   no space is wanted, or no row may go
