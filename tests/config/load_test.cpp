@@ -42,6 +42,7 @@ TEST_F(Load, FillsInEveryFallback) {
   EXPECT_EQ(config.uplink.window_bytes, 1'048'576);
   EXPECT_EQ(config.uplink.max_payload, 240'000);
   EXPECT_EQ(config.outbox, (OutboxConfig{"disk", 50ms}));
+  EXPECT_EQ(config.clock, (ClockConfig{"auto", 24h}));
   EXPECT_EQ(config.commands, (CommandsConfig{"", 10s}));
   ASSERT_EQ(config.devices.size(), 1u);
   EXPECT_EQ(config.devices[0].id, kGatewayId);
@@ -54,7 +55,8 @@ TEST_F(Load, ReadsEveryCoreValue) {
       load("name = \"gw\"\n[uplink]\nurl = \"mqtt://[::1]:11883/\"\nca_file = \"" + ca +
            "\"\nkeepalive = \"30s\"\nconnect_timeout = \"2s\"\nbackoff_max = \"1min\"\n"
            "window_messages = 5\nwindow_bytes = \"64KiB\"\nmax_payload = \"100kB\"\n"
-           "[outbox]\ncommit_delay = \"0s\"\n[commands]\nanswer_topic = \"a/${device_id}/b\"\n"
+           "[outbox]\ncommit_delay = \"0s\"\n[clock]\ntrust = \"always\"\nhold = "
+           "\"0s\"\n[commands]\nanswer_topic = \"a/${device_id}/b\"\n"
            "timeout = \"1.5s\"\n");
   EXPECT_EQ(words(loaded), Lines{});
   const UplinkConfig expected{.url = "mqtt://[::1]:11883/",
@@ -72,6 +74,7 @@ TEST_F(Load, ReadsEveryCoreValue) {
                               .max_payload = 100'000};
   EXPECT_EQ(loaded.config.uplink, expected);
   EXPECT_EQ(loaded.config.outbox.commit_delay, 0ns);
+  EXPECT_EQ(loaded.config.clock, (ClockConfig{"always", 0ns}));
   EXPECT_EQ(loaded.config.commands, (CommandsConfig{"a/${device_id}/b", 1500ms}));
   EXPECT_EQ(loaded.config.devices[0].name, "gw");
 }
