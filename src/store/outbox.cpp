@@ -94,7 +94,7 @@ Result<> Outbox::Impl::load_boots() {
     WallView& wall = epochs.integer(0) == boot ? own_wall : walls[epochs.integer(0)];
     wall.append({epochs.integer(1), epochs.integer(2)});
   }
-  stored_epochs = own_wall.all().size();
+  stored_epochs = own_wall.epochs().size();
   return {};
 }
 
@@ -108,8 +108,8 @@ Result<> Outbox::Impl::ensure_boot() {
 }
 
 Result<> Outbox::Impl::write_epochs() {
-  for (size_t i = stored_epochs; i < own_wall.all().size(); ++i) {
-    const Epoch& epoch = own_wall.all()[i];
+  for (size_t i = stored_epochs; i < own_wall.epochs().size(); ++i) {
+    const Epoch& epoch = own_wall.epochs()[i];
     insert_epoch.bind(1, boot);
     insert_epoch.bind(2, epoch.since_ms);
     insert_epoch.bind(3, epoch.offset_ms);
@@ -133,7 +133,7 @@ void Outbox::add_epoch(Epoch epoch) {
 }
 
 bool Outbox::has_waiting_epochs() const {
-  return impl_->stored_epochs < impl_->own_wall.all().size();
+  return impl_->stored_epochs < impl_->own_wall.epochs().size();
 }
 
 Result<> Outbox::store_epochs() {
@@ -146,14 +146,14 @@ Result<> Outbox::store_epochs() {
     return std::move(transaction).commit();
   }();
   if (stored) {
-    impl_->stored_epochs = impl_->own_wall.all().size();
+    impl_->stored_epochs = impl_->own_wall.epochs().size();
   } else {
     impl_->boot = boot;
   }
   return stored;
 }
 
-const std::vector<Epoch>& Outbox::epochs() const { return impl_->own_wall.all(); }
+const std::vector<Epoch>& Outbox::epochs() const { return impl_->own_wall.epochs(); }
 
 int64_t Outbox::newest_row() const {
   return impl_->newest == 0 ? item_id::kBeforeAll : impl_->id_of(impl_->newest);

@@ -34,7 +34,7 @@ Result<> Outbox::append(std::span<const Staged> samples, int64_t up_to) {
     o.next_row = next_row;
     return written;
   }
-  o.stored_epochs = o.own_wall.all().size();
+  o.stored_epochs = o.own_wall.epochs().size();
   o.committed_deletes();
   o.flushed = o.change.flushed;
   o.totals.refused += o.change.refused;

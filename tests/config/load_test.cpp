@@ -41,7 +41,10 @@ TEST_F(Load, FillsInEveryFallback) {
   EXPECT_EQ(config.uplink.window_messages, 20);
   EXPECT_EQ(config.uplink.window_bytes, 1'048'576);
   EXPECT_EQ(config.uplink.max_payload, 240'000);
-  EXPECT_EQ(config.outbox, (OutboxConfig{"disk", 50ms, 512'000'000, 30 * 24h}));
+  EXPECT_EQ(config.uplink.batch_max_age, 1s);
+  EXPECT_EQ(config.outbox,
+            (OutboxConfig{"memory", 5s, 50ms, 16'000'000, 512'000'000, 30 * 24h}));
+  EXPECT_EQ(config.clock, (ClockConfig{"auto", 24h}));
   EXPECT_EQ(config.commands, (CommandsConfig{"", 10s}));
   ASSERT_EQ(config.devices.size(), 1u);
   EXPECT_EQ(config.devices[0].id, kGatewayId);
@@ -54,8 +57,11 @@ TEST_F(Load, ReadsEveryCoreValue) {
       load("name = \"gw\"\n[uplink]\nurl = \"mqtt://[::1]:11883/\"\nca_file = \"" + ca +
            "\"\nkeepalive = \"30s\"\nconnect_timeout = \"2s\"\nbackoff_max = \"1min\"\n"
            "window_messages = 5\nwindow_bytes = \"64KiB\"\nmax_payload = \"100kB\"\n"
-           "[outbox]\ncommit_delay = \"0s\"\nmax_size = \"16MB\"\nmax_age = "
-           "\"1h\"\n[commands]\nanswer_topic = \"a/${device_id}/b\"\n"
+           "batch_max_age = \"2s\"\n"
+           "[outbox]\ndurability = \"disk\"\nflush_interval = \"30s\"\ncommit_delay = \"0s\"\n"
+           "stage_size = \"8MB\"\nmax_size = \"16MB\"\nmax_age = \"1h\"\n"
+           "[clock]\ntrust = \"always\"\nhold = \"0s\"\n"
+           "[commands]\nanswer_topic = \"a/${device_id}/b\"\n"
            "timeout = \"1.5s\"\n");
   EXPECT_EQ(words(loaded), Lines{});
   const UplinkConfig expected{.url = "mqtt://[::1]:11883/",
@@ -70,9 +76,11 @@ TEST_F(Load, ReadsEveryCoreValue) {
                               .backoff_max = 60s,
                               .window_messages = 5,
                               .window_bytes = 65'536,
-                              .max_payload = 100'000};
+                              .max_payload = 100'000,
+                              .batch_max_age = 2s};
   EXPECT_EQ(loaded.config.uplink, expected);
-  EXPECT_EQ(loaded.config.outbox, (OutboxConfig{"disk", 0ns, 16'000'000, 1h}));
+  EXPECT_EQ(loaded.config.outbox, (OutboxConfig{"disk", 30s, 0ns, 8'000'000, 16'000'000, 1h}));
+  EXPECT_EQ(loaded.config.clock, (ClockConfig{"always", 0ns}));
   EXPECT_EQ(loaded.config.commands, (CommandsConfig{"a/${device_id}/b", 1500ms}));
   EXPECT_EQ(loaded.config.devices[0].name, "gw");
 }
