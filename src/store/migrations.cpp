@@ -108,6 +108,9 @@ Result<> check_readable(Database& database) {
   }
   const int64_t needed =
       FP_TRY(database.integer("SELECT value FROM meta WHERE key = 'min_reader'"));
+  if (needed > version) {  // no version writes that
+    return Error{Errc::Corrupt, "'" + database.path() + "' is damaged: its min_reader"};
+  }
   if (needed > newest_schema()) {
     return Error{Errc::Invalid,
                  "'" + database.path() + "' was written by a newer version (schema " +
