@@ -261,6 +261,20 @@ Result<> check_before_opening(const std::string& path) {
   return exists(path) ? sqlite::check_header(path) : Result<>();
 }
 
+Result<> check_names(Database& database) {
+  const int64_t differ = FP_TRY(database.integer(R"sql(
+    SELECT count(*) FROM (
+      SELECT * FROM (
+        SELECT 'device ' || id || ' ' || losant_id FROM device
+        UNION ALL SELECT 'attribute ' || id || ' ' || name FROM attribute
+        UNION ALL SELECT 'boot ' || id || ' ' || uuid FROM boot
+        UNION ALL SELECT 'epoch ' || boot || ' ' || since_ms || ' ' || offset_ms FROM epoch)
+      EXCEPT SELECT line FROM mirror WHERE line = again)
+  )sql"));
+  if (differ == 0) return {};
+  return Error{Errc::Corrupt, "'" + database.path() + "' is damaged: its names"};
+}
+
 Result<Restored> restore(const std::string& path, int64_t max_kept_bytes, std::time_t now) {
   if (FP_TRY(finish(path))) return Restored{};
   const Salvage salvage = FP_TRY(Salvage::read(path));

@@ -4,7 +4,7 @@
 // broken file beside it. An opener goes like this, also when Corrupt comes later (it closes the
 // database first, then; rows keep their numbers):
 //
-//   check_before_opening(path) and Outbox::open(): Corrupt → restore(path), then both again
+//   check_before_opening(path), Outbox::open(), check_names(): Corrupt → restore(path), then again
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,11 @@ class Database;
 // database is gone (SQLite deletes it). A file that is not ours passes; check_readable() knows it.
 // Errors: Corrupt, Io. Costs a read of the WAL.
 Result<> check_before_opening(const std::string& path);
+
+// Whether names, boots and clocks are the same in both their places: a flipped bit in one is
+// nothing that SQLite would see, and readings would go by a wrong name. For a database that has the
+// newest schema; costs a read of all names. Errors: Corrupt (restore() sorts it out), Io.
+Result<> check_names(Database& database);
 
 struct Restored {
   SalvageReport report;

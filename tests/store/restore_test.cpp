@@ -234,6 +234,35 @@ TEST(Restore, ANewerProgramsFileIsLeftToIt) {
   EXPECT_EQ(content_of(path), before);
 }
 
+// SQLite sees nothing wrong with "temperatuse".
+TEST(Restore, AWrongNameIsNoticedAndPutRight) {
+  TempDir dir;
+  const std::string path = dir / "outbox.db";
+  const Strings before = fill_small(dir);
+  const auto look = [&] {
+    Database database = Database::open(path).value();
+    return check_names(database);
+  };
+  EXPECT_TRUE(look());
+  for (const char* damage :
+       {"UPDATE attribute SET name = 'q' WHERE name = 'a'",
+        "UPDATE device SET id = 33 WHERE id = 1", "UPDATE epoch SET offset_ms = offset_ms + 1",
+        "UPDATE boot SET uuid = 'x' WHERE id = 1", "UPDATE mirror SET again = 'x' WHERE id = 1",
+        "DELETE FROM mirror WHERE id = 2"}) {
+    SCOPED_TRACE(damage);
+    {
+      Database database = Database::open(path).value();
+      ASSERT_TRUE(database.exec(damage));
+    }
+    const auto looked = look();
+    ASSERT_FALSE(looked);
+    EXPECT_EQ(looked.error().code, Errc::Corrupt);
+    ASSERT_TRUE(restore(path, kMuch, kNow));
+    EXPECT_TRUE(look());
+    EXPECT_EQ(open_and_read(dir), before);
+  }
+}
+
 // A min_reader that no version writes is damage, not a newer version.
 TEST(Restore, ADamagedMinReaderDoesNotLockTheOutboxUp) {
   TempDir dir;

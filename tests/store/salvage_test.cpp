@@ -217,6 +217,29 @@ TEST(Salvage, APointerToAnotherPageIsNotFollowed) {
   }
 }
 
+// The schema says that a table begins at some other page, a freed one perhaps.
+TEST(Salvage, ADamagedRootCostsNothing) {
+  TempDir dir;
+  const DamageFixture fixture(dir / "a.db");
+  const Original& o = fixture.original();
+  const std::string whole = content_of(dir / "a.db");
+  File file(dir / "a.db");
+  for (const std::string table : {"chunk", "damaged", "attribute", "boot"}) {
+    const std::string row = "table" + table + table;  // then the number, of one byte
+    const size_t at = whole.find(row) + row.size();
+    ASSERT_LT(at, 20 * kPage);
+    for (int page = 0; page < 128; page += test::is_long() ? 1 : 3) {
+      SCOPED_TRACE(table + " at page " + std::to_string(page));
+      file.write(at, std::string(1, static_cast<char>(page)));
+      const Salvage salvage = read(dir / "a.db");
+      expect_rows(o, salvage, [](int64_t) { return false; });
+      expect_all_names(o, salvage);
+      if (::testing::Test::HasFailure()) return;
+    }
+    file.write(at, whole.substr(at, 1));
+  }
+}
+
 TEST(Salvage, ALostPageCostsTheRowsOnItAlone) {
   TempDir dir;
   const DamageFixture fixture(dir / "a.db");
@@ -426,6 +449,7 @@ TEST(SqlitePage, SurvivesAnything) {
     for (const sqlite::Cell& cell : page->cells) {
       ++cells;
       ASSERT_LE(cell.local.size(), cell.size);
+      ASSERT_LE(cell.local.data() + cell.local.size(), bytes.data() + kPage);
       ASSERT_TRUE(cell.local.size() == cell.size || !cell.local.empty());
       sqlite::Field fields[6];
       const size_t count = sqlite::parse_record(cell.local, cell.size, fields);
