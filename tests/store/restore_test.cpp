@@ -234,6 +234,17 @@ TEST(Restore, ANewerProgramsFileIsLeftToIt) {
   EXPECT_EQ(content_of(path), before);
 }
 
+// SQLite would believe it, and use the pages behind once more.
+TEST(Restore, APageCountThatLeavesPagesOutIsNoticed) {
+  TempDir dir;
+  const Strings before = fill_small(dir);
+  std::string file = content_of(dir / "outbox.db");
+  file[31] = static_cast<char>(file[31] - 1);
+  put(dir / "outbox.db", file);
+  EXPECT_EQ(check_before_opening(dir / "outbox.db").error().code, Errc::Corrupt);
+  EXPECT_EQ(open_and_read(dir), before);
+}
+
 // SQLite sees nothing wrong with "temperatuse".
 TEST(Restore, AWrongNameIsNoticedAndPutRight) {
   TempDir dir;
