@@ -11,7 +11,7 @@ namespace {
 constexpr int kMaxDepth = 20;  // of a tree; SQLite itself goes no deeper
 constexpr int64_t kLowest = std::numeric_limits<int64_t>::min();
 constexpr int64_t kHighest = std::numeric_limits<int64_t>::max();
-constexpr uint64_t kMaxSchemaRow = 64 * 1024;  // bytes
+constexpr uint64_t kMaxSchemaRow = uint64_t{1} << 16;  // bytes
 
 // Columns of sqlite_schema.
 constexpr size_t kSchemaColumns = 5;

@@ -254,7 +254,7 @@ Result<> copy_into(Database& database, const Salvage& salvage) {
 }
 
 Result<> check_before_opening(const std::string& path) {
-  FP_TRY(finish(path));
+  FP_CHECK_OK(finish(path));
   if (!exists(path) && size_of(path + kWal) > 0) {
     return Error{Errc::Corrupt, "'" + path + "' is gone, but its WAL is there"};
   }
@@ -292,7 +292,7 @@ Result<Restored> restore(const std::string& path, int64_t max_kept_bytes, std::t
   const std::string stamp = new_stamp(path, now);
   FP_CHECK_OK(rename(building, path + kComplete + stamp));
   FP_CHECK_OK(sync(folder_of(path)));
-  FP_TRY(finish(path));
+  FP_CHECK_OK(finish(path));
   FP_CHECK_OK(prune(path, kBrokenFilesKept, max_kept_bytes));
   Restored restored{.report = salvage.report(), .broken = path + kBroken + stamp};
   if (!exists(restored.broken) && !exists(restored.broken + kWal)) restored.broken.clear();
