@@ -298,12 +298,10 @@ class Decoder {
 Result<std::vector<State>> decode_chunk(std::string_view bytes, const ChunkKey& key,
                                         const std::function<Symbol(uint32_t)>& symbol_of) {
   if (bytes.size() <= kChecksumBytes) return corrupt("too short");
-  const std::string_view body = bytes.substr(0, bytes.size() - kChecksumBytes);
-  Reader tail(bytes.substr(body.size()));
-  if (tail.fixed<uint32_t>() !=
-      checksum(reinterpret_cast<const uint8_t*>(body.data()), body.size(), key)) {
+  if (!checksum_holds({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, key)) {
     return corrupt("its checksum is wrong");
   }
+  const std::string_view body = bytes.substr(0, bytes.size() - kChecksumBytes);
   if (static_cast<uint8_t>(body[0]) != kVersion) {
     return Error{Errc::Invalid, "chunk: its format is not known to this version"};
   }

@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <span>
 
 #include "store/chunk.hpp"
 
@@ -65,6 +66,15 @@ inline uint32_t checksum(const uint8_t* bytes, size_t size, const ChunkKey& key)
   uLong crc = ::crc32_z(0, bytes, size);
   crc = ::crc32_z(crc, columns, sizeof columns);
   return static_cast<uint32_t>(crc);
+}
+
+// Whether `bytes` end in the checksum of what is before it.
+inline bool checksum_holds(std::span<const uint8_t> bytes, const ChunkKey& key) {
+  if (bytes.size() <= kChecksumBytes) return false;
+  const size_t size = bytes.size() - kChecksumBytes;
+  uint32_t stored = 0;
+  for (size_t i = 0; i < kChecksumBytes; ++i) stored |= uint32_t{bytes[size + i]} << (8 * i);
+  return stored == checksum(bytes.data(), size, key);
 }
 
 }  // namespace fieldpost::chunk_format

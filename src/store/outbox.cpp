@@ -3,6 +3,7 @@
 
 #include "store/migrations.hpp"
 #include "store/outbox_impl.hpp"
+#include "store/restore.hpp"
 
 namespace fieldpost {
 
@@ -12,6 +13,7 @@ Result<Outbox> Outbox::open(const Options& options, SymbolTable& symbols) {
   FP_CHECK_OK(check_readable(impl->database));
   FP_CHECK_OK(impl->database.set_up());
   FP_CHECK_OK(migrate(impl->database));
+  FP_CHECK_OK(check_names(impl->database));
   FP_CHECK_OK(impl->prepare(symbols));
   FP_CHECK_OK(impl->load_state());
   FP_CHECK_OK(impl->load_boots());
