@@ -93,15 +93,17 @@ Result<StageFile::Header> StageFile::header_of(const std::string& path) {
 
 Result<> StageFile::reserve(int64_t bytes) {
   int failure = 0;
-  do failure = ::posix_fallocate(fd_.get(), 0, bytes);
-  while (failure == EINTR);
+  if (bytes > 0) {
+    do failure = ::posix_fallocate(fd_.get(), 0, bytes);
+    while (failure == EINTR);
+  }
   const off_t size = ::lseek(fd_.get(), 0, SEEK_END);
   // What is in one that cannot grow is worth more than the room that is missing.
   if (failure != 0 && header_.generation == 0) {
     return Error::from_errno(failure,
                              "reserve " + std::to_string(bytes) + " bytes for '" + path_ + "'");
   }
-  wanted_ = bytes;
+  wanted_ = bytes > 0 ? bytes : size;
   bytes_ = size;
   return {};
 }

@@ -40,7 +40,8 @@ class StageFile {
 
   // Opens or makes the file and reserves `bytes` of it, so that writing later cannot fail for want
   // of room. One in use keeps the size it has if it is larger, until begin(), or if there is no
-  // room to let it grow. Errors: Full (no room for it now), NotFound (no folder), Io.
+  // room to let it grow; 0 bytes ask for the size it has. Errors: Full (no room for it now),
+  // NotFound (no folder), Io.
   static Result<StageFile> open(const std::string& path, int64_t bytes);
   // One without a name, which ends with the process. Errors: Full, Io.
   static Result<StageFile> open_in_memory(int64_t bytes);

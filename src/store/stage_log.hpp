@@ -35,10 +35,11 @@ namespace fieldpost {
 class StageLog {
  public:
   struct Options {
-    std::string folder;                 // on a tmpfs
-    std::string name = "stage";         // of the files: NAME.0 and NAME.1; or kBefore
-    int64_t bytes = int64_t{16} << 20;  // of both; 32 KiB of each are kept for acknowledgements
-    std::string boot_id;                // as boot_id() gives it
+    std::string folder;          // on a tmpfs
+    std::string name = "stage";  // of the files: NAME.0 and NAME.1; or kBefore
+    int64_t bytes =
+        int64_t{16} << 20;  // of both; 32 KiB of each are kept for acknowledgements; 0: as they are
+    std::string boot_id;    // as boot_id() gives it
   };
   // What the log of an earlier process of this boot had noted beside samples.
   struct Recovered {
