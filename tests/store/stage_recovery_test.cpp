@@ -192,6 +192,22 @@ TEST_F(StageRecovery, TheLogOfAnotherBootIsMovedAside) {
   EXPECT_EQ(pending(*open()), range(1, 2)) << "a log of this boot stays";
 }
 
+// To bring what another boot left to the disk, no more room is needed than it has.
+TEST_F(StageRecovery, IsTakenUpInTheSizeItHas) {
+  append(*open(), 40);  // the second file was never used
+  const auto size = fs::file_size(first_);
+  options_.bytes = 0;
+  auto log = open();
+  ASSERT_NE(log, nullptr);
+  EXPECT_EQ(pending(*log), range(1, 40));
+  for (int i = 0; i < 1000; ++i) {
+    append(*log, 20);
+    log->flushed(log->newest() - 1);
+  }
+  EXPECT_EQ(pending(*open()), Numbers{log->newest()});
+  EXPECT_EQ(fs::file_size(first_), size);
+}
+
 TEST_F(StageRecovery, MovingAsideGoesOnWhereItWasKilled) {
   {
     auto log = open();
