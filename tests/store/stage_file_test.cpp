@@ -190,7 +190,7 @@ TEST_F(StageFileTest, AFlippedBitEndsTheFile) {
 }
 
 TEST_F(StageFileTest, RecordsOfAnEarlierUseDoNotPass) {
-  for (const uint64_t generation : {2, 1}) {
+  for (const uint64_t generation : {2U, 1U}) {
     {
       StageFile file = begun(1);
       for (int i = 0; i < 20; ++i) put(file, "old " + std::to_string(i % 10));
