@@ -226,10 +226,10 @@ Result<> copy_epochs_and_meta(Database& database, Portions& portions, const Salv
 
 // How far stage 1 had come, and the sums of what is there now.
 Result<> copy_state(Database& database, const Salvage::State& state) {
-  Statement update = FP_TRY(
-      database.prepare("UPDATE state SET stage = ?, stage_offset = ?, flushed = ?, "
-                       "rows = (SELECT count(*) FROM chunk), "
-                       "readings = (SELECT ifnull(sum(n), 0) FROM chunk)"));
+  Statement update =
+      FP_TRY(database.prepare("UPDATE state SET stage = ?, stage_offset = ?, flushed = ?, "
+                              "rows = (SELECT count(*) FROM chunk), "
+                              "readings = (SELECT ifnull(sum(n), 0) FROM chunk)"));
   update.bind(1, state.stage);
   update.bind(2, state.stage_offset);
   update.bind(3, state.flushed);

@@ -3,8 +3,8 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <array>
@@ -21,29 +21,47 @@ constexpr std::array<char, 4> kMagic = {'F', 'P', 'S', '1'};
 constexpr size_t kBootBytes = 36;
 struct HeaderBytes {
   std::array<char, 4> magic;
-  uint32_t crc;  // of what follows
+  uint32_t sum;  // of what follows
   uint64_t generation;
   uint64_t log;
   std::array<char, kBootBytes> boot;
-  std::array<char, 4> zeros;
+  uint32_t salt;  // random
 };
 static_assert(sizeof(HeaderBytes) == 64);
 
 struct RecordHead {
   uint32_t size;
-  uint32_t crc;
+  uint32_t sum;
 };
 constexpr int64_t kFirstRecord = sizeof(HeaderBytes);
 constexpr size_t kReadAtOnce = size_t{256} << 10;
+constexpr size_t kProbablyEnough = 512;  // for a record, to read it with one call
 
-uint32_t crc_of(uint32_t seed, std::span<const std::byte> bytes) {
-  return static_cast<uint32_t>(
-      ::crc32_z(seed, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+int64_t bytes_of_record(size_t body) { return static_cast<int64_t>(sizeof(RecordHead) + 1 + body); }
+
+// Of eight bytes at a time, as a CRC takes longer than encoding does. Each step maps different
+// states to different ones, so a single word that changed is always seen, and what is torn or old
+// passes once in 2^32 times.
+uint32_t sum_of(uint64_t seed, std::span<const std::byte> bytes) {
+  uint64_t state = seed ^ bytes.size();
+  const auto mix = [&state](uint64_t word) {
+    state = (state ^ word) * 0x9E3779B97F4A7C15U;
+    state ^= state >> 32;
+  };
+  uint64_t word = 0;
+  for (; bytes.size() >= sizeof word; bytes = bytes.subspan(sizeof word)) {
+    std::memcpy(&word, bytes.data(), sizeof word);
+    mix(word);
+  }
+  word = 0;
+  std::memcpy(&word, bytes.data(), bytes.size());
+  mix(word);
+  return static_cast<uint32_t>(state);
 }
 
-uint32_t crc_of(const HeaderBytes& header) {
+uint32_t sum_of(const HeaderBytes& header) {
   const auto bytes = std::as_bytes(std::span(&header, 1));
-  return crc_of(0, bytes.subspan(offsetof(HeaderBytes, generation)));
+  return sum_of(0, bytes.subspan(offsetof(HeaderBytes, generation)));
 }
 
 }  // namespace
@@ -51,68 +69,98 @@ uint32_t crc_of(const HeaderBytes& header) {
 Result<StageFile> StageFile::open(const std::string& path, int64_t bytes) {
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return Error::from_errno(errno, "open '" + path + "'");
-  return reserve(std::move(fd), path, bytes);
+  StageFile file(std::move(fd), path);
+  FP_CHECK_OK(file.load_header());
+  FP_CHECK_OK(file.reserve(bytes));
+  return file;
 }
 
 Result<StageFile> StageFile::open_in_memory(int64_t bytes) {
   UniqueFd fd(::memfd_create("fieldpost-stage", MFD_CLOEXEC));
   if (!fd) return Error::from_errno(errno, "make a file in memory");
-  return reserve(std::move(fd), "memory", bytes);
+  StageFile file(std::move(fd), "memory");
+  FP_CHECK_OK(file.reserve(bytes));
+  return file;
 }
 
-Result<StageFile> StageFile::reserve(UniqueFd fd, const std::string& path, int64_t bytes) {
-  // One that is larger, from an earlier configuration, keeps what is in it.
-  if (const int r = bytes > 0 ? ::posix_fallocate(fd.get(), 0, bytes) : 0; r != 0) {
-    return Error::from_errno(r, "reserve " + std::to_string(bytes) + " bytes for '" + path + "'");
-  }
-  const off_t size = ::lseek(fd.get(), 0, SEEK_END);
-  StageFile file(std::move(fd), path, std::max<int64_t>(bytes, size));
+Result<StageFile::Header> StageFile::header_of(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd) return Error::from_errno(errno, "open '" + path + "'");
+  StageFile file(std::move(fd), path);
   FP_CHECK_OK(file.load_header());
-  return file;
+  return file.header_;
+}
+
+Result<> StageFile::reserve(int64_t bytes) {
+  int failure = 0;
+  if (bytes > 0) {
+    do failure = ::posix_fallocate(fd_.get(), 0, bytes);
+    while (failure == EINTR);
+  }
+  const off_t size = ::lseek(fd_.get(), 0, SEEK_END);
+  // What is in one that cannot grow is worth more than the room that is missing.
+  if (failure != 0 && header_.generation == 0) {
+    return Error::from_errno(failure,
+                             "reserve " + std::to_string(bytes) + " bytes for '" + path_ + "'");
+  }
+  wanted_ = bytes > 0 ? bytes : size;
+  bytes_ = size;
+  return {};
 }
 
 Result<> StageFile::load_header() {
   HeaderBytes bytes{};
-  const auto read = FP_TRY(read_at(0, sizeof bytes));
-  std::memcpy(&bytes, read.data(), read.size());
-  if (read.size() < sizeof bytes || bytes.magic != kMagic || bytes.crc != crc_of(bytes)) return {};
+  std::vector<std::byte> read;
+  FP_CHECK_OK(read_at(0, sizeof bytes, read));
+  std::ranges::copy(read, std::as_writable_bytes(std::span(&bytes, 1)).begin());
+  if (read.size() < sizeof bytes || bytes.magic != kMagic || bytes.sum != sum_of(bytes)) return {};
+  const auto boot_end = std::ranges::find(bytes.boot, '\0');
   header_ = {.generation = bytes.generation,
              .log = bytes.log,
-             .boot = std::string(bytes.boot.data(), kBootBytes)};
+             .boot = std::string(bytes.boot.begin(), boot_end)};
+  seed_ = bytes.sum;
   end_ = kFirstRecord;
   return {};
 }
 
 Result<> StageFile::begin(Header header) {
   HeaderBytes bytes{.magic = kMagic, .generation = header.generation, .log = header.log};
-  header.boot.resize(kBootBytes);
+  if (::getrandom(&bytes.salt, sizeof bytes.salt, 0) != sizeof bytes.salt) {
+    return Error::from_errno(errno, "getrandom");
+  }
+  header.boot.resize(std::min(header.boot.size(), kBootBytes));
   std::ranges::copy(header.boot, bytes.boot.begin());
-  bytes.crc = crc_of(bytes);
+  bytes.sum = sum_of(bytes);
   FP_CHECK_OK(write_at(0, std::as_bytes(std::span(&bytes, 1))));
   header_ = std::move(header);
+  seed_ = bytes.sum;
   end_ = kFirstRecord;
+  if (bytes_ > wanted_ && ::ftruncate(fd_.get(), wanted_) == 0) bytes_ = wanted_;
   return {};
 }
 
-uint32_t StageFile::checksum(std::span<const std::byte> bytes) const {
-  return crc_of(static_cast<uint32_t>(header_.generation * 2654435761U), bytes);
+bool StageFile::has_room(size_t body) const {
+  return end_ >= kFirstRecord && end_ + bytes_of_record(body) <= bytes_;
 }
 
-bool StageFile::has_room(size_t body) const {
-  return end_ >= kFirstRecord &&
-         end_ + static_cast<int64_t>(sizeof(RecordHead) + 1 + body) <= bytes_;
+bool StageFile::could_hold(size_t body) const {
+  return kFirstRecord + bytes_of_record(body) <= bytes_;
 }
 
 Result<int64_t> StageFile::append(uint8_t type, std::span<const std::byte> body) {
   if (!has_room(body.size())) return Error{Errc::Full, "'" + path_ + "' is full"};
-  frame_.resize(sizeof(RecordHead) + 1 + body.size());
-  frame_[sizeof(RecordHead)] = static_cast<std::byte>(type);
-  std::ranges::copy(body, frame_.begin() + sizeof(RecordHead) + 1);
+  const int64_t next = end_ + bytes_of_record(body.size());
+  const auto zeros = std::min<int64_t>(sizeof(RecordHead), bytes_ - next);
+  frame_.resize(sizeof(RecordHead) + 1);
+  frame_.back() = static_cast<std::byte>(type);
+  frame_.insert(frame_.end(), body.begin(), body.end());
   const auto checked = std::span<const std::byte>(frame_).subspan(sizeof(RecordHead));
-  const RecordHead head{.size = static_cast<uint32_t>(checked.size()), .crc = checksum(checked)};
+  const RecordHead head{.size = static_cast<uint32_t>(checked.size()),
+                        .sum = sum_of(seed_, checked)};
   std::memcpy(frame_.data(), &head, sizeof head);
+  frame_.resize(frame_.size() + static_cast<size_t>(zeros));
   FP_CHECK_OK(write_at(end_, frame_));
-  return std::exchange(end_, end_ + static_cast<int64_t>(frame_.size()));
+  return std::exchange(end_, next);
 }
 
 Result<> StageFile::scan(const OnRecord& on_record) {
@@ -127,27 +175,30 @@ Result<> StageFile::scan(const OnRecord& on_record) {
     if (whole_head && (head.size == 0 || end_ + int64_t{head.size} > bytes_)) return {};
     const size_t needed = at + sizeof head + (whole_head ? head.size : 0);
     if (!whole_head || window.size() < needed) {
-      window = FP_TRY(read_at(end_, std::max(kReadAtOnce, sizeof head + head.size)));
+      FP_CHECK_OK(read_at(end_, std::max(kReadAtOnce, sizeof head + head.size), window));
       begin = end_;
       if (window.size() < sizeof head + std::max<size_t>(1, head.size)) return {};
       continue;
     }
-    const auto checked = std::span(window).subspan(at + sizeof head, head.size);
-    if (checksum(checked) != head.crc) return {};
+    const auto checked = std::span<const std::byte>(window).subspan(at + sizeof head, head.size);
+    if (sum_of(seed_, checked) != head.sum) return {};
     on_record(end_, static_cast<uint8_t>(checked[0]), checked.subspan(1));
     end_ += static_cast<int64_t>(sizeof head) + int64_t{head.size};
   }
 }
 
-Result<std::vector<std::byte>> StageFile::read(int64_t offset) const {
+Result<std::span<const std::byte>> StageFile::read(int64_t offset,
+                                                   std::vector<std::byte>& buffer) const {
   RecordHead head{};
-  const auto start = FP_TRY(read_at(offset, sizeof head));
-  std::memcpy(&head, start.data(), start.size());
-  if (start.size() == sizeof head && head.size > 0 && offset + int64_t{head.size} <= bytes_) {
-    auto checked = FP_TRY(read_at(offset + static_cast<int64_t>(sizeof head), head.size));
-    if (checked.size() == head.size && checksum(checked) == head.crc) {
-      checked.erase(checked.begin());
-      return checked;
+  FP_CHECK_OK(read_at(offset, kProbablyEnough, buffer));
+  if (buffer.size() > sizeof head) {
+    std::memcpy(&head, buffer.data(), sizeof head);
+    const size_t whole = sizeof head + head.size;
+    const bool fits = head.size > 0 && static_cast<int64_t>(whole) <= bytes_ - offset;
+    if (fits && whole > buffer.size()) FP_CHECK_OK(read_at(offset, whole, buffer));
+    if (fits && whole <= buffer.size()) {
+      const auto checked = std::span<const std::byte>(buffer).subspan(sizeof head, head.size);
+      if (sum_of(seed_, checked) == head.sum) return checked.subspan(1);
     }
   }
   return Error{Errc::Corrupt,
@@ -166,19 +217,19 @@ Result<> StageFile::write_at(int64_t offset, std::span<const std::byte> bytes) c
 }
 
 // Fewer bytes than asked for only at the end of the file.
-Result<std::vector<std::byte>> StageFile::read_at(int64_t offset, size_t size) const {
-  std::vector<std::byte> bytes(size);
+Result<> StageFile::read_at(int64_t offset, size_t size, std::vector<std::byte>& buffer) const {
+  buffer.resize(size);
   size_t done = 0;
   while (done < size) {
     const ssize_t n =
-        ::pread(fd_.get(), bytes.data() + done, size - done, offset + static_cast<int64_t>(done));
+        ::pread(fd_.get(), buffer.data() + done, size - done, offset + static_cast<int64_t>(done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Error::from_errno(errno, "read '" + path_ + "'");
     if (n == 0) break;
     done += static_cast<size_t>(n);
   }
-  bytes.resize(done);
-  return bytes;
+  buffer.resize(done);
+  return {};
 }
 
 }  // namespace fieldpost

@@ -4,13 +4,15 @@
 // yet. A log of two preallocated files on a tmpfs, used in turn, so it survives whatever ends this
 // process, costs no disk write, and no stalled disk holds it up. It is also the queue between the
 // threads: main appends, the uplink reads and acknowledges, the store thread reads what has to go
-// to the disk. Any thread; the lock is held for one write to the tmpfs at the most.
+// to the disk. Any thread; the lock is held while one record is written to the tmpfs, or those are
+// read and decoded that were asked for.
 //
 // Samples are numbered from 1 in the order of appending. Everything up to flushed_up_to() is on the
 // disk; of what comes after it, what is not acknowledged is pending. A file is used again when
 // nothing in it is pending.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -18,7 +20,7 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -27,37 +29,33 @@
 #include "model/time.hpp"
 #include "store/row_set.hpp"
 #include "store/stage_file.hpp"
+#include "store/stage_record.hpp"
 
 namespace fieldpost {
-
-// A sample and its number in the log.
-struct Staged {
-  int64_t number = 0;
-  DeviceSample sample;
-};
 
 class StageLog {
  public:
   struct Options {
-    std::string folder;                 // on a tmpfs
-    std::string name = "stage";         // of the files: NAME.0 and NAME.1
-    int64_t bytes = int64_t{16} << 20;  // of both together
-    std::string boot_id;
+    std::string folder;          // on a tmpfs
+    std::string name = "stage";  // of the files: NAME.0 and NAME.1; or kBefore
+    int64_t bytes =
+        int64_t{16} << 20;  // of both; 32 KiB of each are kept for acknowledgements; 0: as they are
+    std::string boot_id;    // as boot_id() gives it
   };
-  // What is left to do of an earlier process of this boot.
+  // What the log of an earlier process of this boot had noted beside samples.
   struct Recovered {
-    std::vector<int64_t> rows;    // of the outbox, acknowledged, that may still be there
-    std::vector<Staged> samples;  // acknowledged, and perhaps on the disk all the same
+    std::vector<Epoch> epochs;               // ascending
+    std::vector<int64_t> acknowledged_rows;  // row numbers of the outbox that may still be there
+    // Acknowledged samples that are on the disk nevertheless, or may be: those that were
+    // acknowledged after flushed() or read() had given them up to it.
+    std::vector<Staged> acknowledged;
   };
-  // What a flush meets of the uplink's doings.
-  struct Flushed {
-    int64_t held = 0;     // up to this number take() has handed out
-    RowSet acknowledged;  // numbers, while the flush was on its way
-  };
+  // The name of what another boot has left.
+  static constexpr const char* kBefore = "before";
 
   // Takes up the log of an earlier process of this boot, or begins a new one; that of another boot
-  // is moved aside to before.0 and before.1. Symbols come from `symbols`. Errors: Full (no room for
-  // its files), Io.
+  // is moved aside to before.0 and before.1, and taken up from there if that is the name asked for.
+  // Symbols come from `symbols`. Errors: Full (no room for its files), NotFound (no folder), Io.
   static Result<std::unique_ptr<StageLog>> open(const Options& options, SymbolTable& symbols);
   // As good, except that it ends with the process: for when open() has failed. Errors: Full, Io.
   static Result<std::unique_ptr<StageLog>> open_in_memory(const Options& options,
@@ -67,26 +65,34 @@ class StageLog {
 
   uint64_t id() const { return id_; }  // random; of this log and no other
   const std::string& boot() const { return boot_; }
-  // To be asked once, with what the outbox says is on the disk.
-  Recovered take_recovered(int64_t flushed_up_to);
+  Recovered take_recovered() { return std::exchange(recovered_, {}); }
 
   // All of them, or none. Errors: Full (both files hold what is pending), Invalid (more than a file
   // holds), Io.
   Result<> append(std::span<const DeviceSample> samples);
   // From now on wall time is another view on boot time. Kept as long as the log.
   Result<> append_epoch(Epoch epoch);
-  // Samples are acknowledged, and rows of the outbox that were made of others.
+  // Samples are acknowledged, and rows of the outbox that were made of others. What is not pending
+  // or no sample at all is passed over. Errors: Full, Io: it is done, but a later process will not
+  // know.
   Result<> acknowledge(std::span<const int64_t> samples, std::span<const int64_t> rows);
-  // Everything up to this number is on the disk, or acknowledged; from now on read() and take()
-  // give nothing of it. That it cannot be written down costs nothing: the outbox knows it as well.
+  // What a flush meets of the uplink's doings.
+  struct Flushed {
+    int64_t held = 0;     // up to this number take() has handed out
+    RowSet acknowledged;  // numbers that were, after read() had given them to the disk
+  };
+  // Everything up to this number is on the disk, or acknowledged; new numbers are higher. From now
+  // on read() and take() give nothing up to this number. That it cannot be written down costs
+  // nothing: the outbox knows it as well.
   Flushed flushed(int64_t up_to);
 
   // Pending samples after this number, oldest first, until there are `max_points` readings (at
-  // least one sample). Errors: Corrupt, Io.
+  // least one sample), for the disk. Errors: Corrupt, Io.
   Result<std::vector<Staged>> read(int64_t after, size_t max_points) const;
-  // The same for the uplink, which from then on holds them. Nothing, not even an empty list, when
+  // The same for the uplink, which from then on holds them. Nothing, not even an empty list, where
   // more than what it has is on the disk: then that comes first.
   Result<std::optional<std::vector<Staged>>> take(int64_t after, size_t max_points);
+  int64_t held() const;  // up to this number
 
   int64_t newest() const;  // 0: none yet
   int64_t flushed_up_to() const;
@@ -96,13 +102,13 @@ class StageLog {
   std::vector<Epoch> epochs() const;
 
  private:
-  enum Type : uint8_t { kName = 1, kSamples = 2, kAcknowledged = 3, kFlushed = 4, kEpoch = 5 };
+  enum Type : uint8_t { kSamples = 1, kAcknowledged = 2, kFlushed = 3, kEpoch = 4 };
   // Samples that were appended together: one record.
   struct Entry {
-    int64_t first = 0;  // number
+    int64_t first = 0;   // number
+    uint64_t place = 0;  // of the first sample in waiting_, if none had ever left that
     uint32_t count = 0;
-    uint32_t open = 0;      // samples that are not acknowledged
-    uint32_t readings = 0;  // of all
+    uint32_t open = 0;  // pending samples
     uint8_t file = 0;
     int64_t offset = 0;
     BootTime appended{};
@@ -111,27 +117,34 @@ class StageLog {
   // One of the two files, and the names that its records refer to by number.
   struct File {
     StageFile file;
-    std::vector<Symbol> names;
-    std::unordered_map<Symbol, uint32_t> numbers;
-    size_t cursor = 0;  // where the next name probably stands
+    StageNames names;
   };
+  static constexpr uint32_t kDone = 0;
+  static constexpr uint32_t kDoneLate = UINT32_MAX;  // while recovering: see Recovered
 
   StageLog(File first, File second, SymbolTable& symbols);
-  static Result<std::unique_ptr<StageLog>> recover(std::unique_ptr<StageLog> log,
-                                                   const Options& options);
+  Result<> recover(const Options& options);
   Result<> begin_anew(const std::string& boot);
   Result<> scan(uint8_t file);
   void on_record(uint8_t file, int64_t offset, uint8_t type, std::span<const std::byte> body);
-  void note_acknowledged(std::span<const std::byte> body);
-  void count_recovered();
+  void on_samples(uint8_t file, int64_t offset, std::span<const std::byte> body);
+  void on_acknowledged(std::span<const std::byte> body);
+  void on_epoch(std::span<const std::byte> body);
+  Result<> collect_recovered();
 
   Result<> turn();
   Result<> put(Type type, std::span<const std::byte> body);
-  Result<uint32_t> number_of(Symbol name);
-  Result<> encode_for_active(std::span<const DeviceSample> samples);
-  Result<> encode(std::span<const DeviceSample> samples);
-  Result<std::vector<Staged>> decode(uint8_t file, std::span<const std::byte> body) const;
-  void acknowledge_one(int64_t number);
+  Result<std::span<const std::byte>> encode(std::span<const DeviceSample> samples);
+  void add_entry(Entry entry);
+  void add_waiting(size_t readings);
+  std::vector<std::byte> flushed_body() const;
+  uint32_t& waiting(const Entry& entry, int64_t number);
+  uint32_t waiting(const Entry& entry, int64_t number) const;
+  // Calls `each(entry, number)` for the numbers of [first, last] that there are.
+  template <class F>
+  void for_each(int64_t first, int64_t last, F each);
+  void done(Entry& entry, int64_t number);
+  void done_up_to(int64_t number);
   void forget_done();
   Result<std::vector<Staged>> read_pending(int64_t after, size_t max_points) const;
 
@@ -145,15 +158,24 @@ class StageLog {
   int64_t newest_ = 0;
   int64_t flushed_ = 0;
   int64_t held_ = 0;
+  mutable int64_t read_ = 0;   // up to here read() has given samples to the disk
+  RowSet late_;                // acknowledged since
   std::deque<Entry> entries_;  // ascending; the first one has something pending
-  RowSet acknowledged_;        // numbers above flushed_
+  // Of each sample of entries_: kDone, or, while it is pending, 1 + the number of its readings.
+  std::deque<uint32_t> waiting_;
   int64_t pending_readings_ = 0;
   std::vector<Epoch> epochs_;
-  std::vector<std::byte> body_;
-  // For take_recovered().
-  std::vector<int64_t> recovered_rows_;
-  std::deque<Entry> recovered_entries_;
-  RowSet recovered_samples_;
+  std::vector<std::byte> buffer_;
+  Recovered recovered_;
 };
+
+template <class F>
+void StageLog::for_each(int64_t first, int64_t last, F each) {
+  auto entry = std::ranges::lower_bound(entries_, first, {}, &Entry::last);
+  for (; entry != entries_.end() && entry->first <= last; ++entry) {
+    const int64_t end = std::min(last, entry->last());
+    for (int64_t n = std::max(first, entry->first); n <= end; ++n) each(*entry, n);
+  }
+}
 
 }  // namespace fieldpost

@@ -259,9 +259,10 @@ Result<> Store::Thread::open() {
 Result<> Store::Thread::take_over() {
   for (const Epoch& epoch : stage->epochs()) outbox->add_epoch(epoch);
   stage->flushed(outbox->flushed_up_to());
-  const StageLog::Recovered recovered = stage->take_recovered(outbox->flushed_up_to());
-  FP_CHECK_OK(outbox->acknowledge(recovered.rows));
-  for (const Staged& sample : recovered.samples) {
+  const StageLog::Recovered recovered = stage->take_recovered();
+  FP_CHECK_OK(outbox->acknowledge(recovered.acknowledged_rows));
+  for (const Staged& sample : recovered.acknowledged) {
+    if (sample.number > outbox->flushed_up_to()) continue;
     const int64_t row = FP_TRY(outbox->row_of(sample));
     if (row != 0) handover.leave_out(row, sample.sample.time.ms);
   }

@@ -34,8 +34,8 @@ inline std::string source_dir() {
 // A folder of its own for each test, gone afterwards.
 class TempDir {
  public:
-  TempDir() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "fieldpost-XXXXXX").string();
+  explicit TempDir(const std::filesystem::path& in = std::filesystem::temp_directory_path()) {
+    std::string pattern = (in / "fieldpost-XXXXXX").string();
     path_ = ::mkdtemp(pattern.data());
   }
   TempDir(const TempDir&) = delete;
@@ -50,6 +50,12 @@ class TempDir {
  private:
   std::string path_;
 };
+
+// Where stage 1 lives: on a tmpfs, if there is one that everybody may write to.
+inline std::filesystem::path tmpfs() {
+  const std::filesystem::path usual = "/dev/shm";
+  return ::access(usual.c_str(), W_OK) == 0 ? usual : std::filesystem::temp_directory_path();
+}
 
 // Waits until `condition` holds, looking every 2 ms; false when `limit` has passed.
 template <class F>

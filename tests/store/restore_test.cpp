@@ -94,9 +94,9 @@ Strings fill_small(const TempDir& dir) {
   for (const char* boot : {"boot-1", "boot-2"}) {
     auto outbox = testing::open_outbox(dir.path(), boot, kEpoch).value();
     for (int64_t i = 0; i < 15; ++i) {
-      EXPECT_TRUE(
-          testing::append(outbox, std::vector{sample("d1", i, {{"a", 1.5}, {"b", std::string(300, 'x')}}),
-                                    sample("d2", i, {{"c", i % 2 == 0}})}));
+      EXPECT_TRUE(testing::append(
+          outbox, std::vector{sample("d1", i, {{"a", 1.5}, {"b", std::string(300, 'x')}}),
+                              sample("d2", i, {{"c", i % 2 == 0}})}));
     }
   }
   {
@@ -124,7 +124,9 @@ TEST(Restore, AStrangersFilePassesTheLook) {
     ASSERT_TRUE(database.exec("CREATE TABLE cats (name TEXT); PRAGMA wal_checkpoint(TRUNCATE)"));
   }
   EXPECT_TRUE(check_before_opening(dir / "outbox.db"));
-  EXPECT_EQ(Outbox::open(testing::outbox_options(dir.path(), "boot"), testing::symbols()).error().code, Errc::Invalid);
+  EXPECT_EQ(
+      Outbox::open(testing::outbox_options(dir.path(), "boot"), testing::symbols()).error().code,
+      Errc::Invalid);
 }
 
 // Whatever bit of the header it is: nothing is lost, and the outbox opens.
