@@ -20,7 +20,7 @@ namespace {
 constexpr size_t kReserve = size_t{32} << 10;
 
 // Ascending numbers as runs: the first, and how many follow it.
-void put_runs(wire::Writer& out, std::span<const int64_t> ascending) {
+void put_runs(wire::Writer& out, std::span<const int64_t> ascending, uint64_t (*code)(int64_t)) {
   std::vector<std::pair<int64_t, int64_t>> runs;
   for (const int64_t number : ascending) {
     if (!runs.empty() && runs.back().second == number - 1) {
@@ -31,7 +31,7 @@ void put_runs(wire::Writer& out, std::span<const int64_t> ascending) {
   }
   out(uint64_t{runs.size()});
   for (const auto& [first, last] : runs) {
-    out(zigzag(first));  // rows from before this log have numbers below 0
+    out(code(first));
     out(static_cast<uint64_t>(last - first));
   }
 }
@@ -46,12 +46,22 @@ std::vector<int64_t> ascending(std::span<const int64_t> numbers, int64_t min, in
   return sorted;
 }
 
-std::vector<std::byte> epoch_body(Epoch epoch) {
+// What `fill` writes.
+template <class F>
+std::vector<std::byte> written(F fill) {
   std::vector<std::byte> body;
-  wire::Writer out(body);
-  out(zigzag(epoch.since_ms));
-  out(zigzag(epoch.offset_ms));
+  {
+    wire::Writer out(body);
+    fill(out);
+  }  // only now the body ends where it should
   return body;
+}
+
+std::vector<std::byte> epoch_body(Epoch epoch) {
+  return written([&](wire::Writer& out) {
+    out(zigzag(epoch.since_ms));
+    out(zigzag(epoch.offset_ms));
+  });
 }
 
 // Times of another boot: its owner is gone, and what is in the log goes to the disk from there.
@@ -172,12 +182,11 @@ Result<> StageLog::acknowledge(std::span<const int64_t> samples, std::span<const
     for_each(number, number, [this](Entry& entry, int64_t n) { done(entry, n); });
   }
   forget_done();
-  std::vector<std::byte> body;
-  wire::Writer out(body);
-  out(static_cast<uint64_t>(read_));
-  put_runs(out, known);
-  put_runs(out, known_rows);
-  return put(kAcknowledged, body);
+  return put(kAcknowledged, written([&](wire::Writer& out) {
+               out(static_cast<uint64_t>(read_));
+               put_runs(out, known, [](int64_t number) { return static_cast<uint64_t>(number); });
+               put_runs(out, known_rows, zigzag);  // from before this log: numbers below 0
+             }));
 }
 
 StageLog::Flushed StageLog::flushed(int64_t up_to) {
@@ -194,11 +203,10 @@ StageLog::Flushed StageLog::flushed(int64_t up_to) {
 }
 
 std::vector<std::byte> StageLog::flushed_body() const {
-  std::vector<std::byte> body;
-  wire::Writer out(body);
-  out(static_cast<uint64_t>(flushed_));
-  out(static_cast<uint64_t>(newest_));
-  return body;
+  return written([this](wire::Writer& out) {
+    out(static_cast<uint64_t>(flushed_));
+    out(static_cast<uint64_t>(newest_));
+  });
 }
 
 // To the file that is written now, or the other one.

@@ -15,7 +15,7 @@ constexpr size_t kMaxRows = size_t{1} << 20;
 
 // Calls each(first, last).
 template <class F>
-void take_runs(wire::Reader& in, F each) {
+void take_runs(wire::Reader& in, int64_t (*decode)(uint64_t), F each) {
   uint64_t runs = 0;
   in(runs);
   for (uint64_t i = 0; i < runs && in.ok(); ++i) {
@@ -25,10 +25,10 @@ void take_runs(wire::Reader& in, F each) {
     in(more);
     int64_t last = 0;
     if (more > INT64_MAX ||
-        __builtin_add_overflow(unzigzag(first), static_cast<int64_t>(more), &last)) {
+        __builtin_add_overflow(decode(first), static_cast<int64_t>(more), &last)) {
       return;
     }
-    each(unzigzag(first), last);
+    each(decode(first), last);
   }
 }
 
@@ -101,7 +101,8 @@ void StageLog::on_acknowledged(std::span<const std::byte> body) {
   wire::Reader in(body);
   uint64_t read = 0;
   in(read);
-  take_runs(in, [&](int64_t first, int64_t last) {
+  const auto plain = [](uint64_t number) { return static_cast<int64_t>(number); };
+  take_runs(in, plain, [&](int64_t first, int64_t last) {
     for_each(first, last, [&](Entry& entry, int64_t number) {
       done(entry, number);
       const bool late = number <= flushed_ || static_cast<uint64_t>(number) <= read;
@@ -109,7 +110,7 @@ void StageLog::on_acknowledged(std::span<const std::byte> body) {
     });
   });
   std::vector<int64_t>& rows = recovered_.acknowledged_rows;
-  take_runs(in, [&](int64_t first, int64_t last) {
+  take_runs(in, unzigzag, [&](int64_t first, int64_t last) {
     for (int64_t row = first; row <= last && rows.size() < kMaxRows; ++row) rows.push_back(row);
   });
 }

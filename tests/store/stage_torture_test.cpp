@@ -137,7 +137,7 @@ class Model {
     Numbers left;
     for (const auto& [number, appended] : pending_) left.push_back(number);
     const auto all = numbers(**log_->take(log_->flushed_up_to(), SIZE_MAX));
-    held_ = all.empty() ? 0 : all.back();
+    held_ = all.empty() ? log_->flushed_up_to() : all.back();
     ASSERT_EQ(all, left);
     const auto recovered = log_->take_recovered();
     ASSERT_EQ(recovered.epochs, epochs_);

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -123,6 +124,17 @@ inline std::vector<DeviceSample> one(int64_t ms, double value = 1.0) {
   std::vector<DeviceSample> samples;
   samples.push_back(sample("d", ms, {{"a", value}}));
   return samples;
+}
+
+// A thread that was left behind ends by itself, and then the lock of its file is free.
+inline std::optional<Outbox> wait_for_the_lock(const TempDir& dir) {
+  const auto deadline = BootClock::now() + kPatience;
+  std::optional<Outbox> outbox;
+  while (!outbox && BootClock::now() < deadline) {
+    auto opened = Outbox::open(outbox_options(dir.path(), kBoot), symbols());
+    if (opened) outbox = *std::move(opened);
+  }
+  return outbox;
 }
 
 }  // namespace fieldpost::testing

@@ -192,6 +192,7 @@ TEST_F(StoreMemory, ARestartFindsWhatWasNotFlushedYet) {
   gate_.open();
   vfs_.set_policy(nullptr);
   store_.reset();
+  ASSERT_TRUE(testing::wait_for_the_lock(dir_)) << "the thread that was left behind has ended";
   start(1h);
   store_->append(one(4, 4.0));
   std::vector<double> values;

@@ -29,6 +29,7 @@ using testing::present;
 using testing::row;
 using testing::sample;
 using testing::TempDir;
+using testing::wait_for_the_lock;
 
 // What is in the folder, after everything was closed.
 std::vector<std::string> stored_in(const TempDir& dir) {
@@ -186,17 +187,6 @@ TEST(Store, BeyondStage1ItCountsWhatIsLost) {
   ASSERT_TRUE(ears.wait_for_status(
       [&](const StoreStatus& s) { return s.totals.readings == full.appended + 1; }));
   EXPECT_EQ(store.status().lost, full.lost);
-}
-
-// A thread that was left behind ends by itself, and then the lock of its file is free.
-std::optional<Outbox> wait_for_the_lock(const TempDir& dir) {
-  const auto deadline = BootClock::now() + kPatience;
-  std::optional<Outbox> outbox;
-  while (!outbox && BootClock::now() < deadline) {
-    auto opened = Outbox::open(testing::outbox_options(dir.path(), kBoot), testing::symbols());
-    if (opened) outbox = *std::move(opened);
-  }
-  return outbox;
 }
 
 TEST(Store, AStalledDiskHoldsNobodyUp) {
