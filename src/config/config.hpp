@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "base/clock.hpp"
-#include "model/keep.hpp"
 #include "model/plugin_info.hpp"
 
 namespace fieldpost {
@@ -55,7 +54,7 @@ struct UplinkConfig {
   nanoseconds backoff_max{};
   int window_messages = 20;
   int64_t window_bytes = 0;
-  int64_t max_payload = 0;     // bytes of one publish
+  int64_t max_payload = 0;      // bytes of one publish
   nanoseconds batch_max_age{};  // that a reading may wait for others
   bool operator==(const UplinkConfig&) const = default;
 };
@@ -65,16 +64,7 @@ struct OutboxConfig {
   nanoseconds flush_interval{};  // "memory": after that an unacknowledged sample goes to the disk
   nanoseconds commit_delay{};    // "disk": how long a sample may wait for others to be committed
   int64_t stage_size = 0;        // bytes of stage 1
-  int64_t max_size = 0;          // bytes on disk, all files together
-  nanoseconds max_age{};         // older readings are dropped
   bool operator==(const OutboxConfig&) const = default;
-};
-
-struct ClockConfig {
-  std::string trust;  // "auto": as far as a time service vouches for it; "always"
-  nanoseconds
-      hold{};  // age of a boot without time from which its readings go with estimated stamps
-  bool operator==(const ClockConfig&) const = default;
 };
 
 struct CommandsConfig {
@@ -100,15 +90,13 @@ struct PluginConfig {
   // For each section the device its row names, or its unit's, or its instance's. Lets the running
   // daemon map a declaration that changed because the plugin was upgraded.
   std::vector<size_t> section_device;
-  std::vector<Keep> section_keep;  // in the same way
-  std::string failed;              // why it cannot run; empty: it can
+  std::string failed;  // why it cannot run; empty: it can
 };
 
 struct Config {
   GatewayConfig gateway;
   UplinkConfig uplink;
   OutboxConfig outbox;
-  ClockConfig clock;
   CommandsConfig commands;
   std::vector<DeviceConfig> devices;  // [0] is the gateway
   std::vector<PluginConfig> plugins;

@@ -17,9 +17,8 @@ class SectionReader {
         origin_(&ret_origin),
         problems_(&problems) {}
 
-  // `device` and `keep` are the instance's. Errors: Invalid (the plugin's tables contradict
-  // themselves).
-  Result<> read(const Node& row, size_t device, Keep keep);
+  // `device` is the instance's. Errors: Invalid (the plugin's tables contradict themselves).
+  Result<> read(const Node& row, size_t device);
 
  private:
   Result<> read_units(const Node& row, const TableSpec& table, size_t device);

@@ -19,17 +19,6 @@ struct MemberOf<Member> {
   using Type = T;
 };
 
-// In the order of the values of Keep.
-const std::vector<std::string>& keep_words() {
-  static const std::vector<std::string> words = {"thin", "all", "newest"};
-  return words;
-}
-
-Keep keep_of(const Value& value) {
-  return static_cast<Keep>(std::ranges::find(keep_words(), std::get<std::string>(value)) -
-                           keep_words().begin());
-}
-
 // into<&UplinkConfig::port>: stores a checked value in that member.
 template <auto Member>
 void into(void* object, const Value& value) {
@@ -39,8 +28,6 @@ void into(void* object, const Value& value) {
     field = std::get<std::string>(value);
   } else if constexpr (std::is_same_v<Type, bool>) {
     field = std::get<bool>(value);
-  } else if constexpr (std::is_same_v<Type, Keep> || std::is_same_v<Type, std::optional<Keep>>) {
-    field = keep_of(value);
   } else if constexpr (std::is_same_v<Type, nanoseconds>) {
     field = nanoseconds(std::llround(std::get<double>(value) * 1e9));
   } else {
@@ -157,7 +144,8 @@ std::vector<CoreOption> uplink_options() {
       {.spec = {.name = "batch_max_age",
                 .type = Duration,
                 .fallback = "1s",
-                .help = "How long a reading may wait for others, so that they leave in one message.",
+                .help =
+                    "How long a reading may wait for others, so that they leave in one message.",
                 .min = 0,
                 .max = kHour},
        .store = into<&UplinkConfig::batch_max_age>},
@@ -176,9 +164,10 @@ std::vector<CoreOption> outbox_options() {
       {.spec = {.name = "durability",
                 .type = Choice,
                 .fallback = "memory",
-                .help = "\"memory\": a reading is sent at once, and goes to the disk when the broker "
-                        "has not acknowledged it in time. \"disk\": it is on the disk before it is "
-                        "sent.",
+                .help =
+                    "\"memory\": a reading is sent at once, and goes to the disk when the broker "
+                    "has not acknowledged it in time. \"disk\": it is on the disk before it is "
+                    "sent.",
                 .choices = {"memory", "disk"}},
        .store = into<&OutboxConfig::durability>},
       {.spec = {.name = "flush_interval",
@@ -192,8 +181,9 @@ std::vector<CoreOption> outbox_options() {
       {.spec = {.name = "commit_delay",
                 .type = Duration,
                 .fallback = "50ms",
-                .help = "With durability = \"disk\": how long a reading may wait for others, so that "
-                        "they are written together.",
+                .help =
+                    "With durability = \"disk\": how long a reading may wait for others, so that "
+                    "they are written together.",
                 .min = 0,
                 .max = 10},
        .store = into<&OutboxConfig::commit_delay>},
@@ -205,43 +195,6 @@ std::vector<CoreOption> outbox_options() {
                 .min = kMb,
                 .max = 256 * kMb},
        .store = into<&OutboxConfig::stage_size>},
-      {.spec = {.name = "max_size",
-                .type = Size,
-                .fallback = "512MB",
-                .help = "What the outbox may take of the disk. Near that old readings are thinned, "
-                        "as `keep` says; the oldest are dropped when that is not enough.",
-                .min = 16 * kMb,
-                .max = 1e12},
-       .store = into<&OutboxConfig::max_size>},
-      {.spec = {.name = "max_age",
-                .type = Duration,
-                .fallback = "30d",
-                .help = "Readings that waited longer are dropped. Losant takes none older than 30 "
-                        "days.",
-                .min = kHour,
-                .max = 3650 * kDay},
-       .store = into<&OutboxConfig::max_age>},
-  };
-}
-
-std::vector<CoreOption> clock_options() {
-  return {
-      {.spec = {.name = "trust",
-                .type = Choice,
-                .fallback = "auto",
-                .help = "\"auto\": the system clock is right once a time service (NTP) has set it. "
-                        "\"always\": it is right whatever they say, as with a battery-backed clock "
-                        "on a site without NTP.",
-                .choices = {"auto", "always"}},
-       .store = into<&ClockConfig::trust>},
-      {.spec = {.name = "hold",
-                .type = Duration,
-                .fallback = "24h",
-                .help = "How long after a boot readings wait for the right time before they are "
-                        "sent with an estimated one, which is said in their meta.",
-                .min = 0,
-                .max = 30 * kDay},
-       .store = into<&ClockConfig::hold>},
   };
 }
 
@@ -318,16 +271,6 @@ std::vector<CoreOption> plugin_options() {
                 .min = 0.1,
                 .max = kHour},
        .store = into<&PluginRow::deadline>},
-      {.spec = {.name = "keep",
-                .type = Choice,
-                .fallback = "thin",
-                .help = "What becomes of readings that wait for the broker when the outbox runs "
-                        "short of space. \"thin\": old ones are thinned; every hour keeps its "
-                        "least and greatest number, every change of a boolean or a text stays. "
-                        "\"newest\": of old ones only the newest of a stretch stays. \"all\": all "
-                        "stay, until there is nothing else to give.",
-                .choices = keep_words()},
-       .store = into<&PluginRow::keep>},
   };
 }
 
@@ -337,15 +280,6 @@ CoreOption row_device() {
                            "or of the instance."},
           .store = into<&RowKeys::device>,
           .form = "the name of a device"};
-}
-
-CoreOption row_keep() {
-  return {.spec = {.name = "keep",
-                   .type = Choice,
-                   .help = "What becomes of waiting readings when space is short, as in "
-                           "[[plugin]]. Unless given: as the unit, or the instance.",
-                   .choices = keep_words()},
-          .store = into<&RowKeys::keep>};
 }
 
 template <auto Part>
@@ -369,10 +303,6 @@ std::vector<CoreSection> make_sections() {
        .help = "Where readings wait until the broker has acknowledged them.",
        .options = outbox_options(),
        .object = part<&Config::outbox>},
-      {.name = "clock",
-       .help = "Which time readings are stamped with.",
-       .options = clock_options(),
-       .object = part<&Config::clock>},
       {.name = "commands",
        .help = "What comes from the broker.",
        .options = command_options(),
@@ -403,14 +333,13 @@ const CoreSection* find_section(std::string_view name) {
 }
 
 std::span<const CoreOption> row_options() {
-  static const std::vector<CoreOption> options = {row_device(), row_keep()};
+  static const std::vector<CoreOption> options = {row_device()};
   return options;
 }
 
 std::span<const CoreOption> unit_options() {
   static const std::vector<CoreOption> options = {
       row_device(),
-      row_keep(),
       {.spec = {.name = "name", .help = "What status and logs call the unit."},
        .store = into<&RowKeys::name>,
        .check = forms::local_name,
