@@ -155,11 +155,10 @@ struct Puppet {
 
   [[noreturn]] static void throw_foreign() { throw 42; }
 
+  // Long texts: most bytes for the time it takes, so that a slow machine can do it too.
   [[noreturn]] void flood(Host& host) const {
-    for (;;) {
-      std::vector<Reading> many(30'000, Reading{plan.counters[0], 1.0, FP_GOOD, ""});
-      host.emit(many);
-    }
+    const std::vector<Reading> many(10, Reading{plan.text, std::string(60'000, 'x'), FP_GOOD, ""});
+    for (;;) host.emit(many);
   }
 
   void bulk(Host& host) const {  // 200,000 readings in one call: more than fits a message
