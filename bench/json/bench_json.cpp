@@ -66,12 +66,12 @@ size_t write(const Second& second, std::string& out) {
 
 int main(int argc, char** argv) {
   using namespace fieldpost;
-  std::string_view mode = "state";
+  std::string mode = "state";
   long long seconds = 600;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view name = argv[i];
     if (name == "--mode") mode = argv[i + 1];
-    if (name == "--seconds") seconds = std::atoll(argv[i + 1]);
+    if (name == "--seconds") seconds = std::strtoll(argv[i + 1], nullptr, 10);
   }
   bench::Field field;
   const std::vector<Second> ring = make_ring(field);
@@ -81,6 +81,6 @@ int main(int argc, char** argv) {
     const Second& second = ring[static_cast<size_t>(s % kRing)];
     bytes += mode == "floor" ? copy(second, out) : write(second, out);
   }
-  std::printf("{\"mode\": \"%s\", \"readings\": %lld, \"bytes\": %zu}\n", mode.data(),
+  std::printf("{\"mode\": \"%s\", \"readings\": %lld, \"bytes\": %zu}\n", mode.c_str(),
               seconds * static_cast<long long>(bench::kDevices * bench::kPerDevice), bytes);
 }

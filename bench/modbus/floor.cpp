@@ -21,7 +21,7 @@ void read_unit(modbus_t* bus, int unit, std::vector<uint16_t>& values) {
     const int n = at + kBlock < registers ? kBlock : registers - at;
     if (modbus_read_registers(bus, at, n, values.data() + at) != n) {
       (void)std::fprintf(stderr, "floor: %s\n", modbus_strerror(errno));
-      std::exit(1);
+      std::_Exit(1);
     }
   }
 }

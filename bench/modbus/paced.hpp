@@ -20,13 +20,14 @@ struct Load {
   long turns;
 };
 
+inline int to_int(const char* text) { return static_cast<int>(std::strtol(text, nullptr, 10)); }
+
 inline Load parse_load(int argc, char** argv) {
   if (argc != 6) {
     (void)std::fprintf(stderr, "usage: %s PORT UNITS REGISTERS INTERVAL_MS TURNS\n", argv[0]);
-    std::exit(64);
+    std::_Exit(64);
   }
-  return {std::atoi(argv[1]), std::atoi(argv[2]), std::atoi(argv[3]), std::atol(argv[4]),
-          std::atol(argv[5])};
+  return {to_int(argv[1]), to_int(argv[2]), to_int(argv[3]), to_int(argv[4]), to_int(argv[5])};
 }
 
 template <class Turn>

@@ -152,8 +152,8 @@ int main(int argc, char** argv) {
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view name = argv[i];
     if (name == "--mode") arguments.mode = argv[i + 1];
-    if (name == "--flushes") arguments.flushes = std::atoll(argv[i + 1]);
-    if (name == "--interval") arguments.interval = std::atoll(argv[i + 1]);
+    if (name == "--flushes") arguments.flushes = std::strtoll(argv[i + 1], nullptr, 10);
+    if (name == "--interval") arguments.interval = std::strtoll(argv[i + 1], nullptr, 10);
     if (name == "--dir") arguments.dir = argv[i + 1];
   }
   std::string made;

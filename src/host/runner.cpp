@@ -89,8 +89,8 @@ std::optional<HostExit> Runner::configure() {
   if (configure == nullptr || !is_sound(configure->config)) return HostExit::Protocol;
   config_ = std::move(configure->config);
   ::prctl(PR_SET_NAME, config_.name.c_str());  // for people who look at ps and top
-  api_ = std::make_unique<HostApi>(config_, log_,
-                                   [this](message::Samples&& samples) { send(samples); });
+  api_ = std::make_unique<HostApi>(
+      config_, log_, [this](message::Samples&& samples) { send(std::move(samples)); });
   config_.sections = {};  // the plugin's to ask for, and nobody else's
   health_.resize(config_.units.size());
   return std::nullopt;
@@ -306,7 +306,7 @@ bool Runner::finish_call(fp_status status, const char* what) {
     error_ = meaning(status);
   }
   auto samples = api_->take_samples();
-  if (!samples.samples.empty()) send(samples);
+  if (!samples.samples.empty()) send(std::move(samples));
   const bool known = status <= FP_OK && status >= FP_E_UNSUPPORTED;
   if (!known) {
     ended_ = refuse(Refusal::Kind::Fault, std::string(what) + ": " + error_);
