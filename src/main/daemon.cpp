@@ -170,7 +170,8 @@ Supervisor::Sinks Daemon::supervisor_sinks() {
 bool Daemon::post(Mail mail) {
   const bool kept = mail_.post_or_merge(std::move(mail), [](Mail& waiting, Mail& next) {
     // The newest status is the only one that counts.
-    if (!std::holds_alternative<UplinkStatus>(next) || waiting.index() != next.index()) return false;
+    if (!std::holds_alternative<UplinkStatus>(next) || waiting.index() != next.index())
+      return false;
     waiting = std::move(next);
     return true;
   });

@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <map>
@@ -26,20 +25,6 @@ constexpr auto kReadRetry = 1s;
 // The uplink waits so long for a disk that does not open, before it goes on without the backlog.
 constexpr auto kDiskGrace = 2s;
 constexpr size_t kMailboxLimit = 100'000;  // neighbours of one kind merge, so this is never near
-
-// Says for the outside that the disk is at work, for as long as it lives.
-class Busy {
- public:
-  explicit Busy(std::atomic<int64_t>& since) : since_(since) {
-    since_ = BootClock::now().time_since_epoch().count();
-  }
-  ~Busy() { since_ = 0; }
-  Busy(const Busy&) = delete;
-  Busy& operator=(const Busy&) = delete;
-
- private:
-  std::atomic<int64_t>& since_;
-};
 
 }  // namespace
 
@@ -214,14 +199,16 @@ void Store::Thread::work() {
     } else {
       // While stopping, without the growing pauses: time is short.
       retry_at = BootClock::now() + (stop_by ? kFirstRetry : retry.next());
-      set_trouble(write_trouble, std::move(done).error().message);
+      set_trouble(write_trouble, done.error().message);
+      close_if_damaged(done.error());
     }
   }
   // Also when nothing can be written: what is sent and acknowledged frees a full disk.
   if (BootClock::now() >= fetch_at && may_fetch()) {
     auto done = answer_fetches();
     fetch_at = done ? BootTime{} : BootClock::now() + kReadRetry;
-    set_trouble(read_trouble, done ? "" : std::move(done).error().message);
+    set_trouble(read_trouble, done ? "" : done.error().message);
+    if (!done) close_if_damaged(done.error());
   }
 }
 
@@ -235,62 +222,6 @@ bool Store::Thread::may_fetch() const {
 Result<> Store::Thread::open_and_write() {
   if (!outbox) FP_CHECK_OK(open());
   return write();
-}
-
-Result<> Store::Thread::open() {
-  const Busy busy(busy_since);
-  FP_CHECK_OK(import_earlier_boot());
-  outbox = FP_TRY(Outbox::open(
-      {.folder = options.folder, .boot_id = options.boot_id, .stage_id = stage->id()}, symbols));
-  if (auto taken = take_over(); !taken) {
-    outbox.reset();
-    return taken;
-  }
-  log::info("outbox is open", {{"FP_PATH", options.folder},
-                               {"FP_READINGS", std::to_string(outbox->totals().readings)}});
-  status_changed = true;
-  disk_is_open = true;
-  if (answered_without_disk && outbox->totals().rows > 0) sinks.backlog();
-  sinks.committed(std::max(outbox->newest_row(), item_id::of_sample(stage->newest())));
-  return {};
-}
-
-// What stage 1 and the outbox know of each other's past.
-Result<> Store::Thread::take_over() {
-  for (const Epoch& epoch : stage->epochs()) outbox->add_epoch(epoch);
-  stage->flushed(outbox->flushed_up_to());
-  const StageLog::Recovered recovered = stage->take_recovered();
-  FP_CHECK_OK(outbox->acknowledge(recovered.acknowledged_rows));
-  for (const Staged& sample : recovered.acknowledged) {
-    if (sample.number > outbox->flushed_up_to()) continue;
-    const int64_t row = FP_TRY(outbox->row_of(sample));
-    if (row != 0) handover.leave_out(row, sample.sample.time.ms);
-  }
-  deletes_at = BootTime{};
-  return {};
-}
-
-// The log of another boot, where /run outlived it.
-Result<> Store::Thread::import_earlier_boot() {
-  const std::string base = options.run_folder + "/before";
-  if (::access((base + ".0").c_str(), F_OK) != 0) return {};
-  auto log = FP_TRY(StageLog::open(
-      {.folder = options.run_folder, .name = "before", .bytes = 0, .boot_id = options.boot_id},
-      symbols));
-  auto old = FP_TRY(Outbox::open(
-      {.folder = options.folder, .boot_id = log->boot(), .stage_id = log->id()}, symbols));
-  for (const Epoch& epoch : log->epochs()) old.add_epoch(epoch);
-  log->flushed(old.flushed_up_to());
-  while (log->oldest()) {
-    const auto samples = FP_TRY(log->read(log->flushed_up_to(), kFlushPoints));
-    if (samples.empty()) break;
-    FP_CHECK_OK(old.append(samples, samples.back().number));
-    log->flushed(samples.back().number);
-  }
-  FP_CHECK_OK(old.store_epochs());
-  ::unlink((base + ".0").c_str());
-  ::unlink((base + ".1").c_str());
-  return {};
 }
 
 Result<> Store::Thread::write() {

@@ -23,6 +23,20 @@
 
 namespace fieldpost {
 
+// Says for the outside that the disk is at work, for as long as it lives.
+class Busy {
+ public:
+  explicit Busy(std::atomic<int64_t>& since) : since_(since) {
+    since_ = BootClock::now().time_since_epoch().count();
+  }
+  ~Busy() { since_ = 0; }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+ private:
+  std::atomic<int64_t>& since_;
+};
+
 struct Store::Thread {
   struct Wake {};
   struct Fetch {
@@ -80,6 +94,8 @@ struct Store::Thread {
   void wait_until(BootTime time);
   void work();
   Result<> open_and_write();
+  Result<Outbox> open_outbox(const Outbox::Options& wanted);
+  void close_if_damaged(const Error& error);
   Result<> open();
   Result<> import_earlier_boot();
   Result<> take_over();
@@ -97,6 +113,7 @@ struct Store::Thread {
 
   std::optional<Outbox> outbox;
   Handover handover;
+  int restores = 0;
   bool answered_without_disk = false;
   const BootTime started = BootClock::now();
   BootTime deletes_at{};  // of the deletes that wait

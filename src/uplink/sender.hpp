@@ -31,8 +31,8 @@ class Sender {
   // What is unacknowledged will be fetched again.
   void on_disconnected();
   void on_committed(int64_t newest);
-  // Something older than what was fetched can be fetched: begins at the beginning once nothing is on
-  // its way. What was acknowledged is not handed out again.
+  // Something older than what was fetched can be fetched: begins at the beginning once nothing is
+  // on its way. What was acknowledged is not handed out again.
   void on_backlog();
   // The answer to a fetch.
   void on_chunks(std::vector<Chunk> chunks);
@@ -74,7 +74,7 @@ class Sender {
   bool connected_ = false;
   int64_t cursor_ = item_id::kBeforeAll;  // items up to here were added
   int64_t newest_ = item_id::kBeforeAll;  // that the store has told of
-  bool fetching_ = false;   // an answer is due
+  bool fetching_ = false;                 // an answer is due
   bool discard_ = false;    // and is of no use, because the cursor has moved back since
   bool restart_ = false;    // at the beginning, when nothing is on its way
   bool caught_up_ = false;  // there is nothing more to fetch, as far as we know

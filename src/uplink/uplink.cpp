@@ -48,7 +48,8 @@ struct Uplink::Thread {
     milliseconds limit;
   };
   struct Reconnect {};
-  using Item = std::variant<Wake, Backlog, std::vector<Chunk>, Publication, Reconnect, Options, Stop>;
+  using Item =
+      std::variant<Wake, Backlog, std::vector<Chunk>, Publication, Reconnect, Options, Stop>;
 
   Thread(Options o, Sinks s);
 

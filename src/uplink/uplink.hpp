@@ -49,8 +49,8 @@ class Uplink {
     int64_t window_bytes = int64_t{1} << 20;
     int64_t max_payload = 240'000;
     std::chrono::nanoseconds batch_max_age{};  // that a sample may wait for others
-    std::vector<std::string> device_ids;  // whose command topics are subscribed
-    Resolver resolve = system_resolver;   // how host names become addresses
+    std::vector<std::string> device_ids;       // whose command topics are subscribed
+    Resolver resolve = system_resolver;        // how host names become addresses
   };
   // Called on the uplink thread; must only post to a mailbox.
   struct Sinks {

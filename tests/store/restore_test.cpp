@@ -321,10 +321,13 @@ TEST(Restore, KilledAtAnyMomentItLosesNothing) {
     const std::string path = dir / "outbox.db";
     fs::copy_file(original_dir / "outbox.db", path);
     fs::copy_file(original_dir / "outbox.db-wal", path + "-wal");
-    for (bool done = false; !done;) {
+    // Longer and longer, so that a slow machine comes to the end and a quick one is killed.
+    int64_t most_us = 4'000;
+    for (bool done = false; !done; most_us *= 2) {
       const pid_t pid = ::fork();
       if (pid == 0) ::_exit(check_before_opening(path) && restore(path, kMuch, kNow) ? 0 : 1);
-      const auto until = BootClock::now() + std::chrono::microseconds(random() % 200'000);
+      const auto until =
+          BootClock::now() + std::chrono::microseconds(random() % static_cast<uint64_t>(most_us));
       int status = 0;
       while (BootClock::now() < until && ::waitpid(pid, &status, WNOHANG) == 0) {
       }

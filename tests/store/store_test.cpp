@@ -11,6 +11,7 @@
 
 #include "base/clock.hpp"
 #include "fakes/faulty_vfs.hpp"
+#include "store/database.hpp"
 #include "store_ears.hpp"
 
 namespace fieldpost {
@@ -254,19 +255,58 @@ TEST(Store, AStalledOpeningDoesNotHoldUpTheEnd) {
       again_ears.wait_for_status([](const StoreStatus& s) { return s.totals.readings == 1; }));
 }
 
-TEST(Store, ADamagedDatabaseIsReportedAndLeftAlone) {
+// Files beside the outbox that hold what was broken.
+int broken_files(const TempDir& dir) {
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(dir.path())) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with("outbox.db.broken-") && !name.ends_with("-wal")) ++count;
+  }
+  return count;
+}
+
+TEST(Store, ADamagedDatabaseIsReplacedAndKeptBesideIt) {
   TempDir dir;
-  const std::string garbage(5000, 'x');
-  std::ofstream(dir / "outbox.db") << garbage;
+  std::ofstream(dir / "outbox.db") << std::string(5000, 'x');
   Ears ears;
   Store store(options(dir.path()), ears.sinks(), testing::symbols());
   store.append_epoch(present());
   store.start();
-  ASSERT_TRUE(ears.wait_for_status([](const StoreStatus& s) { return !s.trouble.empty(); }));
-  EXPECT_NE(ears.status().trouble.find("not a database"), std::string::npos)
-      << ears.status().trouble;
-  EXPECT_TRUE(store.stop(5s)) << "nothing waited";
-  EXPECT_EQ(std::filesystem::file_size(dir / "outbox.db"), garbage.size());
+  store.append(one(1));
+  ASSERT_TRUE(ears.wait_for_row(row(1)));
+  EXPECT_EQ(broken_files(dir), 1);
+  EXPECT_EQ(store.status().trouble, "");
+}
+
+TEST(Store, DamageToADatabaseCostsWhatStoodThereAndNothingElse) {
+  TempDir dir;
+  {
+    Ears ears;
+    Store store(options(dir.path()), ears.sinks(), testing::symbols());
+    store.append_epoch(present());
+    store.start();
+    for (int64_t i = 1; i <= 40; ++i) {
+      store.append({sample("d", i, {{"a", std::string(700, 'x') + std::to_string(i)}})});
+      ASSERT_TRUE(ears.wait_for_row(row(i)));
+    }
+    EXPECT_TRUE(store.stop(20s));
+  }
+  {
+    Database database = Database::open(dir / "outbox.db").value();
+    ASSERT_EQ(database.integer("PRAGMA wal_checkpoint(TRUNCATE)").value(), 0);
+  }
+  {  // the page that says where everything is
+    std::fstream file(dir / "outbox.db", std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(100);
+    file << std::string(900, '?');
+  }
+  Ears ears;
+  Store store(options(dir.path()), ears.sinks(), testing::symbols());
+  store.start();
+  ASSERT_TRUE(ears.wait_for_status([](const StoreStatus& s) { return s.totals.readings == 40; }));
+  store.append(one(100));
+  ASSERT_TRUE(ears.wait_for_status([](const StoreStatus& s) { return s.totals.readings == 41; }));
+  EXPECT_EQ(broken_files(dir), 1);
 }
 
 TEST(Store, AnEpochComesBeforeWhatIsFetchedAfterIt) {
