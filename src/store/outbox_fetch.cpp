@@ -21,16 +21,8 @@ Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points,
     const int64_t row = o.select.integer(0);
     if (points >= max_points && !chunks.empty() && o.id_of(row) > in_one_piece) break;
     if (o.acknowledged.contains(row) || o.damaged.contains(row)) continue;
-    if (o.select.integer(2) == o.boot && o.boot != 0 && o.own_wall.empty()) break;
-    const int64_t n = o.select.integer(4);
-    const auto decoded = o.decode(row, after, handover, chunks);
-    if (!decoded) {
-      if (decoded.error().code == Errc::Corrupt) o.set_aside(row, n);
-      if (decoded.error().code == Errc::Corrupt || decoded.error().code == Errc::Invalid) continue;
-      return decoded.error();
-    }
-    o.handed_out[row] = n;
-    points += static_cast<size_t>(n);
+    if (o.has_no_time_yet()) break;
+    points += FP_TRY(o.take(row, after, handover, chunks));
     if (const Handover::Row* parts = handover.find(o.id_of(row))) {
       in_one_piece = item_id::of_sample(parts->last_of_flush + 1) - 1;
     }
@@ -39,7 +31,27 @@ Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points,
   return chunks;
 }
 
-// Of the row that `select` is at.
+bool Outbox::Impl::has_no_time_yet() const {
+  return boot != 0 && select.integer(2) == boot && own_wall.empty();
+}
+
+// The row that `select` is at, or, if it cannot be decoded, nothing of it. Returns its readings.
+Result<size_t> Outbox::Impl::take(int64_t row, int64_t after, const Handover& handover,
+                                  std::vector<Chunk>& ret_chunks) {
+  const int64_t points = select.integer(4);
+  auto decoded = decode(row, after, handover, ret_chunks);
+  if (decoded) {
+    handed_out[row] = points;
+    return static_cast<size_t>(points);
+  }
+  if (decoded.error().code == Errc::Corrupt) {
+    set_aside(row, points);
+  } else if (decoded.error().code != Errc::Invalid) {
+    return std::move(decoded).error();
+  }
+  return 0;
+}
+
 Result<> Outbox::Impl::decode(int64_t row, int64_t after, const Handover& handover,
                               std::vector<Chunk>& ret_chunks) {
   const ChunkKey key{.device = select.integer(1),

@@ -59,6 +59,9 @@ struct Outbox::Impl {
   Result<> delete_waiting();
   void committed_deletes();
 
+  bool has_no_time_yet() const;
+  Result<size_t> take(int64_t row, int64_t after, const Handover& handover,
+                      std::vector<Chunk>& ret_chunks);
   Result<> decode(int64_t row, int64_t after, const Handover& handover,
                   std::vector<Chunk>& ret_chunks);
   Result<> stamp(std::vector<State>& states, int64_t row_boot) const;

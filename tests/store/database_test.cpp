@@ -91,8 +91,8 @@ TEST(Database, AFullDiskIsToldFromABrokenOne) {
     Database database = ready(dir / (std::to_string(code) + ".db"));
     auto transaction = Transaction::begin(database).value();
     ASSERT_TRUE(database.exec("INSERT INTO meta VALUES ('a', 1)"));
-    vfs.set_policy([code = code](const FaultyVfs::Call& call) {
-      return FaultyVfs::changing(call.op) ? code : SQLITE_OK;
+    vfs.set_policy([failure = code](const FaultyVfs::Call& call) {
+      return FaultyVfs::changing(call.op) ? failure : SQLITE_OK;
     });
     const auto committed = std::move(transaction).commit();
     vfs.set_policy(nullptr);

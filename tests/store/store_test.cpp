@@ -23,7 +23,6 @@ using testing::Ears;
 using testing::FaultyVfs;
 using testing::Gate;
 using testing::kBoot;
-using testing::kPatience;
 using testing::one;
 using testing::options;
 using testing::present;
