@@ -215,8 +215,9 @@ class Agent(Process):
 
     def ask(self, request, socket_name="control.sock"):
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as s:
-            s.settimeout(10)
+            # Connected without a time limit: with one, a full queue would be an error.
             s.connect(str(self.run_dir / socket_name))
+            s.settimeout(10)
             s.sendall(json.dumps(request).encode() + b"\n")
             answer = b""
             while not answer.endswith(b"\n"):

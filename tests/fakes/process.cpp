@@ -14,6 +14,7 @@
 
 #include "base/spawn.hpp"
 #include "base/unique_fd.hpp"
+#include "fakes/test_env.hpp"
 
 namespace fieldpost::test {
 namespace {
@@ -69,8 +70,15 @@ void Process::signal(int number) const {
 
 void Process::end(int number) {
   if (pid_ <= 0) return;
-  ::kill(pid_, number);
-  ::waitpid(pid_, nullptr, 0);
+  // Again and again: mosquitto forgets a signal that comes between listening and its main loop.
+  const bool ended = eventually([&] {
+    ::kill(pid_, number);
+    return ::waitpid(pid_, nullptr, WNOHANG) == pid_;
+  });
+  if (!ended) {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
   pid_ = -1;
 }
 

@@ -373,8 +373,8 @@ class SpineTest(unittest.TestCase):
         for garbage in (b"\n", b"{}\n", b"[1]\n", b"\xff\xff\n", b"[" * 10_000 + b"\n",
                         b"x" * 1_200_000):
             with socket.socket(socket.AF_UNIX) as s:
-                s.settimeout(10)
                 s.connect(str(self.agent.run_dir / "status.sock"))
+                s.settimeout(10)
                 try:
                     s.sendall(garbage)
                     if garbage.strip():
