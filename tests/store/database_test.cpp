@@ -14,14 +14,9 @@
 namespace fieldpost {
 namespace {
 
+using testing::content_of;
 using testing::FaultyVfs;
 using testing::TempDir;
-
-std::string content_of(const std::string& path) {
-  std::ostringstream content;
-  content << std::ifstream(path, std::ios::binary).rdbuf();
-  return content.str();
-}
 
 Database ready(const std::string& path) {
   Database database = Database::open(path).value();

@@ -20,9 +20,11 @@ namespace fieldpost {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::content_of;
 using testing::DamageFixture;
 using testing::FaultyVfs;
 using testing::Original;
+using testing::put;
 using testing::sample;
 using testing::TempDir;
 using Strings = std::vector<std::string>;
@@ -32,14 +34,6 @@ constexpr std::time_t kNow = 1'795'407'382;  // 2026-11-23T04:16:22Z
 constexpr size_t kPage = 1024;
 constexpr Epoch kEpoch{.since_ms = 0, .offset_ms = 1'700'000'000'000};
 
-std::string content_of(const std::string& path) {
-  std::ostringstream content;
-  content << std::ifstream(path, std::ios::binary).rdbuf();
-  return content.str();
-}
-void put(const std::string& path, const std::string& content) {
-  std::ofstream(path, std::ios::binary) << content;
-}
 void lose_page(const std::string& path, uint32_t page) {
   std::string content = content_of(path);
   content.replace((page - 1) * kPage, kPage, std::string(kPage, '\xff'));

@@ -18,8 +18,10 @@ namespace fieldpost {
 namespace {
 
 using testing::Content;
+using testing::content_of;
 using testing::DamageFixture;
 using testing::Original;
+using testing::put;
 using testing::TempDir;
 constexpr size_t kPage = sqlite::kPageSize;
 
@@ -91,15 +93,6 @@ class File {
  private:
   std::fstream file_;
 };
-
-std::string content_of(const std::string& path) {
-  std::ostringstream content;
-  content << std::ifstream(path, std::ios::binary).rdbuf();
-  return content.str();
-}
-void put(const std::string& path, const std::string& content) {
-  std::ofstream(path, std::ios::binary) << content;
-}
 
 TEST(Salvage, AnUndamagedFileGivesAllOfItself) {
   for (const bool wal : {false, true}) {

@@ -9,7 +9,9 @@
 #include <bit>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <map>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -36,6 +38,15 @@ class TempDir {
 };
 
 inline bool long_tests() { return std::getenv("FIELDPOST_LONG") != nullptr; }
+
+inline std::string content_of(const std::string& path) {
+  std::ostringstream content;
+  content << std::ifstream(path, std::ios::binary).rdbuf();
+  return content.str();
+}
+inline void put(const std::string& path, const std::string& content) {
+  std::ofstream(path, std::ios::binary) << content;
+}
 
 // The main thread's names.
 inline Symbol symbol(const std::string& name) {
