@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "model/keep.hpp"
 #include "model/plugin_info.hpp"
 
 namespace fieldpost {
@@ -64,6 +65,8 @@ struct OutboxConfig {
   nanoseconds flush_interval{};  // "memory": after that an unacknowledged sample goes to the disk
   nanoseconds commit_delay{};    // "disk": how long a sample may wait for others to be committed
   int64_t stage_size = 0;        // bytes of stage 1
+  int64_t max_size = 0;          // bytes on disk, all files together
+  nanoseconds max_age{};         // older readings are dropped
   bool operator==(const OutboxConfig&) const = default;
 };
 
@@ -90,7 +93,8 @@ struct PluginConfig {
   // For each section the device its row names, or its unit's, or its instance's. Lets the running
   // daemon map a declaration that changed because the plugin was upgraded.
   std::vector<size_t> section_device;
-  std::string failed;  // why it cannot run; empty: it can
+  std::vector<Keep> section_keep;  // in the same way
+  std::string failed;              // why it cannot run; empty: it can
 };
 
 struct Config {

@@ -27,7 +27,7 @@ Change compare(const PluginConfig& a, const Config& before, const PluginConfig& 
   const bool same = ids_of(a.attribute_device, before) == ids_of(b.attribute_device, after) &&
                     ids_of(a.command_device, before) == ids_of(b.command_device, after) &&
                     ids_of(a.section_device, before) == ids_of(b.section_device, after) &&
-                    a.unit_names == b.unit_names;
+                    a.section_keep == b.section_keep && a.unit_names == b.unit_names;
   return same ? Change::None : Change::Mapping;
 }
 

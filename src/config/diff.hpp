@@ -20,8 +20,8 @@ struct ConfigDiff {
   std::vector<size_t> added;    // indices into the new configuration's plugins
   std::vector<size_t> removed;  // indices into the old one's
   std::vector<Pair> changed;    // the host must be started anew
-  // The host runs on as it is, but its attributes or commands belong to other devices now, or
-  // its units have other names.
+  // The host runs on as it is, but its attributes or commands belong to other devices now, or are
+  // kept in another way, or its units have other names.
   std::vector<Pair> remapped;
   std::vector<Pair> unchanged;
   bool gateway = false;

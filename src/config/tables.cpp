@@ -19,6 +19,17 @@ struct MemberOf<Member> {
   using Type = T;
 };
 
+// In the order of the values of Keep.
+const std::vector<std::string>& keep_words() {
+  static const std::vector<std::string> words = {"thin", "all", "newest"};
+  return words;
+}
+
+Keep keep_of(const Value& value) {
+  return static_cast<Keep>(std::ranges::find(keep_words(), std::get<std::string>(value)) -
+                           keep_words().begin());
+}
+
 // into<&UplinkConfig::port>: stores a checked value in that member.
 template <auto Member>
 void into(void* object, const Value& value) {
@@ -28,6 +39,8 @@ void into(void* object, const Value& value) {
     field = std::get<std::string>(value);
   } else if constexpr (std::is_same_v<Type, bool>) {
     field = std::get<bool>(value);
+  } else if constexpr (std::is_same_v<Type, Keep> || std::is_same_v<Type, std::optional<Keep>>) {
+    field = keep_of(value);
   } else if constexpr (std::is_same_v<Type, nanoseconds>) {
     field = nanoseconds(std::llround(std::get<double>(value) * 1e9));
   } else {
@@ -195,6 +208,22 @@ std::vector<CoreOption> outbox_options() {
                 .min = kMb,
                 .max = 256 * kMb},
        .store = into<&OutboxConfig::stage_size>},
+      {.spec = {.name = "max_size",
+                .type = Size,
+                .fallback = "512MB",
+                .help = "What the outbox may take of the disk. Near that old readings are thinned, "
+                        "as `keep` says; the oldest are dropped when that is not enough.",
+                .min = 16 * kMb,
+                .max = 1e12},
+       .store = into<&OutboxConfig::max_size>},
+      {.spec = {.name = "max_age",
+                .type = Duration,
+                .fallback = "30d",
+                .help = "Readings that waited longer are dropped. Losant takes none older than 30 "
+                        "days.",
+                .min = kHour,
+                .max = 3650 * kDay},
+       .store = into<&OutboxConfig::max_age>},
   };
 }
 
@@ -271,6 +300,16 @@ std::vector<CoreOption> plugin_options() {
                 .min = 0.1,
                 .max = kHour},
        .store = into<&PluginRow::deadline>},
+      {.spec = {.name = "keep",
+                .type = Choice,
+                .fallback = "thin",
+                .help = "What becomes of readings that wait for the broker when the outbox runs "
+                        "short of space. \"thin\": old ones are thinned; every hour keeps its "
+                        "least and greatest number, every change of a boolean or a text stays. "
+                        "\"newest\": of old ones only the newest of a stretch stays. \"all\": all "
+                        "stay, until there is nothing else to give.",
+                .choices = keep_words()},
+       .store = into<&PluginRow::keep>},
   };
 }
 
@@ -280,6 +319,15 @@ CoreOption row_device() {
                            "or of the instance."},
           .store = into<&RowKeys::device>,
           .form = "the name of a device"};
+}
+
+CoreOption row_keep() {
+  return {.spec = {.name = "keep",
+                   .type = Choice,
+                   .help = "What becomes of waiting readings when space is short, as in "
+                           "[[plugin]]. Unless given: as the unit, or the instance.",
+                   .choices = keep_words()},
+          .store = into<&RowKeys::keep>};
 }
 
 template <auto Part>
@@ -333,13 +381,14 @@ const CoreSection* find_section(std::string_view name) {
 }
 
 std::span<const CoreOption> row_options() {
-  static const std::vector<CoreOption> options = {row_device()};
+  static const std::vector<CoreOption> options = {row_device(), row_keep()};
   return options;
 }
 
 std::span<const CoreOption> unit_options() {
   static const std::vector<CoreOption> options = {
       row_device(),
+      row_keep(),
       {.spec = {.name = "name", .help = "What status and logs call the unit."},
        .store = into<&RowKeys::name>,
        .check = forms::local_name,

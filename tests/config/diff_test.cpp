@@ -65,6 +65,12 @@ TEST_F(Diff, AnotherDeviceNeedsNoNewHost) {
   EXPECT_FALSE(found.empty());
 }
 
+TEST_F(Diff, KeepingOtherwiseNeedsNoNewHost) {
+  const ConfigDiff found = between(sim("x"), sim("x", "keep = \"all\"\n"));
+  EXPECT_EQ(found.remapped, (Pairs{{0, 0}}));
+  EXPECT_TRUE(found.changed.empty());
+}
+
 TEST_F(Diff, AnotherIdOfADeviceIsAnotherDevice) {
   std::string moved = kDevices;
   moved.replace(moved.find("4aa3"), 4, "4aaf");
