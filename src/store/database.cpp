@@ -123,12 +123,42 @@ Result<> Database::set_up() {
   FP_CHECK_OK(
       exec("PRAGMA page_size = 1024; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;"
            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-           "PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 2097152"));
-  int grow_by = 1 << 20;  // a file that grows often costs the file system's journal each time
+           "PRAGMA journal_size_limit = 2097152"));
+  int grow_by = kGrowBytes;
   sqlite3_file_control(db_.get(), "main", SQLITE_FCNTL_CHUNK_SIZE, &grow_by);
+  // In the place of SQLite's own automatic checkpoint, which passes over errors.
+  const auto note = [](void* frames, sqlite3*, const char*, int in_wal) {
+    *static_cast<int*>(frames) = in_wal;
+    return SQLITE_OK;
+  };
+  sqlite3_wal_hook(db_.get(), note, frames_.get());
+  if (!checkpoint()) *frames_ = kWalFrames;  // what an earlier process left: tried again, then
   begin_ = FP_TRY(prepare("BEGIN IMMEDIATE"));
   commit_ = FP_TRY(prepare("COMMIT"));
   rollback_ = FP_TRY(prepare("ROLLBACK"));
+  page_count_ = FP_TRY(prepare("PRAGMA page_count"));
+  free_count_ = FP_TRY(prepare("PRAGMA freelist_count"));
+  return {};
+}
+
+Result<Database::Space> Database::space() {
+  Space space;
+  const ResetGuard pages(page_count_);
+  if (FP_TRY(page_count_.step())) space.pages = page_count_.integer(0);
+  const ResetGuard free(free_count_);
+  if (FP_TRY(free_count_.step())) space.free = free_count_.integer(0);
+  return space;
+}
+
+Result<> Database::limit_pages(int64_t pages) {
+  return exec(("PRAGMA max_page_count = " + std::to_string(pages)).c_str());
+}
+
+Result<> Database::checkpoint() {
+  const int r =
+      sqlite3_wal_checkpoint_v2(db_.get(), "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  if (r != SQLITE_OK) return error("bring the WAL of");
+  *frames_ = 0;
   return {};
 }
 
@@ -152,7 +182,10 @@ Result<int64_t> Database::integer(const char* sql) {
 
 int64_t Database::file_bytes() const { return size_of(path_) + size_of(path_ + "-wal"); }
 
-Result<> Database::begin() { return begin_.run(); }
+Result<> Database::begin() {
+  if (*frames_ >= kWalFrames) FP_CHECK_OK(checkpoint());
+  return begin_.run();
+}
 Result<> Database::commit() { return commit_.run(); }
 
 void Database::roll_back() {

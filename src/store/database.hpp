@@ -58,6 +58,14 @@ class ResetGuard {
   Statement& statement_;
 };
 
+// Fixed for good: a page of the database, a frame of the WAL, and how many frames a WAL gets before
+// its pages go to the database.
+inline constexpr int64_t kPageBytes = 1024;
+inline constexpr int64_t kFrameBytes = kPageBytes + 24;
+inline constexpr int64_t kWalFrames = 1000;
+// The database grows by this: it would cost the file system's journal each time.
+inline constexpr int64_t kGrowBytes = int64_t{1} << 20;
+
 class Database {
  public:
   // Opens or creates the file. Reads and writes nothing yet, and takes no lock: what set_up()
@@ -66,6 +74,19 @@ class Database {
 
   // WAL, every commit synced, exclusive, pages of 1 KiB; docs/storage-format.md has the reasons.
   Result<> set_up();
+
+  struct Space {
+    int64_t pages = 0;  // of the database, those in the WAL included
+    int64_t free = 0;   // of them, those that hold nothing
+    int64_t used() const { return pages - free; }
+  };
+  Result<Space> space();
+  // What would take more pages than that is Full. Pages that are there stay.
+  Result<> limit_pages(int64_t pages);
+  // Brings what is in the WAL to the database, so that the next transaction begins it anew. Before
+  // a transaction this is done when there are kWalFrames of it: where it fails, nothing is begun,
+  // and so the WAL never has more than that and one transaction.
+  Result<> checkpoint();
 
   Result<> exec(const char* sql);
   Result<Statement> prepare(const char* sql);
@@ -89,8 +110,9 @@ class Database {
   void roll_back();
 
   std::string path_;
-  std::unique_ptr<sqlite3, Close> db_;  // after it: statements must go first
-  Statement begin_, commit_, rollback_;
+  std::unique_ptr<int> frames_ = std::make_unique<int>(0);  // in the WAL, as the last commit said
+  std::unique_ptr<sqlite3, Close> db_;                      // after it: statements must go first
+  Statement begin_, commit_, rollback_, page_count_, free_count_;
 };
 
 // Rolls back on destruction unless committed. The database must outlive it.

@@ -106,6 +106,19 @@ constexpr const char* kSteps[] = {
       INSERT INTO state SELECT 0, 0, 0, count(*), ifnull(sum(n), 0) FROM chunk;
       UPDATE meta SET value = 3 WHERE key = 'min_reader';
     )sql",
+    // What it takes to keep the outbox within bounds (store/room.hpp): the bytes of all rows, of
+    // each its body and 32 more, and which rows were thinned. An older program would leave both
+    // behind what it does.
+    R"sql(
+      CREATE TABLE thinned (
+        id      INTEGER PRIMARY KEY,
+        round   INTEGER NOT NULL,
+        span_ms INTEGER NOT NULL
+      ) STRICT;
+      ALTER TABLE state ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+      UPDATE state SET bytes = (SELECT ifnull(sum(length(body) + 32), 0) FROM chunk);
+      UPDATE meta SET value = 4 WHERE key = 'min_reader';
+    )sql",
 };
 
 }  // namespace

@@ -36,6 +36,7 @@ Result<> Outbox::Impl::prepare(SymbolTable& symbols) {
   select = FP_TRY(
       database.prepare("SELECT id, device, boot, t0, n, body FROM chunk WHERE id > ? ORDER BY id"));
   erase = FP_TRY(database.prepare("DELETE FROM chunk WHERE id BETWEEN ? AND ?"));
+  erase_thinned = FP_TRY(database.prepare("DELETE FROM thinned WHERE id BETWEEN ? AND ?"));
   keep_damaged = FP_TRY(database.prepare(
       "INSERT OR REPLACE INTO damaged SELECT id, device, boot, t0, n, body FROM chunk "
       "WHERE id BETWEEN ? AND ?"));
@@ -46,22 +47,24 @@ Result<> Outbox::Impl::prepare(SymbolTable& symbols) {
   insert_epoch =
       FP_TRY(database.prepare("INSERT INTO epoch (boot, since_ms, offset_ms) VALUES (?, ?, ?)"));
   update_state = FP_TRY(database.prepare(
-      "UPDATE state SET stage = ?, stage_offset = ?, flushed = ?, rows = ?, readings = ?"));
+      "UPDATE state SET stage = ?, stage_offset = ?, flushed = ?, rows = ?, readings = ?, "
+      "bytes = ?"));
   find_row = FP_TRY(database.prepare(
       "SELECT id FROM chunk WHERE id > ? AND id <= ? AND device = ? ORDER BY id LIMIT 1"));
-  count_row = FP_TRY(database.prepare("SELECT n FROM chunk WHERE id = ?"));
-  return {};
+  count_row = FP_TRY(database.prepare("SELECT n, length(body) FROM chunk WHERE id = ?"));
+  return prepare_room();
 }
 
 Result<> Outbox::Impl::load_state() {
   Statement state =
-      FP_TRY(database.prepare("SELECT stage, stage_offset, flushed, rows, readings, "
+      FP_TRY(database.prepare("SELECT stage, stage_offset, flushed, rows, readings, bytes, "
                               "ifnull((SELECT max(id) FROM chunk), 0) FROM state"));
   if (!FP_TRY(state.step())) return Error{Errc::Corrupt, "the outbox has no state"};
-  newest = state.integer(5);
+  newest = state.integer(6);
   next_row = newest + 1;
   totals.rows = state.integer(3);
   totals.readings = state.integer(4);
+  totals.bytes = state.integer(5);
   totals.file_bytes = database.file_bytes();
   if (static_cast<uint64_t>(state.integer(0)) == options.stage_id) {
     offset = state.integer(1);
@@ -126,6 +129,7 @@ Result<> Outbox::Impl::write_state() {
   update_state.bind(3, change.flushed);
   update_state.bind(4, totals.rows + change.rows);
   update_state.bind(5, totals.readings + change.readings);
+  update_state.bind(6, totals.bytes + change.bytes);
   return update_state.run();
 }
 
@@ -162,5 +166,6 @@ int64_t Outbox::newest_row() const {
 }
 int64_t Outbox::flushed_up_to() const { return impl_->flushed; }
 OutboxTotals Outbox::totals() const { return impl_->totals; }
+Database& Outbox::database() { return impl_->database; }
 
 }  // namespace fieldpost

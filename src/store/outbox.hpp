@@ -9,16 +9,21 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.hpp"
+#include "model/keep.hpp"
 #include "model/reading.hpp"
 #include "model/time.hpp"
+#include "store/database.hpp"
 #include "store/handover.hpp"
 #include "store/item_id.hpp"
+#include "store/retention.hpp"
 #include "store/stage_log.hpp"
 
 namespace fieldpost {
@@ -33,6 +38,7 @@ struct Chunk {
 struct OutboxTotals {
   int64_t rows = 0;
   int64_t readings = 0;
+  int64_t bytes = 0;          // of the rows, as they count for thinning
   int64_t file_bytes = 0;     // database and WAL
   int64_t oldest_utc_ms = 0;  // of the oldest row; 0 when empty
   // Since the start:
@@ -96,10 +102,44 @@ class Outbox {
   // Of this boot.
   const std::vector<Epoch>& epochs() const;
 
+  // ---- Room: store/room.hpp decides what gives way; outbox_room.cpp carries it out.
+
+  Result<Database::Space> space() { return database().space(); }
+  Result<> limit_pages(int64_t pages) { return database().limit_pages(pages); }
+  Result<> checkpoint() { return database().checkpoint(); }
+  // Gives free pages back to the file system, by writing the others anew: for when they are few.
+  Result<> shrink_file() { return database().exec("VACUUM"); }
+  // The first row after this one of the table (whose numbers are not those of fetch()) that waits
+  // to be sent. Held: it was fetched, or handed over, and is not acknowledged yet.
+  Result<std::optional<RowSummary>> next_row(int64_t after, const Handover& handover);
+  // When the row ends, as UTC; nothing if nobody knows the time of its boot.
+  std::optional<int64_t> end_utc_ms(const RowSummary& row) const;
+  // This moment of this boot as UTC; nothing as long as nobody knows.
+  std::optional<int64_t> to_utc_ms(int64_t boot_ms) const;
+
+  enum class Way : uint8_t {
+    Thin,   // one round of thin(); the rows are of one device, boot and round
+    Strip,  // only what is to be kept as Keep::All stays; the rows are joined by device
+    Drop,   // nothing stays
+  };
+  // What went of an attribute; of rows that cannot be read nobody knows of which.
+  struct Gone {
+    Symbol device = nullptr, attribute = nullptr;
+    int64_t readings = 0;
+  };
+  using KeepOf = std::function<Keep(Symbol device, Symbol attribute)>;
+  // Rows of the table (ascending, as next_row() gave them) give way to what is left of them, in one
+  // transaction, together with the deletes that wait. After an error all is as it was. Rows of
+  // which one cannot be read stay, and next_row() offers them to this no more; but they are
+  // dropped. Errors: Full, Io.
+  Result<std::vector<Gone>> reduce(std::span<const int64_t> rows, Way way, const KeepOf& keep_of,
+                                   Handover& handover);
+
   int64_t newest_row() const;   // item_id::kBeforeAll if there never was one
   OutboxTotals totals() const;  // no disk access
 
  private:
+  Database& database();
   struct Impl;
   explicit Outbox(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

@@ -7,6 +7,9 @@ namespace fieldpost {
 
 namespace {
 constexpr int kDamagedRowsKept = 100;
+// Rows that one transaction deletes at most: each page that becomes free leaves some bytes in the
+// WAL.
+constexpr int64_t kDeletesAtOnce = 1000;
 }  // namespace
 
 Result<> Outbox::append(std::span<const Staged> samples, int64_t up_to) {
@@ -45,6 +48,7 @@ Result<> Outbox::append(std::span<const Staged> samples, int64_t up_to) {
     }
     o.totals.rows += o.change.rows;
     o.totals.readings += o.change.readings;
+    o.totals.bytes += o.change.bytes;
     o.newest = o.row_of(o.made.back().row);
   }
   return {};
@@ -147,12 +151,14 @@ Result<> Outbox::Impl::insert_row(Device& device, int64_t device_id, int64_t row
   insert.bind(3, row_boot);
   insert.bind(4, t0);
   insert.bind(5, points);
-  insert.bind_blob(6, device.writer.encode(device_id, row_boot));
+  const std::string_view body = device.writer.encode(device_id, row_boot);
+  insert.bind_blob(6, body);
   FP_CHECK_OK(insert.run());
   if (change.rows == 0) change.first_utc_ms = utc_of(row_boot, t0);
   made.push_back({.row = id_of(row), .members = std::move(members)});
   ++change.rows;
   change.readings += points;
+  change.bytes += static_cast<int64_t>(body.size()) + kRowBytes;
   return {};
 }
 
@@ -163,18 +169,17 @@ Result<> Outbox::acknowledge(std::span<const int64_t> rows) {
   for (const int64_t id : rows) {
     const int64_t row = o.row_of(id);
     if (o.acknowledged.contains(row) || o.damaged.contains(row)) continue;
-    int64_t points = 0;
+    Impl::Size size;
     if (const auto it = o.handed_out.find(row); it != o.handed_out.end()) {
-      points = it->second;
+      size = it->second;
       o.handed_out.erase(it);
     } else {  // by an earlier process, or as samples
       const ResetGuard guard(o.count_row);
       o.count_row.bind(1, row);
       if (!FP_TRY(o.count_row.step())) continue;
-      points = o.count_row.integer(0);
+      size = {o.count_row.integer(0), o.count_row.integer(1) + Impl::kRowBytes};
     }
-    --o.totals.rows;
-    o.totals.readings -= points;
+    o.leave(size);
     o.acknowledged.insert(row);
   }
   if (o.acknowledged.contains(o.oldest_row)) o.find_oldest();
@@ -208,19 +213,35 @@ Result<> Outbox::Impl::delete_waiting() {
     trim_damaged.bind(1, kDamagedRowsKept);
     FP_CHECK_OK(trim_damaged.run());
   }
-  for (const RowSet* rows : {&damaged, &acknowledged}) {
-    for (const auto& [first, last] : *rows) {
-      erase.bind(1, first);
-      erase.bind(2, last);
-      FP_CHECK_OK(erase.run());
+  int64_t left = kDeletesAtOnce;
+  for (auto [rows, up_to] :
+       {std::pair(&damaged, &damaged_up_to), std::pair(&acknowledged, &acknowledged_up_to)}) {
+    *up_to = 0;
+    for (auto [first, last] : *rows) {
+      if (left <= 0) break;
+      last = std::min(last, first + left - 1);
+      left -= last - first + 1;
+      for (Statement* statement : {&erase, &erase_thinned}) {
+        statement->bind(1, first);
+        statement->bind(2, last);
+        FP_CHECK_OK(statement->run());
+      }
+      *up_to = last;
     }
   }
   return {};
 }
 
+// A row that is gone from what waits.
+void Outbox::Impl::leave(Size row) {
+  --totals.rows;
+  totals.readings -= row.readings;
+  totals.bytes -= row.bytes;
+}
+
 void Outbox::Impl::committed_deletes() {
-  damaged.clear();
-  acknowledged.clear();
+  damaged.erase_up_to(damaged_up_to);
+  acknowledged.erase_up_to(acknowledged_up_to);
   totals.file_bytes = database.file_bytes();
 }
 

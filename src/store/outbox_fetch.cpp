@@ -14,6 +14,8 @@ Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points,
   int64_t in_one_piece = item_id::kBeforeAll;  // up to this id
   const ResetGuard guard(o.select);
   o.select.bind(1, o.row_of(after));
+  // What was handed out beyond that is held no more, or it would not be asked for again.
+  o.handed_out.erase(o.handed_out.upper_bound(o.row_of(after)), o.handed_out.end());
   for (;;) {
     auto step = o.select.step();
     if (!step && !chunks.empty()) break;  // what is there first; the next fetch meets the error
@@ -38,14 +40,15 @@ bool Outbox::Impl::has_no_time_yet() const {
 // The row that `select` is at, or, if it cannot be decoded, nothing of it. Returns its readings.
 Result<size_t> Outbox::Impl::take(int64_t row, int64_t after, const Handover& handover,
                                   std::vector<Chunk>& ret_chunks) {
-  const int64_t points = select.integer(4);
+  const int64_t points = std::clamp<int64_t>(select.integer(4), 0, kMaxChunkPoints);
+  const Size size{points, static_cast<int64_t>(select.blob(5).size()) + kRowBytes};
   auto decoded = decode(row, after, handover, ret_chunks);
   if (decoded) {
-    handed_out[row] = points;
+    handed_out[row] = size;
     return static_cast<size_t>(points);
   }
   if (decoded.error().code == Errc::Corrupt) {
-    set_aside(row, points);
+    set_aside(row, size);
   } else if (decoded.error().code != Errc::Invalid) {
     return std::move(decoded).error();
   }
@@ -109,13 +112,11 @@ Result<int64_t> Outbox::row_of(const Staged& sample) {
   return o.id_of(o.find_row.integer(0));
 }
 
-void Outbox::Impl::set_aside(int64_t row, int64_t points) {
-  points = std::clamp<int64_t>(points, 0, kMaxChunkPoints);
+void Outbox::Impl::set_aside(int64_t row, Size size) {
   damaged.insert(row);
   ++totals.damaged_rows;
-  totals.damaged += points;
-  --totals.rows;
-  totals.readings -= points;
+  totals.damaged += size.readings;
+  leave(size);
   if (row == oldest_row) find_oldest();
 }
 

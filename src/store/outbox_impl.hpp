@@ -33,16 +33,24 @@ struct Outbox::Impl {
     int64_t last_number = 0;
     bool touched = false;
   };
+  // What a row counts for in the sums.
+  struct Size {
+    int64_t readings = 0;
+    int64_t bytes = 0;
+  };
+  static constexpr int64_t kRowBytes = 32;  // beside its body; migrations.cpp has it too
   // The effect of a transaction on the totals, once it is committed.
   struct Change {
     int64_t rows = 0;
     int64_t readings = 0;
+    int64_t bytes = 0;
     int64_t refused = 0;
     int64_t first_utc_ms = 0;
     int64_t flushed = 0;
   };
 
   Result<> prepare(SymbolTable& symbols);
+  Result<> prepare_room();
   Result<> load_state();
   Result<> load_boots();
   Result<> ensure_boot();
@@ -58,6 +66,7 @@ struct Outbox::Impl {
   Result<> append_in_transaction(int64_t up_to);
   Result<> delete_waiting();
   void committed_deletes();
+  void leave(Size row);
 
   bool has_no_time_yet() const;
   Result<size_t> take(int64_t row, int64_t after, const Handover& handover,
@@ -65,9 +74,32 @@ struct Outbox::Impl {
   Result<> decode(int64_t row, int64_t after, const Handover& handover,
                   std::vector<Chunk>& ret_chunks);
   Result<> stamp(std::vector<State>& states, int64_t row_boot) const;
-  void set_aside(int64_t row, int64_t points);
+  void set_aside(int64_t row, Size size);
   int64_t utc_of(int64_t row_boot, int64_t t0) const;
   void find_oldest();
+
+  // A row that gives way, and what is left of rows.
+  struct Taken {
+    int64_t row = 0;
+    ChunkKey key;
+    Size size;
+    uint8_t round = 0;
+    Symbol device = nullptr;
+    std::vector<State> states;
+    bool readable = true;
+  };
+  using Group = std::span<Taken>;  // of one device and boot
+  Result<Taken> take_for_room(int64_t row);
+  Result<> give_up_thinning(std::span<const Taken> taken);
+  Result<std::vector<Gone>> reduce_in_transaction(std::vector<Taken>& taken, Way way,
+                                                  const KeepOf& keep_of);
+  Result<> reduce(std::vector<Taken>& taken, Way way, const KeepOf& keep_of,
+                  std::vector<Gone>& ret_gone);
+  Result<> reduce_group(Group group, Way way, const KeepOf& keep_of, std::vector<Gone>& ret_gone);
+  Result<> write_left(Group group, const std::vector<State>& states, uint8_t round);
+  Result<> write_row_left(Group& group, ChunkWriter& writer, uint8_t round, int64_t last_ms);
+  Result<> mark_thinned(int64_t row, uint8_t round, int64_t span_ms);
+  int64_t utc_offset(int64_t row_boot) const;
 
   // Rows of the table and the numbers that the outside knows them by.
   int64_t id_of(int64_t row) const { return row - offset; }
@@ -76,8 +108,8 @@ struct Outbox::Impl {
   Options options;
   Database database;
   std::unique_ptr<Dictionary> attributes, devices;
-  Statement insert, select, erase, keep_damaged, trim_damaged, oldest, insert_epoch, update_state,
-      find_row, count_row;
+  Statement insert, select, erase, erase_thinned, keep_damaged, trim_damaged, oldest, insert_epoch,
+      update_state, find_row, count_row, next_summary, select_row, insert_thinned;
 
   int64_t boot = 0;                             // 0: not in the table yet
   WallView own_wall;                            // of this boot, stored or not
@@ -92,10 +124,12 @@ struct Outbox::Impl {
   int64_t offset = 0;  // row - id
   int64_t flushed = 0;
   int64_t next_row = 1;
-  int64_t newest = 0;                     // row
-  std::map<int64_t, int64_t> handed_out;  // rows that were fetched, with their readings
-  RowSet acknowledged;                    // rows
-  RowSet damaged;                         // rows
+  int64_t newest = 0;                  // row
+  std::map<int64_t, Size> handed_out;  // rows that were fetched and the uplink holds
+  RowSet acknowledged;                 // rows
+  RowSet damaged;                      // rows
+  // How far a transaction deletes of the two above.
+  int64_t acknowledged_up_to = 0, damaged_up_to = 0;
   int64_t oldest_row = 0;
   OutboxTotals totals;
 };

@@ -229,6 +229,7 @@ Result<> copy_state(Database& database, const Salvage::State& state) {
   Statement update =
       FP_TRY(database.prepare("UPDATE state SET stage = ?, stage_offset = ?, flushed = ?, "
                               "rows = (SELECT count(*) FROM chunk), "
+                              "bytes = (SELECT ifnull(sum(length(body) + 32), 0) FROM chunk), "
                               "readings = (SELECT ifnull(sum(n), 0) FROM chunk)"));
   update.bind(1, state.stage);
   update.bind(2, state.stage_offset);

@@ -325,7 +325,7 @@ void Salvage::Impl::read_state() {
   const auto& pages = survey.tree("state").pages;
   each_record(pages, [this](int64_t, const Fields& fields, size_t columns) {
     using enum Field::Kind;
-    if (columns != 5 || !is(fields, {Integer, Integer, Integer, Integer, Integer})) return false;
+    if (columns < 5 || !is(fields, {Integer, Integer, Integer, Integer, Integer})) return false;
     state = {fields[0].integer, fields[1].integer, fields[2].integer};
     return true;
   });

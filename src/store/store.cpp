@@ -69,6 +69,8 @@ void Store::append(std::vector<DeviceSample> samples) {
   }
 }
 
+void Store::set_keep(KeepRules rules) { thread_->post(std::move(rules)); }
+
 void Store::append_epoch(Epoch epoch) {
   Thread& t = *thread_;
   const std::vector<Epoch> known = t.stage->epochs();

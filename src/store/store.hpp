@@ -17,8 +17,10 @@
 #include <string>
 #include <vector>
 
+#include "model/keep.hpp"
 #include "store/outbox.hpp"
 #include "store/stage_log.hpp"
+#include "store/toll.hpp"
 
 namespace fieldpost {
 
@@ -28,7 +30,12 @@ struct StoreStatus {
   int64_t appended = 0;      // readings taken since the start
   int64_t acknowledged = 0;  // readings that were on the disk
   int64_t lost = 0;          // readings that could be kept nowhere
-  std::string trouble;       // "disk is full", …; empty: none
+  // Readings that were given up since the start, for want of space or for their age, and the
+  // attributes that lost most.
+  int64_t thinned = 0;
+  int64_t dropped = 0;
+  std::vector<Toll::Line> given_up;
+  std::string trouble;  // "disk is full", …; empty: none
   // When the running disk operation began (BootTime, ns); 0: not inside one. A reader says
   // `disk stalled for n s` when that is long ago.
   int64_t busy_since_ns = 0;
@@ -47,6 +54,8 @@ class Store {
     std::chrono::nanoseconds flush_interval{};
     bool disk_first = false;
     int64_t stage_bytes = int64_t{16} << 20;
+    int64_t max_size = int64_t{512} << 20;  // of everything on the disk; see store/room.hpp
+    std::chrono::nanoseconds max_age{};     // what is older is dropped; 0: none
   };
   struct Sinks {
     // Something up to this item_id can be fetched. From main and from the store thread.
@@ -72,6 +81,8 @@ class Store {
 
   // Main thread; does not wait. What stage 1 has no room for is counted as lost.
   void append(std::vector<DeviceSample> samples);
+  // What may be thinned from now on, and what not. Before start(), or later.
+  void set_keep(KeepRules rules);
   // The clock as it is now. An epoch that says what the last one says (to the second) is no news.
   void append_epoch(Epoch epoch);
 

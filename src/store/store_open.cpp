@@ -45,7 +45,9 @@ Result<> Store::Thread::open() {
   FP_CHECK_OK(import_earlier_boot());
   outbox = FP_TRY(
       open_outbox({.folder = options.folder, .boot_id = options.boot_id, .stage_id = stage->id()}));
-  if (auto taken = take_over(); !taken) {
+  auto taken = take_over();
+  if (taken) taken = room.opened(*outbox);
+  if (!taken) {
     outbox.reset();
     return taken;
   }
@@ -73,6 +75,17 @@ Result<> Store::Thread::take_over() {
   return {};
 }
 
+Result<> Store::Thread::append_making_room(Outbox& old, std::span<const Staged> samples) {
+  Handover nothing;
+  for (;;) {
+    auto appended_now = old.append(samples, samples.back().number);
+    if (appended_now) return room.flushed(), Result<>();
+    if (appended_now.error().code != Errc::Full) return appended_now;
+    if (!FP_TRY(room.make_way(old, samples_bytes(samples)))) return appended_now;
+    while (room.comes_first()) FP_CHECK_OK(room.step(old, nothing, BootClock::now()));
+  }
+}
+
 // The log of another boot, where /run outlived it.
 Result<> Store::Thread::import_earlier_boot() {
   const std::string base = options.run_folder + "/before";
@@ -84,10 +97,12 @@ Result<> Store::Thread::import_earlier_boot() {
       open_outbox({.folder = options.folder, .boot_id = log->boot(), .stage_id = log->id()}));
   for (const Epoch& epoch : log->epochs()) old.add_epoch(epoch);
   log->flushed(old.flushed_up_to());
+  FP_CHECK_OK(room.opened(old));
   while (log->oldest()) {
-    const auto samples = FP_TRY(log->read(log->flushed_up_to(), kImportPoints));
+    auto samples = FP_TRY(log->read(log->flushed_up_to(), kImportPoints));
     if (samples.empty()) break;
-    FP_CHECK_OK(old.append(samples, samples.back().number));
+    cut_to_flush(samples);
+    FP_CHECK_OK(append_making_room(old, samples));
     log->flushed(samples.back().number);
   }
   FP_CHECK_OK(old.store_epochs());

@@ -16,6 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr size_t kDeletesAtOnce = 500;    // rows; more are not left to wait
+constexpr size_t kShownAttributes = 20;   // of those that have lost readings
 constexpr auto kDeletesWait = 1s;         // at least, for a flush that takes them along
 constexpr size_t kFlushPoints = 100'000;  // of one transaction; bounds memory
 constexpr auto kStatusPeriod = 1s;
@@ -34,6 +35,8 @@ Store::Thread::Thread(Options o, Sinks s, SymbolTable& t, std::unique_ptr<StageL
       symbols(t),
       stage(std::move(log)),
       mailbox(kMailboxLimit),
+      room({.folder = options.folder, .max_size = options.max_size, .max_age = options.max_age},
+           toll),
       retry(kFirstRetry, kLastRetry) {
   // Also what an earlier process was about to bring to the disk when it ended.
   flushing_up_to = stage->newest();
@@ -81,6 +84,9 @@ void Store::Thread::fill(StoreStatus& status) const {
   status.staged = stage->pending_readings();
   status.appended = appended;
   status.lost = lost;
+  status.thinned = toll.thinned();
+  status.dropped = toll.dropped();
+  status.given_up = toll.most(kShownAttributes);
   status.busy_since_ns = busy_since;
 }
 
@@ -88,6 +94,7 @@ void Store::Thread::fill(StoreStatus& status) const {
 
 void Store::Thread::run() {
   pthread_setname_np(pthread_self(), "store");
+  take_mail();
   while (!finished()) {
     work();
     report();
@@ -145,6 +152,7 @@ BootTime Store::Thread::wake_at() const {
     if (!fetches.empty())
       at = std::min(at, std::max(started + kDiskGrace, BootClock::now() + 10ms));
   } else {
+    at = std::min(at, std::max(room.due(), retry_at));
     if (const auto due = flush_at()) at = std::min(at, std::max(*due, retry_at));
     if (outbox->has_waiting_deletes()) at = std::min(at, std::max(deletes_at, retry_at));
     if (!fetches.empty() && may_fetch()) at = std::min(at, fetch_at);
@@ -162,6 +170,7 @@ void Store::Thread::take_mail() {
 
 void Store::Thread::take(Epoch& epoch) {
   if (outbox) outbox->add_epoch(epoch);  // else with the opening
+  room.clock_set();
   status_changed = true;
 }
 
@@ -224,14 +233,31 @@ Result<> Store::Thread::open_and_write() {
   return write();
 }
 
+// What has no room is tried again when there is some: here, or after steps that make it.
 Result<> Store::Thread::write() {
+  flush_bytes = 0;
+  auto written = write_what_is_due();
+  if (written || written.error().code != Errc::Full) return written;
+  const Busy busy(busy_since);
+  return FP_TRY(room.make_way(*outbox, flush_bytes)) ? Result<>() : written;
+}
+
+Result<> Store::Thread::write_what_is_due() {
   const BootTime now = BootClock::now();
+  if (room.due() <= now) {
+    const Busy busy(busy_since);
+    const int64_t readings = outbox->totals().readings;
+    FP_CHECK_OK(room.step(*outbox, handover, now));
+    if (outbox->totals().readings != readings) status_changed = true;
+  }
+  if (room.comes_first()) return {};
   if (const auto due = flush_at(); due && *due <= now) return flush();
   const Busy busy(busy_since);
   if (outbox->has_waiting_epochs() && outbox->totals().rows > 0)
     FP_CHECK_OK(outbox->store_epochs());
   if (!outbox->has_waiting_deletes() || (now < deletes_at && !stop_by)) return {};
   FP_CHECK_OK(outbox->flush_deletes());
+  room.changed();
   status_changed = true;
   return {};
 }
@@ -248,7 +274,8 @@ Result<> Store::Thread::flush_part(int64_t up_to) {
   std::erase_if(samples, [&](const Staged& s) { return s.number > up_to; });
   size_t points = 0;
   for (const Staged& s : samples) points += s.sample.points.size();
-  if (points >= kFlushPoints) up_to = samples.back().number;
+  if (cut_to_flush(samples) || points >= kFlushPoints) up_to = samples.back().number;
+  flush_bytes = samples_bytes(samples);
   if (!samples.empty()) FP_CHECK_OK(append_to_disk(samples, up_to));
   // From here on the uplink gets these from the disk; what it took until now it has on its way.
   const StageLog::Flushed flushed = stage->flushed(up_to);
@@ -268,6 +295,7 @@ Result<> Store::Thread::append_to_disk(std::span<const Staged> samples, int64_t 
     FP_CHECK_OK(outbox->flush_deletes());
     appended_now = outbox->append(samples, up_to);
   }
+  if (appended_now) room.flushed();
   return appended_now;
 }
 

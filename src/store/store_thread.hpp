@@ -18,6 +18,7 @@
 #include "base/clock.hpp"
 #include "base/mailbox.hpp"
 #include "store/handover.hpp"
+#include "store/room.hpp"
 #include "store/store.hpp"
 #include "store/unique_times.hpp"
 
@@ -49,7 +50,7 @@ struct Store::Thread {
   struct Stop {
     BootTime deadline{};
   };
-  using Mail = std::variant<Wake, Fetch, Acknowledge, Epoch, Stop>;
+  using Mail = std::variant<Wake, Fetch, Acknowledge, Epoch, KeepRules, Stop>;
 
   Thread(Options o, Sinks s, SymbolTable& t, std::unique_ptr<StageLog> log);
 
@@ -67,6 +68,7 @@ struct Store::Thread {
   const std::unique_ptr<StageLog> stage;
   UniqueTimes times;  // main thread
   Mailbox<Mail> mailbox;
+  Toll toll;
   std::atomic<int64_t> lost{0};
   std::atomic<int64_t> appended{0};
   std::atomic<int64_t> busy_since{0};
@@ -87,6 +89,7 @@ struct Store::Thread {
   void take(Fetch& fetch) { fetches.push_back(fetch); }
   void take(Acknowledge& acknowledge);
   void take(Epoch& epoch);
+  void take(KeepRules& rules) { room.set_keep(std::move(rules)); }
   void take(Stop& stop) { stop_by = stop.deadline; }
   bool work_waits() const;
   std::optional<BootTime> flush_at() const;
@@ -99,7 +102,9 @@ struct Store::Thread {
   Result<> open();
   Result<> import_earlier_boot();
   Result<> take_over();
+  Result<> append_making_room(Outbox& old, std::span<const Staged> samples);
   Result<> write();
+  Result<> write_what_is_due();
   Result<> flush();
   Result<> flush_part(int64_t up_to);
   Result<> append_to_disk(std::span<const Staged> samples, int64_t up_to);
@@ -113,6 +118,8 @@ struct Store::Thread {
 
   std::optional<Outbox> outbox;
   Handover handover;
+  Room room;
+  int64_t flush_bytes = 0;  // of the transaction that is tried
   int restores = 0;
   bool answered_without_disk = false;
   const BootTime started = BootClock::now();

@@ -108,7 +108,7 @@ TEST(Salvage, AnUndamagedFileGivesAllOfItself) {
     const Salvage salvage = read(dir / "a.db");
     expect_rows(o, salvage, [](int64_t) { return false; });
     expect_all_names(o, salvage);
-    EXPECT_EQ(salvage.meta().at("min_reader"), Salvage::MetaValue(int64_t{3}));
+    EXPECT_EQ(salvage.meta().at("min_reader"), Salvage::MetaValue(int64_t{4}));
     EXPECT_EQ(salvage.schema(), newest_schema());
     EXPECT_EQ(salvage.report().unreadable_pages, 0);
     EXPECT_EQ(salvage.report().lost_rows, 0);
@@ -259,7 +259,8 @@ TEST(Salvage, NamesOfAnOldDatabaseSurviveOnceItIsMigrated) {
     Database database = Database::open(dir / "a.db").value();
     ASSERT_TRUE(database.set_up());
     ASSERT_TRUE(database.exec(
-        "DROP TABLE state; DROP TABLE mirror; DROP TRIGGER mirror_device; DROP TRIGGER "
+        "DROP TABLE thinned; DROP TABLE state; DROP TABLE mirror; DROP TRIGGER mirror_device; DROP "
+        "TRIGGER "
         "mirror_attribute;"
         "DROP TRIGGER mirror_boot; DROP TRIGGER mirror_epoch; DROP TRIGGER forget_boot;"
         "DROP TRIGGER forget_epoch; PRAGMA user_version = 1"));
