@@ -11,6 +11,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kIdle = 10s;        // between looks when nothing is to be done
+constexpr auto kDiskPeriod = 2s;   // between looks at a disk that was full
 constexpr auto kAgePeriod = 60s;   // between looks at ages
 constexpr auto kAgeAnew = 1h;      // rows that had no age or were held are looked at again
 constexpr int kAgeLooks = 500;     // rows looked at in one step
@@ -18,7 +19,7 @@ constexpr int kMostRefusals = 16;  // of one flush, each followed by steps
 // A file system with less than this is full: growing the database takes kGrowBytes at once.
 constexpr int64_t kFullBytes = kGrowBytes + (int64_t{256} << 10);
 // And it has space again when it has this and the ballast.
-constexpr int64_t kSpaceAgain = int64_t{8} << 20;
+constexpr int64_t kSpaceAgain = int64_t{4} << 20;
 constexpr int64_t kLeastPages = 64;  // the tables themselves
 // A database that shrinks is written anew; that takes its bytes from the WAL's reserve.
 constexpr int64_t kPagesToShrink = 1024;
@@ -85,7 +86,7 @@ void Room::flushed() {
 // ---- A step.
 
 Result<> Room::step(Outbox& outbox, Handover& handover, BootTime now) {
-  due_ = now + kIdle;
+  due_ = now + (ballast_.is_made() ? nanoseconds(kIdle) : nanoseconds(kDiskPeriod));
   FP_CHECK_OK(look_at_disk(outbox, now));
   const Database::Space space = FP_TRY(outbox.space());
   if (space.used() > high_mark()) working_ = true;
@@ -207,7 +208,7 @@ Result<bool> Room::make_way(Outbox& outbox, int64_t bytes) {
 // From now on the database has what it has: in place of the limit the same rules hold for that.
 Result<> Room::disk_is_full(Outbox& outbox, int64_t pages) {
   disk_full_ = true;
-  disk_at_ = BootClock::now() + kIdle;
+  disk_at_ = BootClock::now() + kDiskPeriod;
   log::error("the disk is full; the outbox goes on with the space it has",
              {{"FP_PAGES", std::to_string(pages)}});
   ballast_.release();
@@ -219,7 +220,7 @@ Result<> Room::disk_is_full(Outbox& outbox, int64_t pages) {
 
 Result<> Room::look_at_disk(Outbox& outbox, BootTime now) {
   if (ballast_.is_made() || now < disk_at_) return {};
-  disk_at_ = now + kIdle;
+  disk_at_ = now + kDiskPeriod;
   if (free_bytes(options_.folder) < Ballast::kBytes + kSpaceAgain) return {};
   if (!ballast_.make()) return {};  // later, then
   if (!std::exchange(disk_full_, false)) return {};
