@@ -132,7 +132,7 @@ Result<> Database::set_up() {
     return SQLITE_OK;
   };
   sqlite3_wal_hook(db_.get(), note, frames_.get());
-  if (!checkpoint()) *frames_ = kWalFrames;  // what an earlier process left: tried again, then
+  *frames_ = static_cast<int>(size_of(path_ + "-wal") / kFrameBytes);  // no less than there are
   begin_ = FP_TRY(prepare("BEGIN IMMEDIATE"));
   commit_ = FP_TRY(prepare("COMMIT"));
   rollback_ = FP_TRY(prepare("ROLLBACK"));
