@@ -30,11 +30,28 @@ void print_uplink(const Json& u) {
   std::cout << "\n";
 }
 
+// For want of space, or for its age; the attributes that lost most.
+void print_given_up(const Json& o) {
+  constexpr size_t kShown = 5;
+  if (o.value("thinned", int64_t{0}) + o.value("dropped", int64_t{0}) == 0) return;
+  std::cout << "          " << o["thinned"] << " readings thinned, " << o["dropped"]
+            << " dropped since the start\n";
+  const Json& lines = o["given_up"];
+  for (size_t i = 0; i < std::min(lines.size(), kShown); ++i) {
+    const Json& line = lines[i];
+    const std::string attribute = text(line, "attribute");
+    std::cout << "            " << text(line, "device_id") << " "
+              << (attribute.empty() ? "(could not be read)" : attribute) << ": " << line["thinned"]
+              << " thinned, " << line["dropped"] << " dropped\n";
+  }
+}
+
 void print_outbox(const Json& o) {
   std::cout << "outbox    " << o["waiting"] << " readings waiting";
   if (o.contains("oldest_s")) std::cout << ", the oldest " << ago(o["oldest_s"]) << " old";
   std::cout << "; " << format_size(o["file_bytes"].get<int64_t>()) << " on disk, " << o["lost"]
             << " lost\n";
+  print_given_up(o);
   if (const std::string t = text(o, "trouble"); !t.empty()) std::cout << "          " << t << "\n";
 }
 

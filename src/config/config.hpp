@@ -106,6 +106,9 @@ struct Config {
   std::vector<PluginConfig> plugins;
 };
 
+// What each attribute that an instance declares is to be kept as.
+KeepRules keep_rules(const Config& config);
+
 // What plugins say of themselves and of a configuration. Implemented by running a throw-away host
 // (supervisor/probe.hpp): a broken plugin cannot break validation.
 class PluginProbe {

@@ -89,8 +89,11 @@ Result<> Daemon::start() {
                      .boot_id = boot,
                      .flush_interval = disk_first ? outbox.commit_delay : outbox.flush_interval,
                      .disk_first = disk_first,
-                     .stage_bytes = outbox.stage_size},
+                     .stage_bytes = outbox.stage_size,
+                     .max_size = outbox.max_size,
+                     .max_age = outbox.max_age},
       store_sinks(), symbols_);
+  store_->set_keep(keep_rules(config_));
   uplink_ = std::make_unique<Uplink>(uplink_options(config_, paths_), uplink_sinks());
   FP_CHECK_OK(watch_clock());
   sources_.push_back(FP_TRY(loop_->on_readable(mail_.fd(), [this] { on_mail(); })));
@@ -323,6 +326,7 @@ void Daemon::on(Loaded&& loaded) {
     }
     config_ = loaded.config;
     config_trouble_.clear();
+    store_->set_keep(keep_rules(config_));
     router_.set_timeout(config_.commands.timeout);
     local_state_.configure(config_);
     uplink_->apply(uplink_options(config_, paths_));

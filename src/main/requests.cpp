@@ -45,6 +45,18 @@ std::string_view name_of(UplinkStatus::State state) {
   return "unknown";
 }
 
+// By attribute, those that lost most first.
+Json given_up_json(const StoreStatus& status) {
+  Json lines = Json::array();
+  for (const Toll::Line& line : status.given_up) {
+    lines.push_back({{"device_id", line.device},
+                     {"attribute", line.attribute},
+                     {"thinned", line.thinned},
+                     {"dropped", line.dropped}});
+  }
+  return lines;
+}
+
 Json refusal(std::string_view why) { return Json{{"ok", false}, {"error", why}}; }
 
 }  // namespace
@@ -148,6 +160,9 @@ Json Daemon::outbox_json(BootTime now) const {
             {"appended", s.appended},
             {"acknowledged", s.acknowledged},
             {"lost", s.lost},
+            {"thinned", s.thinned},
+            {"dropped", s.dropped},
+            {"given_up", given_up_json(s)},
             {"trouble", s.trouble}};
   if (s.totals.oldest_utc_ms > 0) {
     json["oldest_s"] = static_cast<double>(utc_ms(now) - s.totals.oldest_utc_ms) / 1e3;

@@ -29,30 +29,9 @@ int64_t pages_for(int64_t bytes) { return bytes / kPageBytes * 5 / 4 + 32; }
 }  // namespace
 
 int64_t samples_bytes(std::span<const Staged> samples) {
-  constexpr int64_t kSample = 32;  // its row's part, its time
-  constexpr int64_t kReading = 12;
   int64_t bytes = 0;
-  for (const Staged& staged : samples) {
-    bytes += kSample;
-    for (const Point& p : staged.sample.points) {
-      bytes += kReading;
-      if (const auto* text = std::get_if<std::string>(&p.value)) {
-        bytes += static_cast<int64_t>(text->size());
-      }
-    }
-  }
+  for (const Staged& staged : samples) bytes += sample_bytes(staged.sample.points);
   return bytes;
-}
-
-bool cut_to_flush(std::vector<Staged>& samples) {
-  int64_t bytes = 0;
-  const auto too_much = std::ranges::find_if(samples, [&](const Staged& s) {
-    bytes += samples_bytes({&s, 1});
-    return bytes > Room::kMaxFlushBytes && &s != &samples.front();
-  });
-  if (too_much == samples.end()) return false;
-  samples.erase(too_much, samples.end());
-  return true;
 }
 
 Room::Room(Options options, Toll& toll)

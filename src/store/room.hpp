@@ -29,7 +29,7 @@ namespace fieldpost {
 class Room {
  public:
   static constexpr int64_t kWalReserve = int64_t{4} << 20;
-  // Of one transaction that brings samples, as they count in samples_bytes(); a sample that is
+  // Of one transaction that brings samples, as they count in sample_bytes(); a sample that is
   // larger goes alone.
   static constexpr int64_t kMaxFlushBytes = int64_t{1} << 20;
 
@@ -43,7 +43,11 @@ class Room {
   // `toll` counts what is given up, and outlives this.
   Room(Options options, Toll& toll);
 
-  void set_keep(KeepRules rules) { rules_ = std::move(rules); }
+  // What is not named is kept as before: its readings may wait although nothing reads it any more.
+  void set_keep(KeepRules rules) {
+    rules.merge(rules_);
+    rules_ = std::move(rules);
+  }
   // The outbox was opened: from now on it is bounded.
   Result<> opened(Outbox& outbox);
   // Something was written.
@@ -106,9 +110,7 @@ class Room {
   int64_t episode_thinned_ = 0, episode_dropped_ = 0;  // the toll at its beginning
 };
 
-// What samples come to in a transaction, roughly and rather too much.
+// As sample_bytes() counts them.
 int64_t samples_bytes(std::span<const Staged> samples);
-// Leaves as many of the first as may go in one transaction; true if others were cut off.
-bool cut_to_flush(std::vector<Staged>& samples);
 
 }  // namespace fieldpost

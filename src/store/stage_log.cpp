@@ -192,6 +192,8 @@ Result<> StageLog::acknowledge(std::span<const int64_t> samples, std::span<const
 StageLog::Flushed StageLog::flushed(int64_t up_to) {
   const std::scoped_lock lock(mutex_);
   Flushed result{.held = held_, .acknowledged = late_};
+  in_flight_ = 0;
+  flying_.clear();
   if (up_to <= flushed_) return result;
   // The outbox knows more where the end of the log was lost. Those numbers are taken.
   newest_ = std::max(newest_, up_to);
@@ -266,10 +268,16 @@ void StageLog::forget_done() {
 
 // ---- Reading.
 
-Result<std::vector<Staged>> StageLog::read(int64_t after, size_t max_points) const {
+Result<std::vector<Staged>> StageLog::read(int64_t after, size_t max_points, int64_t max_bytes) {
   const std::scoped_lock lock(mutex_);
-  auto read = read_pending(after, max_points);
-  if (read && !read->empty()) read_ = std::max(read_, read->back().number);
+  std::vector<Staged> read = FP_TRY(read_pending(after, max_points));
+  int64_t bytes = 0;
+  const auto too_much = std::ranges::find_if(read, [&](const Staged& s) {
+    bytes += sample_bytes(s.sample.points);
+    return bytes > max_bytes && &s != &read.front();
+  });
+  read.erase(too_much, read.end());
+  if (!read.empty()) in_flight_ = read_ = std::max(read_, read.back().number);
   return read;
 }
 
@@ -287,13 +295,14 @@ int64_t StageLog::held() const {
   return held_;
 }
 
-Result<std::vector<Staged>> StageLog::read_pending(int64_t after, size_t max_points) const {
+Result<std::vector<Staged>> StageLog::read_pending(int64_t after, size_t max_points,
+                                                   int64_t last) const {
   std::vector<Staged> read;
   size_t points = 0;
   std::vector<std::byte> buffer;
   const auto enough = [&] { return points >= max_points && !read.empty(); };
   auto entry = std::ranges::upper_bound(entries_, after, {}, &Entry::last);
-  for (; entry != entries_.end() && !enough(); ++entry) {
+  for (; entry != entries_.end() && entry->first <= last && !enough(); ++entry) {
     if (entry->open == 0) continue;
     const auto body = FP_TRY(files_[entry->file].file.read(entry->offset, buffer));
     StagedReader reader(body);

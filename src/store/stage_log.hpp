@@ -86,13 +86,22 @@ class StageLog {
   // nothing: the outbox knows it as well.
   Flushed flushed(int64_t up_to);
 
-  // Pending samples after this number, oldest first, until there are `max_points` readings (at
-  // least one sample), for the disk. Errors: Corrupt, Io.
-  Result<std::vector<Staged>> read(int64_t after, size_t max_points) const;
+  // Pending samples after this number, oldest first, until there are `max_points` readings or more
+  // would be more than `max_bytes` of sample_bytes() (at least one sample), for the disk. flushed()
+  // or not_flushed() says what became of them. Errors: Corrupt, Io.
+  Result<std::vector<Staged>> read(int64_t after, size_t max_points, int64_t max_bytes = INT64_MAX);
   // The same for the uplink, which from then on holds them. Nothing, not even an empty list, where
   // more than what it has is on the disk: then that comes first.
   Result<std::optional<std::vector<Staged>>> take(int64_t after, size_t max_points);
   int64_t held() const;  // up to this number
+
+  // Of the file that has the oldest pending sample, all that is pending, oldest first. It is so no
+  // more, and the file can be used again: for what the caller appends of it anew, under new
+  // numbers. A process that ends before that has lost it. What the disk is just taking is not among
+  // it; it becomes pending again by not_flushed(). Errors: Corrupt, Io.
+  Result<std::vector<Staged>> evict();
+  // The disk did not take what read() gave. Returns the readings that found no room any more.
+  int64_t not_flushed();
 
   int64_t newest() const;  // 0: none yet
   int64_t flushed_up_to() const;
@@ -146,7 +155,8 @@ class StageLog {
   void done(Entry& entry, int64_t number);
   void done_up_to(int64_t number);
   void forget_done();
-  Result<std::vector<Staged>> read_pending(int64_t after, size_t max_points) const;
+  Result<std::vector<Staged>> read_pending(int64_t after, size_t max_points,
+                                           int64_t last = INT64_MAX) const;
 
   mutable std::mutex mutex_;  // guards all below, but id_ and boot_, which do not change
   SymbolTable* symbols_;
@@ -158,9 +168,11 @@ class StageLog {
   int64_t newest_ = 0;
   int64_t flushed_ = 0;
   int64_t held_ = 0;
-  mutable int64_t read_ = 0;   // up to here read() has given samples to the disk
-  RowSet late_;                // acknowledged since
-  std::deque<Entry> entries_;  // ascending; the first one has something pending
+  int64_t read_ = 0;                  // up to here read() has given samples to the disk
+  int64_t in_flight_ = 0;             // which is taking them, up to this one; 0: it is not
+  std::vector<DeviceSample> flying_;  // of those, what was evicted meanwhile
+  RowSet late_;                       // acknowledged since
+  std::deque<Entry> entries_;         // ascending; the first one has something pending
   // Of each sample of entries_: kDone, or, while it is pending, 1 + the number of its readings.
   std::deque<uint32_t> waiting_;
   int64_t pending_readings_ = 0;

@@ -53,7 +53,11 @@ Store::~Store() {
 void Store::append(std::vector<DeviceSample> samples) {
   Thread& t = *thread_;
   for (DeviceSample& sample : samples) t.times.settle(sample);
-  const auto appended = t.stage->append(samples);
+  t.drop_aged_in_stage();
+  auto appended = t.stage->append(samples);
+  if (!appended && appended.error().code == Errc::Full && t.make_room_in_stage()) {
+    appended = t.stage->append(samples);
+  }
   if (!appended) {
     if (t.lost == 0) {
       log::error("readings are lost", {{"FP_REASON", appended.error().message}});
@@ -69,7 +73,11 @@ void Store::append(std::vector<DeviceSample> samples) {
   }
 }
 
-void Store::set_keep(KeepRules rules) { thread_->post(std::move(rules)); }
+void Store::set_keep(KeepRules rules) {
+  rules.merge(thread_->keep_rules);
+  thread_->keep_rules = rules;
+  thread_->post(std::move(rules));
+}
 
 void Store::append_epoch(Epoch epoch) {
   Thread& t = *thread_;

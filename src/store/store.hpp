@@ -81,7 +81,8 @@ class Store {
 
   // Main thread; does not wait. What stage 1 has no room for is counted as lost.
   void append(std::vector<DeviceSample> samples);
-  // What may be thinned from now on, and what not. Before start(), or later.
+  // What may be thinned from now on, and what not; of what is not named nothing changes. Before
+  // start(), or later.
   void set_keep(KeepRules rules);
   // The clock as it is now. An epoch that says what the last one says (to the second) is no news.
   void append_epoch(Epoch epoch);

@@ -99,9 +99,9 @@ Result<> Store::Thread::import_earlier_boot() {
   log->flushed(old.flushed_up_to());
   FP_CHECK_OK(room.opened(old));
   while (log->oldest()) {
-    auto samples = FP_TRY(log->read(log->flushed_up_to(), kImportPoints));
+    const auto samples =
+        FP_TRY(log->read(log->flushed_up_to(), kImportPoints, Room::kMaxFlushBytes));
     if (samples.empty()) break;
-    cut_to_flush(samples);
     FP_CHECK_OK(append_making_room(old, samples));
     log->flushed(samples.back().number);
   }

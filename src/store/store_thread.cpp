@@ -265,16 +265,16 @@ Result<> Store::Thread::write_what_is_due() {
 Result<> Store::Thread::flush() {
   const int64_t up_to = stage->newest();
   flushing_up_to = up_to;  // acknowledgements from now on concern the disk
-  while (stage->flushed_up_to() < up_to) FP_CHECK_OK(flush_part(up_to));
-  return {};
+  Result<> part;
+  while (part && stage->flushed_up_to() < up_to) part = flush_part(up_to);
+  if (!part) lost += stage->not_flushed();
+  return part;
 }
 
 Result<> Store::Thread::flush_part(int64_t up_to) {
-  auto samples = FP_TRY(stage->read(stage->flushed_up_to(), kFlushPoints));
+  auto samples = FP_TRY(stage->read(stage->flushed_up_to(), kFlushPoints, Room::kMaxFlushBytes));
   std::erase_if(samples, [&](const Staged& s) { return s.number > up_to; });
-  size_t points = 0;
-  for (const Staged& s : samples) points += s.sample.points.size();
-  if (cut_to_flush(samples) || points >= kFlushPoints) up_to = samples.back().number;
+  if (!samples.empty()) up_to = samples.back().number;  // there may be more than one part
   flush_bytes = samples_bytes(samples);
   if (!samples.empty()) FP_CHECK_OK(append_to_disk(samples, up_to));
   // From here on the uplink gets these from the disk; what it took until now it has on its way.

@@ -66,7 +66,19 @@ struct Store::Thread {
   const Sinks sinks;
   SymbolTable& symbols;
   const std::unique_ptr<StageLog> stage;
-  UniqueTimes times;  // main thread
+  // ---- The main thread.
+
+  bool make_room_in_stage();
+  void drop_aged_in_stage();
+  bool thin_stage(bool for_room);
+
+  UniqueTimes times;
+  KeepRules keep_rules;
+  bool stage_was_full = false;
+  BootTime stage_age_at{};  // when to look at ages again
+
+  // ---- Any thread.
+
   Mailbox<Mail> mailbox;
   Toll toll;
   std::atomic<int64_t> lost{0};

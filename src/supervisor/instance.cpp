@@ -59,7 +59,6 @@ void Instance::on_declared(Declaration declaration) {
     // its place, but its readings will be refused.
     if (declared.unit < units_.size() && declared.section < config_->section_device.size()) {
       a.device = config_->section_device[declared.section];
-      a.keep = config_->section_keep[declared.section];
       a.symbol = symbols_->intern(declared.spec.name);
     }
     attributes_.push_back(std::move(a));

@@ -22,7 +22,6 @@ class Instance {
     AttributeSpec spec;
     uint32_t unit = 0;
     size_t device = 0;        // index into devices()
-    Keep keep = Keep::Thin;   // when the outbox runs short of space
     Symbol symbol = nullptr;  // its name
     Reading latest;           // of any quality; attribute is meaningless before the first
     BootTime latest_time{};   // epoch: none yet

@@ -165,6 +165,12 @@ TEST_F(Load, KeepsAsTheRowSaysOrItsUnitOrItsInstance) {
   EXPECT_EQ(loaded.config.plugins[0].section_keep,
             (std::vector<Keep>{Newest, All, All, Thin, Newest, Newest}));
   EXPECT_EQ(loaded.config.plugins[1].section_keep, (std::vector<Keep>{Thin, All, Thin}));
+  const std::string id = kGatewayId;
+  EXPECT_EQ(keep_rules(loaded.config), (KeepRules{{{id, "p"}, All},
+                                                  {{id, "q"}, Thin},
+                                                  {{id, "r"}, Newest},
+                                                  {{id, "door"}, All},
+                                                  {{id, "lamp"}, Thin}}));
 }
 
 TEST_F(Load, SaysWhatKeepAndSizeMayBe) {

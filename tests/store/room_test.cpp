@@ -138,6 +138,19 @@ TEST_F(RoomTest, AStepIsOneTransactionOfBoundedLength) {
   EXPECT_LE(outbox.space().value().used(), kMiB / kPageBytes * 90 / 100);
 }
 
+TEST_F(RoomTest, SumsStayTrueRoundAfterRound) {
+  {
+    Outbox outbox = open(dir_.path());
+    Room room(least(dir_.path()), toll_);
+    for (int i = 0; i < 5; ++i) {
+      fill(outbox, room);
+      while (room.due() == BootTime{}) ASSERT_TRUE(room.step(outbox, handover_, BootClock::now()));
+    }
+  }
+  EXPECT_EQ(toll_.dropped(), 0);
+  EXPECT_TRUE(check(dir_.path()) == truth_);
+}
+
 // Whichever call fails, and all after it: what is found afterwards is whole, with true sums, and
 // no hour has lost its extremes.
 TEST_F(RoomTest, AStepIsDoneOrNotDone) {

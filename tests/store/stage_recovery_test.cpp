@@ -37,7 +37,7 @@ class StageRecovery : public ::testing::Test {
     while (StageFile::header_of(second)->generation == 0) append(log, 3);
     append(log, 3);
   }
-  static Numbers pending(const StageLog& log) {
+  static Numbers pending(StageLog& log) {
     const auto staged = read_all(log);
     expect_numbered(staged);
     return numbers(staged);

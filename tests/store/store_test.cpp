@@ -164,7 +164,7 @@ TEST(Store, KeepsSamplesWhileTheDiskIsFullAndLosesNone) {
   EXPECT_EQ(stored_in(dir).size(), 3U);
 }
 
-TEST(Store, BeyondStage1ItCountsWhatIsLost) {
+TEST(Store, BeyondStage1TheOldestGoesAndIsCounted) {
   TempDir dir;
   Ears ears;
   auto no_disk = options(dir / "missing");
@@ -173,20 +173,25 @@ TEST(Store, BeyondStage1ItCountsWhatIsLost) {
   store.append_epoch(present());
   store.start();
   const auto large = [](int64_t i) {
-    return std::vector{sample("d", i, {{"a", std::string(60'000, 'x')}})};
+    return std::vector{
+        sample("d", i, {{"a", std::string(60'000, static_cast<char>('a' + i % 26))}})};
   };
   for (int64_t i = 0; i < 40; ++i) store.append(large(i));
   const StoreStatus full = store.status();
-  EXPECT_GT(full.lost, 10);
-  EXPECT_EQ(full.appended + full.lost, 40);
-  EXPECT_EQ(full.staged, full.appended);
+  EXPECT_EQ(full.lost, 0);
+  EXPECT_GT(full.dropped, 10);
+  EXPECT_EQ(full.appended, 40);
+  EXPECT_EQ(full.staged, full.appended - full.dropped);
+  ASSERT_EQ(full.given_up.size(), 1U);
+  EXPECT_EQ(full.given_up[0].attribute, "a");
   std::filesystem::create_directory(dir / "missing");
-  ASSERT_TRUE(ears.wait_for_status(
-      [&](const StoreStatus& s) { return s.totals.readings == full.appended; }));
+  ASSERT_TRUE(
+      ears.wait_for_status([&](const StoreStatus& s) { return s.totals.readings == full.staged; }));
   store.append(large(100));  // there is room again
   ASSERT_TRUE(ears.wait_for_status(
-      [&](const StoreStatus& s) { return s.totals.readings == full.appended + 1; }));
-  EXPECT_EQ(store.status().lost, full.lost);
+      [&](const StoreStatus& s) { return s.totals.readings == full.staged + 1; }));
+  EXPECT_EQ(store.status().dropped, full.dropped);
+  ASSERT_TRUE(store.stop(10s));
 }
 
 TEST(Store, AStalledDiskHoldsNobodyUp) {

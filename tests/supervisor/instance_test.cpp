@@ -17,7 +17,6 @@ class InstanceTest : public testing::Test {
     config_.unit_names = {"meter 1", "meter 2"};
     config_.instance.units = {1, 2};
     config_.section_device = {0, 0, 1};
-    config_.section_keep = {Keep::Thin, Keep::Newest, Keep::All};
     config_.declaration.attributes = {{{.name = "a"}, 0, 1},
                                       {{.name = "b", .type = DataType::Boolean}, 0, 1},
                                       {{.name = "a"}, 1, 2}};
@@ -117,19 +116,6 @@ TEST_F(InstanceTest, RebindingMovesReadingsToTheDevicesNewPlace) {
   const auto out = instance_->on_samples(sample(5, {{2, Quality::Good, 1.0, ""}}));
   ASSERT_EQ(out.size(), 1u);
   EXPECT_EQ(*out[0].device, "bbbbbbbbbbbbbbbbbbbbbbbb");
-}
-
-TEST_F(InstanceTest, AnAttributeIsKeptAsItsRowSays) {
-  const auto keeps = [&] {
-    std::vector<Keep> found;
-    for (const auto& attribute : instance_->attributes()) found.push_back(attribute.keep);
-    return found;
-  };
-  EXPECT_EQ(keeps(), (std::vector<Keep>{Keep::Newest, Keep::Newest, Keep::All}));
-  PluginConfig other = config_;
-  other.section_keep = {Keep::Thin, Keep::Thin, Keep::Newest};
-  instance_->rebind(other, devices_);
-  EXPECT_EQ(keeps(), (std::vector<Keep>{Keep::Thin, Keep::Thin, Keep::Newest}));
 }
 
 TEST_F(InstanceTest, UnitStatesAreKeptWithTheirSince) {
