@@ -211,8 +211,10 @@ std::vector<CoreOption> outbox_options() {
       {.spec = {.name = "max_size",
                 .type = Size,
                 .fallback = "512MB",
-                .help = "What the outbox may take of the disk. Near that old readings are thinned, "
-                        "as `keep` says; the oldest are dropped when that is not enough.",
+                .help = "What the outbox may take of the disk, its files together; 6 MiB of it "
+                        "are for SQLite's log and put by for a full disk. Near that old readings "
+                        "are thinned, as `keep` says; the oldest are dropped when that is not "
+                        "enough.",
                 .min = 16 * kMb,
                 .max = 1e12},
        .store = into<&OutboxConfig::max_size>},
