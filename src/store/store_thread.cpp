@@ -22,8 +22,6 @@ constexpr auto kStatusPeriod = 1s;
 constexpr auto kFirstRetry = 100ms;
 constexpr auto kLastRetry = 5s;
 constexpr auto kReadRetry = 1s;
-// The uplink waits so long for a disk that does not open, before it goes on without the backlog.
-constexpr auto kDiskGrace = 2s;
 constexpr size_t kMailboxLimit = 100'000;  // neighbours of one kind merge, so this is never near
 
 }  // namespace
@@ -54,8 +52,7 @@ void Store::Thread::post(Mail mail) {
 }
 
 std::optional<std::vector<Chunk>> Store::Thread::take_staged(int64_t after, size_t max_points) {
-  WallView wall;
-  for (const Epoch& epoch : stage->epochs()) wall.append(epoch);
+  const WallView wall(stage->epochs());
   if (wall.empty()) return std::vector<Chunk>();
   auto taken = stage->take(item_id::number_of(after), max_points);
   if (!taken) {
@@ -80,6 +77,13 @@ std::optional<std::vector<Chunk>> Store::Thread::take_staged(int64_t after, size
 void Store::Thread::fill(StoreStatus& status) const {
   status.staged = stage->pending_readings();
   status.appended = appended;
+  status.repeated = repeated;
+  {
+    const std::scoped_lock lock(mutex);
+    status.too_old = unsendable.too_old();
+    status.too_new = unsendable.too_new();
+  }
+  status.unstamped = status.totals.unstamped + (stage->epochs().empty() ? status.staged : 0);
   status.lost = lost;
   status.busy_since_ns = busy_since;
 }
@@ -160,8 +164,13 @@ void Store::Thread::take_mail() {
   }
 }
 
-void Store::Thread::take(Epoch& epoch) {
-  if (outbox) outbox->add_epoch(epoch);  // else with the opening
+void Store::Thread::take(ClockNews& news) {
+  high_water_ms = news.high_water_ms;
+  seen_offset_ms = news.seen_offset_ms;
+  if (!outbox) return;  // what it must know it learns when it is opened
+  if (news.append) outbox->add_epoch(*news.append);
+  for (const auto& [boot, epoch] : news.ended) outbox->add_epoch_of_ended(boot, epoch);
+  outbox->note_clock(news.high_water_ms, news.seen_offset_ms);
   status_changed = true;
 }
 
@@ -228,8 +237,10 @@ Result<> Store::Thread::write() {
   const BootTime now = BootClock::now();
   if (const auto due = flush_at(); due && *due <= now) return flush();
   const Busy busy(busy_since);
-  if (outbox->has_waiting_epochs() && outbox->totals().rows > 0)
+  if ((outbox->has_waiting_epochs() && outbox->totals().rows > 0) || outbox->mark_is_due()) {
     FP_CHECK_OK(outbox->store_epochs());
+    status_changed = true;
+  }
   if (!outbox->has_waiting_deletes() || (now < deletes_at && !stop_by)) return {};
   FP_CHECK_OK(outbox->flush_deletes());
   status_changed = true;
@@ -305,12 +316,14 @@ Result<> Store::Thread::answer_fetches() {
       answered_without_disk = true;
     }
     fetches.pop_front();
-    if (chunks.empty() && !options.disk_first) {
+    // Nor what comes later while something that comes first waits for its time.
+    const bool waits = outbox && outbox->ended_unstamped();
+    if (chunks.empty() && !waits && !options.disk_first) {
       // Also what is not acknowledged of the disk is held by the uplink, or it would have come.
       const int64_t after = std::max(fetch.after, item_id::of_sample(stage->flushed_up_to()));
       chunks = take_staged(after, fetch.max_points).value_or(std::vector<Chunk>());
     }
-    sinks.chunks(std::move(chunks));
+    hand_out(std::move(chunks));
   }
   return {};
 }
