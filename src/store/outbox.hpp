@@ -102,10 +102,10 @@ class Outbox {
   // it, which is noted with a boot that has no epoch. Stored with what is written next, the mark
   // only when it has moved by a minute.
   void note_clock(int64_t high_water_ms, std::optional<int64_t> seen_offset_ms);
-  // Something of this waits that is to be stored soon: an epoch, or a mark that has moved by an
-  // hour, up or down.
   bool has_waiting_epochs() const;
-  bool mark_is_due() const;
+  // The mark has moved, up or down, so far that it is worth a write of its own: by an hour, or, at
+  // the end, by a minute.
+  bool mark_is_due(bool at_end) const;
   Result<> store_epochs();
   // Of this boot.
   const std::vector<Epoch>& epochs() const;

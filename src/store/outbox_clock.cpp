@@ -177,8 +177,9 @@ bool Outbox::has_waiting_epochs() const {
   return impl_->stored_epochs < impl_->own_wall.epochs().size() || !impl_->ended_epochs.empty();
 }
 
-bool Outbox::mark_is_due() const {
-  return std::abs(impl_->high_water - impl_->stored_high_water) >= kMarkAloneMs;
+bool Outbox::mark_is_due(bool at_end) const {
+  const int64_t enough = at_end ? kMarkAlongMs : kMarkAloneMs;
+  return std::abs(impl_->high_water - impl_->stored_high_water) >= enough;
 }
 
 Result<> Outbox::store_epochs() {

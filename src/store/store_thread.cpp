@@ -53,7 +53,10 @@ void Store::Thread::post(Mail mail) {
 
 std::optional<std::vector<Chunk>> Store::Thread::take_staged(int64_t after, size_t max_points) {
   const WallView wall(stage->epochs());
-  if (wall.empty()) return std::vector<Chunk>();
+  if (wall.empty()) {  // but other boots' may be known
+    if (item_id::number_of(after) < stage->flushed_up_to()) return std::nullopt;
+    return std::vector<Chunk>();
+  }
   auto taken = stage->take(item_id::number_of(after), max_points);
   if (!taken) {
     log::error("stage 1 cannot be read", {{"FP_REASON", taken.error().message}});
@@ -123,7 +126,13 @@ bool Store::Thread::finished() {
 }
 
 bool Store::Thread::work_waits() const {
-  return stage->oldest().has_value() || (outbox && outbox->has_waiting_deletes());
+  return stage->oldest().has_value() || (outbox && outbox->has_waiting_deletes()) || clock_is_due();
+}
+
+bool Store::Thread::clock_is_due() const {
+  if (!outbox) return false;
+  return (outbox->has_waiting_epochs() && outbox->totals().rows > 0) ||
+         outbox->mark_is_due(stop_by.has_value());
 }
 
 void Store::Thread::wait_until(BootTime time) {
@@ -151,6 +160,7 @@ BootTime Store::Thread::wake_at() const {
   } else {
     if (const auto due = flush_at()) at = std::min(at, std::max(*due, retry_at));
     if (outbox->has_waiting_deletes()) at = std::min(at, std::max(deletes_at, retry_at));
+    if (clock_is_due()) at = std::min(at, retry_at);
     if (!fetches.empty() && may_fetch()) at = std::min(at, fetch_at);
   }
   if (status_changed) at = std::min(at, status_at);
@@ -237,7 +247,7 @@ Result<> Store::Thread::write() {
   const BootTime now = BootClock::now();
   if (const auto due = flush_at(); due && *due <= now) return flush();
   const Busy busy(busy_since);
-  if ((outbox->has_waiting_epochs() && outbox->totals().rows > 0) || outbox->mark_is_due()) {
+  if (clock_is_due()) {
     FP_CHECK_OK(outbox->store_epochs());
     status_changed = true;
   }

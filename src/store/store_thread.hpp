@@ -106,6 +106,7 @@ struct Store::Thread {
   void take(ClockNews& news);
   void take(Stop& stop) { stop_by = stop.deadline; }
   bool work_waits() const;
+  bool clock_is_due() const;  // what is known of time has to be stored
   std::optional<BootTime> flush_at() const;
   BootTime wake_at() const;
   void wait_until(BootTime time);
