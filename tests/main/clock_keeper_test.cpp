@@ -277,15 +277,35 @@ TEST(ClockKeeper, ABootThatNeverHadTimeIsPlacedBetweenTheMarkAndTheNext) {
   ASSERT_EQ(sent.size(), 11U);
   EXPECT_EQ(sent.at(1000), (Stamp{kNoon + kHour, false}));
   EXPECT_EQ(sent.at(100), (Stamp{kNoon + 5 * kDay + kMinute, false}));
-  // Its clock said 1970: as early as can be.
-  EXPECT_EQ(sent.at(1), (Stamp{kNoon + kHour + kMinute, true}));
-  EXPECT_EQ(sent.at(9), (Stamp{kNoon + kHour + 9 * kMinute, true}));
+  // Its clock said 1970: as late as can be.
+  EXPECT_EQ(sent.at(1), (Stamp{kNoon + 5 * kDay - 8 * kMinute, true}));
+  EXPECT_EQ(sent.at(9), (Stamp{kNoon + 5 * kDay, true}));
   EXPECT_TRUE(g.unstamped(0));
   // The next process finds them as they are.
   TempDir again;
   Gateway next(image(third.path(), again, true), true, kBoots[2]);
   expect_unchanged(sent, next.send());
   EXPECT_TRUE(next.store().clock().ended.empty());
+}
+
+// The third boot has a time before it knows of the second one, which has none.
+TEST(ClockKeeper, NothingOvertakesWhatWaitsForItsTime) {
+  TempDir dir;
+  TempDir later;
+  {
+    Gateway g(Gateway::folders_in(dir), true, kBoots[1]);
+    g.lose_time(kNoon - kHour);
+    g.read(1);
+    image(dir.path(), later, false);
+  }
+  Gateway g(later.path(), false, kBoots[2]);
+  testing::keep(g.store(), {g.now, kNoon});
+  g.read(2);
+  EXPECT_TRUE(g.send().empty());
+  g.synchronise(kNoon);
+  std::vector<int64_t> times;
+  for (const Chunk& chunk : g.fetch()) times.push_back(chunk.states.at(0).time_ms);
+  EXPECT_EQ(times, (std::vector{kNoon - kHour + kMinute, kNoon + kMinute}));
 }
 
 TEST_P(KeeperInStage, AfterHoldReadingsGoWithAnEstimateAndSaySo) {
