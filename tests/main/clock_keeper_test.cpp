@@ -265,7 +265,7 @@ TEST(ClockKeeper, ABootThatNeverHadTimeIsPlacedBetweenTheMarkAndTheNext) {
     EXPECT_EQ(g.send().size(), 1U) << "that of the boot before, whose time is known";
     image(second.path(), third, false);
   }
-  Gateway g(third.path(), true, kBoots[2]);
+  Gateway g(third.path(), false, kBoots[2]);
   g.lose_time(0);
   g.now = kMinute;
   g.read(100);
@@ -283,9 +283,39 @@ TEST(ClockKeeper, ABootThatNeverHadTimeIsPlacedBetweenTheMarkAndTheNext) {
   EXPECT_TRUE(g.unstamped(0));
   // The next process finds them as they are.
   TempDir again;
-  Gateway next(image(third.path(), again, true), true, kBoots[2]);
+  Gateway next(image(third.path(), again, true), false, kBoots[2]);
   expect_unchanged(sent, next.send());
   EXPECT_TRUE(next.store().clock().ended.empty());
+}
+
+// Two boots without time: the second's hold expires, and what it made of the first is not made
+// again.
+TEST(ClockKeeper, AnEstimateForABootThatEndedIsMadeOnce) {
+  TempDir dir;
+  TempDir later;
+  {
+    Gateway g(Gateway::folders_in(dir), true, kBoots[0]);
+    g.synchronise(kNoon);
+    g.read(1);
+    EXPECT_EQ(g.send().size(), 1U);
+    TempDir second;
+    Gateway without(image(dir.path(), second, false), true, kBoots[1]);
+    without.lose_time(0);
+    without.now = kHour;
+    without.read(2);
+    image(second.path(), later, false);
+  }
+  Gateway g(later.path(), true, kBoots[2]);
+  g.keeper().on_line(BootTime(0s));
+  g.lose_time(0);
+  g.read(3);
+  g.keeper().set_hold(0s);
+  const Sent sent = g.send();
+  EXPECT_EQ(sent.size(), 3U);
+  EXPECT_EQ(sent.at(2), (Stamp{kNoon + kMinute + kHour, true}));
+  EXPECT_EQ(sent.at(3), (Stamp{kNoon + kMinute + kHour + kMinute, true}));
+  g.keeper().look();
+  EXPECT_EQ(g.store().clock().boot.epochs().size(), 1U);
 }
 
 // The third boot has a time before it knows of the second one, which has none.
@@ -485,11 +515,19 @@ TEST(ClockKeeper, TheMarkIsStoredNowAndThenWithoutAnythingElseToWrite) {
   {
     Gateway g(Gateway::folders_in(dir), false);
     g.synchronise(kNoon);
+    TempDir at_once;
+    EXPECT_TRUE(test::eventually([&] {
+      std::filesystem::remove_all(at_once.path());
+      Gateway next(image(dir.path(), at_once, false), false, kBoots[1]);
+      return next.store().clock().high_water_ms == kNoon + kMinute;
+    }));
+    g.now += 10 * kMinute;
+    g.keeper().look();
     EXPECT_TRUE(g.store().stop(10s));
     image(dir.path(), later, false);
   }
   Gateway g(later.path(), false, kBoots[1]);
-  EXPECT_EQ(g.store().clock().high_water_ms, kNoon + kMinute);
+  EXPECT_EQ(g.store().clock().high_water_ms, kNoon + 11 * kMinute);
 }
 
 }  // namespace
