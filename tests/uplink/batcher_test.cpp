@@ -75,14 +75,13 @@ TEST_F(BatcherTest, OneMillisecondIsOneState) {
 }
 
 TEST_F(BatcherTest, AnEstimateIsSaidHoweverAStateIsSent) {
-  const std::vector<State> late = {{10, {point("a", 1.0)}, true}};
   const std::string meta = R"(,"meta":{"time_estimated":true}})";
   // Out of order, and two that become one.
   batcher_.add(chunk(1, "d", {{20, {point("a", 2.0)}}}));
-  batcher_.add(chunk(2, "d", late));
-  batcher_.add(chunk(3, "d", {{10, {point("b", 3.0)}}}));
+  batcher_.add(chunk(2, "d", {{10, {point("b", 3.0)}}}));
+  batcher_.add(chunk(3, "d", {{10, {point("a", 1.0)}, true}}));
   EXPECT_EQ(batcher_.next(kMax)->payload,
-            R"([{"time":10,"data":{"a":1,"b":3})" + meta + R"(,{"time":20,"data":{"a":2}}])");
+            R"([{"time":10,"data":{"b":3,"a":1})" + meta + R"(,{"time":20,"data":{"a":2}}])");
   // In parts.
   Batcher parts(200);
   std::vector<Point> points;
