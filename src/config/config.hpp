@@ -70,6 +70,13 @@ struct OutboxConfig {
   bool operator==(const OutboxConfig&) const = default;
 };
 
+struct ClockConfig {
+  std::string trust;  // "auto": as far as a time service vouches for it; "always"
+  nanoseconds
+      hold{};  // age of a boot without time from which its readings go with estimated stamps
+  bool operator==(const ClockConfig&) const = default;
+};
+
 struct CommandsConfig {
   std::string answer_topic;  // template with ${device_id}; empty: no answers
   nanoseconds timeout{};
@@ -101,6 +108,7 @@ struct Config {
   GatewayConfig gateway;
   UplinkConfig uplink;
   OutboxConfig outbox;
+  ClockConfig clock;
   CommandsConfig commands;
   std::vector<DeviceConfig> devices;  // [0] is the gateway
   std::vector<PluginConfig> plugins;

@@ -27,6 +27,7 @@ struct ConfigDiff {
   bool gateway = false;
   bool uplink = false;
   bool outbox = false;
+  bool clock = false;
   bool commands = false;
   bool devices = false;  // a device came, went, or has another id: whose commands are subscribed
   bool empty() const;    // nothing to do

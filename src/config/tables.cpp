@@ -229,6 +229,27 @@ std::vector<CoreOption> outbox_options() {
   };
 }
 
+std::vector<CoreOption> clock_options() {
+  return {
+      {.spec = {.name = "trust",
+                .type = Choice,
+                .fallback = "auto",
+                .help = "\"auto\": the system clock is right once a time service (NTP) has set it. "
+                        "\"always\": it is right whatever they say, as with a battery-backed clock "
+                        "on a site without NTP.",
+                .choices = {"auto", "always"}},
+       .store = into<&ClockConfig::trust>},
+      {.spec = {.name = "hold",
+                .type = Duration,
+                .fallback = "24h",
+                .help = "How long after a boot readings wait for the right time before they are "
+                        "sent with an estimated one, which is said in their meta.",
+                .min = 0,
+                .max = 30 * kDay},
+       .store = into<&ClockConfig::hold>},
+  };
+}
+
 std::vector<CoreOption> command_options() {
   return {
       {.spec = {.name = "answer_topic",
@@ -353,6 +374,10 @@ std::vector<CoreSection> make_sections() {
        .help = "Where readings wait until the broker has acknowledged them.",
        .options = outbox_options(),
        .object = part<&Config::outbox>},
+      {.name = "clock",
+       .help = "Which time readings are stamped with.",
+       .options = clock_options(),
+       .object = part<&Config::clock>},
       {.name = "commands",
        .help = "What comes from the broker.",
        .options = command_options(),

@@ -2,7 +2,6 @@
 #include "main/daemon.hpp"
 
 #include <signal.h>
-#include <sys/timerfd.h>
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
@@ -46,6 +45,8 @@ Uplink::Options uplink_options(const Config& config, const Paths& paths) {
   for (const DeviceConfig& device : config.devices) o.device_ids.push_back(device.id);
   return o;
 }
+
+bool trusts_clock(const Config& config) { return config.clock.trust == "always"; }
 
 }  // namespace
 
@@ -145,7 +146,8 @@ Store::Sinks Daemon::store_sinks() {  // on any thread of the store's callers
   return {.committed = [this](int64_t newest) { uplink_->on_committed(newest); },
           .chunks = [this](std::vector<Chunk> chunks) { uplink_->on_chunks(std::move(chunks)); },
           .backlog = [this] { uplink_->on_backlog(); },
-          .status = [](const StoreStatus&) {}};  // asked for when somebody wants to know
+          .status = [](const StoreStatus&) {},  // asked for when somebody wants to know
+          .clock = [this] { post(ClockNews{}); }};
 }
 
 Uplink::Sinks Daemon::uplink_sinks() {  // on the uplink thread
@@ -198,7 +200,12 @@ void Daemon::on_mail() {
   }
 }
 
-void Daemon::on(UplinkStatus&& status) { uplink_status_ = std::move(status); }
+void Daemon::on(UplinkStatus&& status) {
+  uplink_status_ = std::move(status);
+  const bool online = uplink_status_.state == UplinkStatus::State::Connected;
+  clock_->on_line(online ? std::optional(BootTime(nanoseconds(uplink_status_.since_ns)))
+                         : std::nullopt);
+}
 
 void Daemon::on(IncomingCommand&& command) {
   command_bytes_ -= command.payload.size();
@@ -252,30 +259,31 @@ void Daemon::update_routes() {
 
 // ---- Time.
 
-// A timer far away that is cancelled when somebody sets the clock (timerfd_create(2)).
 Result<> Daemon::watch_clock() {
-  clock_timer_ = UniqueFd(::timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK));
-  if (!clock_timer_) return Error::from_errno(errno, "make a clock timer");
-  clock_source_ = FP_TRY(loop_->on_readable(clock_timer_.get(), [this] { on_clock_set(); }));
-  on_clock_set();
+  clock_ = std::make_unique<ClockKeeper>(*store_, ClockKeeper::Options{.hold = config_.clock.hold});
+  UniqueFd timer = FP_TRY(ClockWatch::timer());
+  time_sync_ = FP_TRY(TimeSync::start(*loop_, std::move(timer), {.trusted = trusts_clock(config_)},
+                                      [this](const TimeSyncState& state) { on(state); }));
   return {};
 }
 
-void Daemon::on_clock_set() {
-  uint64_t ignored = 0;
-  (void)!::read(clock_timer_.get(), &ignored, sizeof ignored);  // ECANCELED is the message
-  itimerspec never{};
-  never.it_value.tv_sec = std::numeric_limits<int32_t>::max();  // 2038; 32-bit systems have no more
-  (void)::timerfd_settime(clock_timer_.get(), TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never,
-                          nullptr);
-  const auto ms = [](nanoseconds t) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(t).count();
-  };
-  store_->append_epoch({ms(BootClock::now().time_since_epoch()), ms(wall_offset())});
+void Daemon::on(const TimeSyncState& state) {
+  if (state.synchronised != said_synchronised_) {
+    if (state.synchronised) {
+      log::notice("the clock is synchronised", {{"FP_SOURCE", std::string(name_of(state.source))}});
+    } else {
+      log::warning("the clock is not synchronised", {{"FP_REASON", state.reason}});
+    }
+    said_synchronised_ = state.synchronised;
+  }
+  clock_->on_time_sync(state.synchronised);
 }
+
+void Daemon::on(ClockNews&&) { clock_->look(); }
 
 void Daemon::on_second() {
   router_.expire(BootClock::now());
+  clock_->look();
   if (const int64_t n = std::exchange(reports_unlogged_, 0); n > 0) {
     log::warning("commands come too fast to log each", {{"FP_COUNT", std::to_string(n)}});
   }
@@ -329,6 +337,8 @@ void Daemon::on(Loaded&& loaded) {
     store_->set_keep(keep_rules(config_));
     router_.set_timeout(config_.commands.timeout);
     local_state_.configure(config_);
+    time_sync_->set_trusted(trusts_clock(config_));
+    clock_->set_hold(config_.clock.hold);
     uplink_->apply(uplink_options(config_, paths_));
     supervisor_.apply(config_);
     if (const auto kept = keep_config(loaded, paths_.last_good_config()); !kept) {

@@ -124,6 +124,7 @@ Json Daemon::status_json() const {
       {"config", config_json()},
       {"uplink", uplink_json(now)},
       {"outbox", outbox_json(now)},
+      {"clock", clock_json(now)},
       {"commands", commands_json()},
       {"plugins", std::move(plugins)}};
 }
@@ -176,6 +177,32 @@ Json Daemon::outbox_json(BootTime now) const {
   return json;
 }
 
+Json Daemon::clock_json(BootTime now) const {
+  const TimeSyncState& sync = time_sync_->state();
+  const ClockKeeper::View& view = clock_->view();
+  const StoreStatus store = store_->status();
+  Json json{{"synchronised", sync.synchronised},
+            {"source", name_of(sync.source)},
+            {"since_s", seconds(now - sync.since)},
+            {"reason", sync.reason},
+            {"stamps", !view.may_send   ? "none"
+                       : view.estimated ? "estimated"
+                                        : "right"},
+            {"waiting", store.unstamped},
+            {"too_old", store.too_old},
+            {"too_new", store.too_new},
+            {"repeated", store.repeated},
+            {"trouble", view.trouble}};
+  if (view.held_until_ms) {
+    const int64_t left_ms = std::max<int64_t>(0, *view.held_until_ms - in_ms(now));
+    json["held_s"] = static_cast<double>(left_ms) / 1e3;
+  }
+  if (view.ignored_step_ms != 0) {
+    json["ignored_step_s"] = static_cast<double>(view.ignored_step_ms) / 1e3;
+  }
+  return json;
+}
+
 Json Daemon::commands_json() const {
   const CommandCounts& c = router_.counts();
   Json json{
@@ -192,9 +219,13 @@ std::string Daemon::status_line() const {
   if (uplink_status_.state != UplinkStatus::State::Connected && !why.empty())
     line += " (" + why + ")";
   const StoreStatus store = store_->status();
-  line += "; " + std::to_string(store.waiting()) + " readings waiting; " +
-          std::to_string(supervisor_.up()) + " of " + std::to_string(config_.plugins.size()) +
-          " plugins up";
+  line += "; " + std::to_string(store.waiting()) + " readings waiting";
+  if (clock_->view().known && store.unstamped > 0) {
+    line += ", " + std::to_string(store.unstamped) + " of them for the time";
+    if (!time_sync_->state().reason.empty()) line += " (" + time_sync_->state().reason + ")";
+  }
+  line += "; " + std::to_string(supervisor_.up()) + " of " +
+          std::to_string(config_.plugins.size()) + " plugins up";
   if (!store.trouble.empty()) line += "; outbox: " + store.trouble;
   if (!config_trouble_.empty()) line += "; " + config_trouble_;
   return printable(line);

@@ -119,6 +119,31 @@ constexpr const char* kSteps[] = {
       UPDATE state SET bytes = (SELECT ifnull(sum(length(body) + 32), 0) FROM chunk);
       UPDATE meta SET value = 4 WHERE key = 'min_reader';
     )sql",
+    // Time that nobody vouched for, and boots whose rows wait until it is known what their times
+    // are. An older program would take an estimated epoch for damage, and those rows too.
+    R"sql(
+      ALTER TABLE epoch ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0;
+      DROP TRIGGER mirror_epoch;
+      CREATE TRIGGER mirror_epoch AFTER INSERT ON epoch BEGIN
+        INSERT INTO mirror (line, again) SELECT l, l
+          FROM (SELECT 'epoch ' || NEW.boot || ' ' || NEW.since_ms || ' ' || NEW.offset_ms ||
+                       iif(NEW.estimated, ' 1', '') AS l);
+      END;
+      DROP TRIGGER forget_epoch;
+      CREATE TRIGGER forget_epoch AFTER DELETE ON epoch BEGIN
+        DELETE FROM mirror
+          WHERE line = 'epoch ' || OLD.boot || ' ' || OLD.since_ms || ' ' || OLD.offset_ms ||
+                       iif(OLD.estimated, ' 1', '');
+      END;
+      CREATE TABLE unstamped (
+        boot           INTEGER PRIMARY KEY,
+        last_ms        INTEGER NOT NULL,
+        seen_offset_ms INTEGER
+      ) STRICT;
+      INSERT INTO unstamped (boot, last_ms) SELECT boot, max(t0) FROM chunk
+        WHERE boot IN (SELECT id FROM boot EXCEPT SELECT boot FROM epoch) GROUP BY boot;
+      UPDATE meta SET value = 5 WHERE key = 'min_reader';
+    )sql",
 };
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "model/clock_epochs.hpp"
 #include "model/keep.hpp"
 #include "model/reading.hpp"
 #include "model/time.hpp"
@@ -40,7 +41,8 @@ struct OutboxTotals {
   int64_t readings = 0;
   int64_t bytes = 0;          // of the rows, as they count for thinning
   int64_t file_bytes = 0;     // database and WAL
-  int64_t oldest_utc_ms = 0;  // of the oldest row; 0 when empty
+  int64_t oldest_utc_ms = 0;  // of the oldest row; 0 when empty, or when its time is not known
+  int64_t unstamped = 0;      // readings whose boot has no epoch yet
   // Since the start:
   int64_t damaged_rows = 0;  // could not be decoded and were set aside
   int64_t damaged = 0;       // readings in them
@@ -84,8 +86,9 @@ class Outbox {
   // Rows after `after`, oldest first, until `max_points` readings are reached (at least one row).
   // Of rows that `handover` knows comes what it says, and nothing up to `after`: the ids of all
   // that is returned ascend. A row that cannot be decoded is counted, set aside and skipped. At a
-  // row of this boot while it has no epoch it ends: nobody can say yet what its times are.
+  // row whose boot has no epoch it ends: nobody can say yet what its times are.
   Result<std::vector<Chunk>> fetch(int64_t after, size_t max_points, const Handover& handover = {});
+  bool ended_unstamped() const;  // the last fetch ended at such a row
 
   // The rows may go; they are deleted with the next append, or by flush_deletes(), and are not
   // fetched again. Idempotent. Errors: Io (of rows that were not fetched).
@@ -97,10 +100,23 @@ class Outbox {
   // From then on this boot's times mean something else: the clock was set. One that is not later
   // than the last is known already. Stored with the next append, or by store_epochs().
   void add_epoch(Epoch epoch);
+  // Of a boot in unstamped(), by its id; others have got theirs. Stored in the same way, and its
+  // rows are fetched from then on.
+  void add_epoch_of_ended(int64_t boot, Epoch epoch);
+  // The high-water mark (model/clock_epochs.hpp), and UTC minus boot time as the system clock has
+  // it, which is noted with a boot that has no epoch. Stored with what is written next, the mark
+  // only when it has moved by a minute.
+  void note_clock(int64_t high_water_ms, std::optional<int64_t> seen_offset_ms);
   bool has_waiting_epochs() const;
+  // The mark has moved, up or down, so far that it is worth a write of its own: by an hour, or, at
+  // the end, by a minute.
+  bool mark_is_due(bool at_end) const;
   Result<> store_epochs();
   // Of this boot.
   const std::vector<Epoch>& epochs() const;
+  // Other boots that have rows and no epoch, oldest first.
+  const std::vector<EndedBoot>& unstamped() const;
+  int64_t high_water_ms() const;
 
   // ---- Room: store/room.hpp decides what gives way; outbox_room.cpp carries it out.
 

@@ -37,7 +37,7 @@ Result<> Outbox::append(std::span<const Staged> samples, int64_t up_to) {
     o.next_row = next_row;
     return written;
   }
-  o.stored_epochs = o.own_wall.epochs().size();
+  o.clock_stored();
   o.committed_deletes();
   o.flushed = o.change.flushed;
   o.totals.refused += o.change.refused;
@@ -49,6 +49,7 @@ Result<> Outbox::append(std::span<const Staged> samples, int64_t up_to) {
     o.totals.rows += o.change.rows;
     o.totals.readings += o.change.readings;
     o.totals.bytes += o.change.bytes;
+    o.totals.unstamped += o.change.unstamped;
     o.newest = o.row_of(o.made.back().row);
   }
   return {};
@@ -88,6 +89,7 @@ Result<> Outbox::Impl::append_in_transaction(int64_t up_to) {
     FP_CHECK_OK(write(*device, id, CaptureTime::Base::ThisBoot));
     FP_CHECK_OK(write(*device, id, CaptureTime::Base::Utc));
   }
+  FP_CHECK_OK(write_unstamped());
   FP_CHECK_OK(delete_waiting());
   change.flushed = std::max(flushed, up_to);
   FP_CHECK_OK(write_state());
@@ -99,6 +101,7 @@ Result<> Outbox::Impl::write(Device& device, Symbol id, CaptureTime::Base base) 
   if (samples.empty()) return {};
   const int64_t device_id = FP_TRY(devices->id_of(id));
   const int64_t row_boot = base == CaptureTime::Base::Utc ? kUtc : boot;
+  if (row_boot != kUtc) change.last_ms = std::max(change.last_ms, {samples.back()->sample.time.ms});
   for (const Staged* staged : samples) {
     const int64_t ms = staged->sample.time.ms;
     // A time in a row is one sample's: the uplink may have that one already.
@@ -154,11 +157,12 @@ Result<> Outbox::Impl::insert_row(Device& device, int64_t device_id, int64_t row
   const std::string_view body = device.writer.encode(device_id, row_boot);
   insert.bind_blob(6, body);
   FP_CHECK_OK(insert.run());
-  if (change.rows == 0) change.first_utc_ms = utc_of(row_boot, t0);
+  if (change.rows == 0) change.first_utc_ms = utc_of(row_boot, t0).value_or(0);
   made.push_back({.row = id_of(row), .members = std::move(members)});
   ++change.rows;
   change.readings += points;
   change.bytes += static_cast<int64_t>(body.size()) + kRowBytes;
+  if (is_unstamped(row_boot)) change.unstamped += points;
   return {};
 }
 

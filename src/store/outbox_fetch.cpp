@@ -12,6 +12,7 @@ Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points,
   std::vector<Chunk> chunks;
   size_t points = 0;
   int64_t in_one_piece = item_id::kBeforeAll;  // up to this id
+  o.ended_unstamped = false;
   const ResetGuard guard(o.select);
   o.select.bind(1, o.row_of(after));
   // What was handed out beyond that is held no more, or it would not be asked for again.
@@ -23,7 +24,8 @@ Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points,
     const int64_t row = o.select.integer(0);
     if (points >= max_points && !chunks.empty() && o.id_of(row) > in_one_piece) break;
     if (o.acknowledged.contains(row) || o.damaged.contains(row)) continue;
-    if (o.has_no_time_yet()) break;
+    o.ended_unstamped = o.is_unstamped(o.select.integer(2));
+    if (o.ended_unstamped) break;
     points += FP_TRY(o.take(row, after, handover, chunks));
     if (const Handover::Row* parts = handover.find(o.id_of(row))) {
       in_one_piece = item_id::of_sample(parts->last_of_flush + 1) - 1;
@@ -31,10 +33,6 @@ Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points,
   }
   if (in_one_piece != item_id::kBeforeAll) std::ranges::stable_sort(chunks, {}, &Chunk::row);
   return chunks;
-}
-
-bool Outbox::Impl::has_no_time_yet() const {
-  return boot != 0 && select.integer(2) == boot && own_wall.empty();
 }
 
 // The row that `select` is at, or, if it cannot be decoded, nothing of it. Returns its readings.
@@ -94,10 +92,9 @@ Result<> Outbox::Impl::decode(int64_t row, int64_t after, const Handover& handov
 
 Result<> Outbox::Impl::stamp(std::vector<State>& states, int64_t row_boot) const {
   if (row_boot == kUtc) return {};
-  if (row_boot == boot) return to_wall_time(states, own_wall), Result<>();
-  const auto wall = walls.find(row_boot);
-  if (wall == walls.end()) return Error{Errc::Corrupt, "chunk: a boot that has no epoch"};
-  to_wall_time(states, wall->second);
+  const WallView* wall = wall_of(row_boot);
+  if (wall == nullptr) return Error{Errc::Corrupt, "chunk: a boot that nothing is known of"};
+  to_wall_time(states, *wall);
   return {};
 }
 
@@ -120,13 +117,6 @@ void Outbox::Impl::set_aside(int64_t row, Size size) {
   if (row == oldest_row) find_oldest();
 }
 
-int64_t Outbox::Impl::utc_of(int64_t row_boot, int64_t t0) const {
-  if (row_boot == kUtc) return t0;
-  if (row_boot == boot) return own_wall.empty() ? t0 : own_wall.to_utc_ms(t0);
-  const auto wall = walls.find(row_boot);
-  return wall == walls.end() ? t0 : wall->second.to_utc_ms(t0);
-}
-
 void Outbox::Impl::find_oldest() {
   oldest_row = 0;
   totals.oldest_utc_ms = 0;
@@ -141,7 +131,7 @@ void Outbox::Impl::find_oldest() {
     const int64_t next = damaged.first_gap(acknowledged.first_gap(id));
     if (next == id) {
       oldest_row = id;
-      totals.oldest_utc_ms = utc_of(oldest.integer(1), oldest.integer(2));
+      totals.oldest_utc_ms = utc_of(oldest.integer(1), oldest.integer(2)).value_or(0);
       return;
     }
     from = next;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the parts of the outbox share: outbox.cpp opens, outbox_append.cpp writes and deletes,
-// outbox_fetch.cpp reads.
+// outbox_fetch.cpp reads, outbox_clock.cpp knows what the times in it mean.
 #pragma once
 
 #include <array>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -47,6 +48,8 @@ struct Outbox::Impl {
     int64_t refused = 0;
     int64_t first_utc_ms = 0;
     int64_t flushed = 0;
+    std::optional<int64_t> last_ms;  // the latest boot time
+    int64_t unstamped = 0;           // readings
   };
 
   Result<> prepare(SymbolTable& symbols);
@@ -54,9 +57,14 @@ struct Outbox::Impl {
   Result<> load_state();
   Result<> load_boots();
   Result<> ensure_boot();
+  Result<> prepare_clock();
+  Result<> load_clock();
   Result<> write_epochs();
+  Result<> write_unstamped();
+  Result<> write_mark();
   Result<> write_state();
-  void epochs_stored();
+  void clock_stored();
+  Result<> count_unstamped();
 
   void sort_out(std::span<const Staged> samples);
   Result<> write(Device& device, Symbol id, CaptureTime::Base base);
@@ -68,14 +76,15 @@ struct Outbox::Impl {
   void committed_deletes();
   void leave(Size row);
 
-  bool has_no_time_yet() const;
+  const WallView* wall_of(int64_t row_boot) const;
+  bool is_unstamped(int64_t row_boot) const;
   Result<size_t> take(int64_t row, int64_t after, const Handover& handover,
                       std::vector<Chunk>& ret_chunks);
   Result<> decode(int64_t row, int64_t after, const Handover& handover,
                   std::vector<Chunk>& ret_chunks);
   Result<> stamp(std::vector<State>& states, int64_t row_boot) const;
   void set_aside(int64_t row, Size size);
-  int64_t utc_of(int64_t row_boot, int64_t t0) const;
+  std::optional<int64_t> utc_of(int64_t row_boot, int64_t t0) const;
   void find_oldest();
 
   // A row that gives way, and what is left of rows.
@@ -109,12 +118,20 @@ struct Outbox::Impl {
   Database database;
   std::unique_ptr<Dictionary> attributes, devices;
   Statement insert, select, erase, erase_thinned, keep_damaged, trim_damaged, oldest, insert_epoch,
-      update_state, find_row, count_row, next_summary, select_row, insert_thinned;
+      update_state, find_row, count_row, next_summary, select_row, insert_thinned, put_unstamped,
+      erase_unstamped, update_mark;
 
   int64_t boot = 0;                             // 0: not in the table yet
   WallView own_wall;                            // of this boot, stored or not
   size_t stored_epochs = 0;                     // of own_wall
   std::unordered_map<int64_t, WallView> walls;  // of other boots
+  std::vector<EndedBoot> ended;                 // without an epoch, those that wait included
+  std::map<int64_t, Epoch> ended_epochs;        // that wait to be stored
+  int64_t high_water = 0;
+  int64_t stored_high_water = 0;
+  int64_t written_high_water = 0;  // by a transaction that is not committed
+  std::optional<int64_t> seen_offset;
+  bool ended_unstamped = false;  // the last fetch
 
   std::unordered_map<Symbol, Device> writers;
   std::vector<std::pair<Symbol, Device*>> touched;

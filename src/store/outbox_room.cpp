@@ -79,13 +79,7 @@ Result<std::optional<RowSummary>> Outbox::next_row(int64_t after, const Handover
 }
 
 std::optional<int64_t> Outbox::end_utc_ms(const RowSummary& row) const {
-  const Impl& o = *impl_;
-  const int64_t end = row.t0_ms + row.span_ms;
-  if (row.boot == Impl::kUtc) return end;
-  if (row.boot == o.boot) return to_utc_ms(end);
-  const auto wall = o.walls.find(row.boot);
-  if (wall == o.walls.end()) return std::nullopt;
-  return wall->second.to_utc_ms(end);
+  return impl_->utc_of(row.boot, row.t0_ms + row.span_ms);
 }
 
 std::optional<int64_t> Outbox::to_utc_ms(int64_t boot_ms) const {
@@ -96,9 +90,8 @@ std::optional<int64_t> Outbox::to_utc_ms(int64_t boot_ms) const {
 // What makes UTC of a row's times, to say where hours end.
 int64_t Outbox::Impl::utc_offset(int64_t row_boot) const {
   if (row_boot == kUtc) return 0;
-  if (row_boot == boot) return own_wall.empty() ? 0 : own_wall.last().offset_ms;
-  const auto wall = walls.find(row_boot);
-  return wall == walls.end() ? 0 : wall->second.last().offset_ms;
+  const WallView* wall = wall_of(row_boot);
+  return wall == nullptr ? 0 : wall->last().offset_ms;
 }
 
 // ---- Giving way.
@@ -141,6 +134,7 @@ Result<std::vector<Outbox::Gone>> Outbox::Impl::reduce_in_transaction(std::vecto
   totals.rows += change.rows;
   totals.readings += change.readings;
   totals.bytes += change.bytes;
+  totals.unstamped += change.unstamped;
   return gone;
 }
 
@@ -200,6 +194,7 @@ Result<> Outbox::Impl::reduce(std::vector<Taken>& taken, Way way, const KeepOf& 
     --change.rows;
     change.readings -= t.size.readings;
     change.bytes -= t.size.bytes;
+    if (is_unstamped(t.key.boot)) change.unstamped -= t.size.readings;
     if (!t.readable) count(ret_gone, t.device, nullptr, t.size.readings);
   }
   const auto place = [](const Taken& t) { return std::pair(t.key.device, t.key.boot); };
@@ -277,6 +272,7 @@ Result<> Outbox::Impl::write_row_left(Group& group, ChunkWriter& writer, uint8_t
   ++change.rows;
   change.readings += points;
   change.bytes += static_cast<int64_t>(body.size()) + kRowBytes;
+  if (is_unstamped(key.boot)) change.unstamped += points;
   return mark_thinned(row, round, last_ms - t0);
 }
 

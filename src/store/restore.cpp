@@ -202,13 +202,14 @@ Result<> copy_names(Database& database, Portions& portions, const char* insert_s
 }
 
 Result<> copy_epochs_and_meta(Database& database, Portions& portions, const Salvage& salvage) {
-  Statement epoch =
-      FP_TRY(database.prepare("INSERT INTO epoch (boot, since_ms, offset_ms) VALUES (?, ?, ?)"));
-  for (const auto& [key, offset] : salvage.epochs()) {
+  Statement epoch = FP_TRY(database.prepare(
+      "INSERT INTO epoch (boot, since_ms, offset_ms, estimated) VALUES (?, ?, ?, ?)"));
+  for (const auto& [key, known] : salvage.epochs()) {
     FP_CHECK_OK(portions.before(sizeof key));
     epoch.bind(1, key.first);
-    epoch.bind(2, key.second);
-    epoch.bind(3, offset);
+    epoch.bind(2, known.since_ms);
+    epoch.bind(3, known.offset_ms);
+    epoch.bind(4, known.estimated ? 1 : 0);
     FP_CHECK_OK(epoch.run());
   }
   // What the new file has said about itself stays.
@@ -264,6 +265,9 @@ Result<> copy_into(Database& database, const Salvage& salvage) {
   };
   FP_CHECK_OK(salvage.each_row(copy));
   FP_CHECK_OK(portions.before(0));
+  FP_CHECK_OK(database.exec(
+      "INSERT INTO unstamped (boot, last_ms) SELECT boot, max(t0) FROM chunk "
+      "WHERE boot IN (SELECT id FROM boot EXCEPT SELECT boot FROM epoch) GROUP BY boot"));
   FP_CHECK_OK(copy_state(database, salvage.state().value_or(Salvage::State{})));
   return portions.end();
 }
@@ -283,7 +287,8 @@ Result<> check_names(Database& database) {
         SELECT 'device ' || id || ' ' || losant_id FROM device
         UNION ALL SELECT 'attribute ' || id || ' ' || name FROM attribute
         UNION ALL SELECT 'boot ' || id || ' ' || uuid FROM boot
-        UNION ALL SELECT 'epoch ' || boot || ' ' || since_ms || ' ' || offset_ms FROM epoch)
+        UNION ALL SELECT 'epoch ' || boot || ' ' || since_ms || ' ' || offset_ms ||
+                         iif(estimated, ' 1', '') FROM epoch)
       EXCEPT SELECT line FROM mirror WHERE line = again)
   )sql"));
   if (differ == 0) return {};

@@ -61,6 +61,7 @@ std::vector<std::byte> epoch_body(Epoch epoch) {
   return written([&](wire::Writer& out) {
     out(zigzag(epoch.since_ms));
     out(zigzag(epoch.offset_ms));
+    if (epoch.estimated) out(uint64_t{1});
   });
 }
 

@@ -121,7 +121,9 @@ void StageLog::on_epoch(std::span<const std::byte> body) {
   uint64_t offset = 0;
   in(since);
   in(offset);
-  const Epoch epoch{unzigzag(since), unzigzag(offset)};
+  uint64_t estimated = 0;  // absent: it is not
+  if (!in.done()) in(estimated);
+  const Epoch epoch{unzigzag(since), unzigzag(offset), estimated != 0};
   // Each file repeats those before it.
   if (!in.done() || (!epochs_.empty() && epochs_.back().since_ms >= epoch.since_ms)) return;
   epochs_.push_back(epoch);

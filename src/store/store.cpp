@@ -13,8 +13,6 @@
 namespace fieldpost {
 namespace {
 
-constexpr int64_t kSameClockMs = 1000;
-
 int64_t points_of(std::span<const DeviceSample> samples) {
   int64_t points = 0;
   for (const DeviceSample& sample : samples) points += static_cast<int64_t>(sample.points.size());
@@ -53,6 +51,7 @@ Store::~Store() {
 void Store::append(std::vector<DeviceSample> samples) {
   Thread& t = *thread_;
   for (DeviceSample& sample : samples) t.times.settle(sample);
+  t.count_repeated(samples);
   t.drop_aged_in_stage();
   auto appended = t.stage->append(samples);
   if (!appended && appended.error().code == Errc::Full && t.make_room_in_stage()) {
@@ -79,20 +78,10 @@ void Store::set_keep(KeepRules rules) {
   thread_->post(std::move(rules));
 }
 
-void Store::append_epoch(Epoch epoch) {
-  Thread& t = *thread_;
-  const std::vector<Epoch> known = t.stage->epochs();
-  if (!known.empty() && std::abs(known.back().offset_ms - epoch.offset_ms) <= kSameClockMs) return;
-  if (const auto kept = t.stage->append_epoch(epoch); !kept) {
-    log::error("the setting of the clock cannot be noted", {{"FP_REASON", kept.error().message}});
-  }
-  t.post(epoch);
-}
-
 void Store::fetch(int64_t after, size_t max_points) {
   Thread& t = *thread_;
   if (!t.options.disk_first && t.disk_is_open) {
-    if (auto staged = t.take_staged(after, max_points)) return t.sinks.chunks(*std::move(staged));
+    if (auto staged = t.take_staged(after, max_points)) return t.hand_out(*std::move(staged));
   }
   t.post(Thread::Fetch{after, max_points});
 }

@@ -35,12 +35,25 @@ struct StoreStatus {
   int64_t thinned = 0;
   int64_t dropped = 0;
   std::vector<Toll::Line> given_up;
+  int64_t unstamped = 0;  // readings that wait because their boot has no time yet
+  // Readings that the broker would drop in silence, and that were not sent.
+  int64_t too_old = 0, too_new = 0;
+  // Readings whose time was another one's before the clock was set back (repeats_utc()).
+  int64_t repeated = 0;
   std::string trouble;  // "disk is full", …; empty: none
   // When the running disk operation began (BootTime, ns); 0: not inside one. A reader says
   // `disk stalled for n s` when that is long ago.
   int64_t busy_since_ns = 0;
 
   int64_t waiting() const { return totals.readings + staged; }
+};
+
+// What is stored about time.
+struct StoredClock {
+  bool complete = false;  // the outbox has been heard, or does not open
+  WallView boot;          // this one
+  int64_t high_water_ms = 0;
+  std::vector<EndedBoot> ended;
 };
 
 class Store {
@@ -56,6 +69,8 @@ class Store {
     int64_t stage_bytes = int64_t{16} << 20;
     int64_t max_size = int64_t{512} << 20;  // of everything on the disk; see store/room.hpp
     std::chrono::nanoseconds max_age{};     // what is older is dropped; 0: none
+    // For tests: the boot clock, in ms.
+    std::function<int64_t()> now_ms = [] { return in_ms(BootClock::now()); };
   };
   struct Sinks {
     // Something up to this item_id can be fetched. From main and from the store thread.
@@ -65,6 +80,7 @@ class Store {
     // The disk has come up late, and has older things than what was fetched since.
     std::function<void()> backlog;
     std::function<void(const StoreStatus&)> status;  // on change, at most once a second
+    std::function<void()> clock;                     // clock() has become complete, or is another
   };
 
   // Opens stage 1; where that fails, says so in the log and keeps it in memory. The store thread
@@ -84,8 +100,10 @@ class Store {
   // What may be thinned from now on, and what not; of what is not named nothing changes. Before
   // start(), or later.
   void set_keep(KeepRules rules);
-  // The clock as it is now. An epoch that says what the last one says (to the second) is no news.
-  void append_epoch(Epoch epoch);
+  // Main thread. What was decided from clock(), which from then on takes it into account. Nothing
+  // is sent with an epoch that is not stored: in stage 1, and on the disk if the disk has such
+  // readings. Errors: Full, Io: nothing of it was kept; decide again.
+  Result<> keep_clock(const ClockFacts& facts, const ClockDecision& decision);
 
   // Uplink's thread; does not wait. Nothing may be fetched before the answer to the last one. Who
   // asks holds what was handed out up to `after`, and nothing else.
@@ -94,6 +112,7 @@ class Store {
 
   // Any thread.
   StoreStatus status() const;
+  StoredClock clock() const;
 
   // Brings everything to the disk and ends the thread. False if the disk did not let it within
   // `limit`: what waits is left in stage 1, the thread is left behind, and the process may exit.

@@ -55,6 +55,7 @@ Result<> Store::Thread::open() {
                                {"FP_READINGS", std::to_string(outbox->totals().readings)}});
   status_changed = true;
   disk_is_open = true;
+  sinks.clock();
   if (answered_without_disk && outbox->totals().rows > 0) sinks.backlog();
   sinks.committed(std::max(outbox->newest_row(), item_id::of_sample(stage->newest())));
   return {};
@@ -62,7 +63,7 @@ Result<> Store::Thread::open() {
 
 // What stage 1 and the outbox know of each other's past.
 Result<> Store::Thread::take_over() {
-  for (const Epoch& epoch : stage->epochs()) outbox->add_epoch(epoch);
+  take_over_clock();
   stage->flushed(outbox->flushed_up_to());
   const StageLog::Recovered recovered = stage->take_recovered();
   FP_CHECK_OK(outbox->acknowledge(recovered.acknowledged_rows));
@@ -84,6 +85,20 @@ Result<> Store::Thread::append_making_room(Outbox& old, std::span<const Staged> 
     if (!FP_TRY(room.make_way(old, samples_bytes(samples)))) return appended_now;
     while (room.comes_first()) FP_CHECK_OK(room.step(old, nothing, BootClock::now()));
   }
+}
+
+void Store::Thread::take_over_clock() {
+  if (stage->epochs().empty()) {  // stage 1 was lost in this boot
+    for (const Epoch& epoch : outbox->epochs()) {
+      if (!stage->append_epoch(epoch)) break;  // then main decides anew
+    }
+  }
+  for (const Epoch& epoch : stage->epochs()) outbox->add_epoch(epoch);
+  if (seen_offset_ms) outbox->note_clock(high_water_ms, seen_offset_ms);
+  const std::scoped_lock lock(mutex);
+  known.complete = true;
+  known.ended = outbox->unstamped();
+  if (!marked) known.high_water_ms = outbox->high_water_ms();
 }
 
 // The log of another boot, where /run outlived it.

@@ -23,8 +23,6 @@ constexpr auto kStatusPeriod = 1s;
 constexpr auto kFirstRetry = 100ms;
 constexpr auto kLastRetry = 5s;
 constexpr auto kReadRetry = 1s;
-// The uplink waits so long for a disk that does not open, before it goes on without the backlog.
-constexpr auto kDiskGrace = 2s;
 constexpr size_t kMailboxLimit = 100'000;  // neighbours of one kind merge, so this is never near
 
 }  // namespace
@@ -57,9 +55,11 @@ void Store::Thread::post(Mail mail) {
 }
 
 std::optional<std::vector<Chunk>> Store::Thread::take_staged(int64_t after, size_t max_points) {
-  WallView wall;
-  for (const Epoch& epoch : stage->epochs()) wall.append(epoch);
-  if (wall.empty()) return std::vector<Chunk>();
+  const WallView wall(stage->epochs());
+  if (wall.empty()) {  // but other boots' may be known
+    if (item_id::number_of(after) < stage->flushed_up_to()) return std::nullopt;
+    return std::vector<Chunk>();
+  }
   auto taken = stage->take(item_id::number_of(after), max_points);
   if (!taken) {
     log::error("stage 1 cannot be read", {{"FP_REASON", taken.error().message}});
@@ -83,6 +83,13 @@ std::optional<std::vector<Chunk>> Store::Thread::take_staged(int64_t after, size
 void Store::Thread::fill(StoreStatus& status) const {
   status.staged = stage->pending_readings();
   status.appended = appended;
+  status.repeated = repeated;
+  {
+    const std::scoped_lock lock(mutex);
+    status.too_old = unsendable.too_old();
+    status.too_new = unsendable.too_new();
+  }
+  status.unstamped = status.totals.unstamped + (stage->epochs().empty() ? status.staged : 0);
   status.lost = lost;
   status.thinned = toll.thinned();
   status.dropped = toll.dropped();
@@ -126,7 +133,13 @@ bool Store::Thread::finished() {
 }
 
 bool Store::Thread::work_waits() const {
-  return stage->oldest().has_value() || (outbox && outbox->has_waiting_deletes());
+  return stage->oldest().has_value() || (outbox && outbox->has_waiting_deletes()) || clock_is_due();
+}
+
+bool Store::Thread::clock_is_due() const {
+  if (!outbox) return false;
+  return (outbox->has_waiting_epochs() && outbox->totals().rows > 0) ||
+         outbox->mark_is_due(stop_by.has_value());
 }
 
 void Store::Thread::wait_until(BootTime time) {
@@ -155,6 +168,7 @@ BootTime Store::Thread::wake_at() const {
     at = std::min(at, std::max(room.due(), retry_at));
     if (const auto due = flush_at()) at = std::min(at, std::max(*due, retry_at));
     if (outbox->has_waiting_deletes()) at = std::min(at, std::max(deletes_at, retry_at));
+    if (clock_is_due()) at = std::min(at, retry_at);
     if (!fetches.empty() && may_fetch()) at = std::min(at, fetch_at);
   }
   if (status_changed) at = std::min(at, status_at);
@@ -168,8 +182,13 @@ void Store::Thread::take_mail() {
   }
 }
 
-void Store::Thread::take(Epoch& epoch) {
-  if (outbox) outbox->add_epoch(epoch);  // else with the opening
+void Store::Thread::take(ClockNews& news) {
+  high_water_ms = news.high_water_ms;
+  seen_offset_ms = news.seen_offset_ms;
+  if (!outbox) return;  // what it must know it learns when it is opened
+  if (news.append) outbox->add_epoch(*news.append);
+  for (const auto& [boot, epoch] : news.ended) outbox->add_epoch_of_ended(boot, epoch);
+  outbox->note_clock(news.high_water_ms, news.seen_offset_ms);
   room.clock_set();
   status_changed = true;
 }
@@ -253,8 +272,10 @@ Result<> Store::Thread::write_what_is_due() {
   if (room.comes_first()) return {};
   if (const auto due = flush_at(); due && *due <= now) return flush();
   const Busy busy(busy_since);
-  if (outbox->has_waiting_epochs() && outbox->totals().rows > 0)
+  if (clock_is_due()) {
     FP_CHECK_OK(outbox->store_epochs());
+    status_changed = true;
+  }
   if (!outbox->has_waiting_deletes() || (now < deletes_at && !stop_by)) return {};
   FP_CHECK_OK(outbox->flush_deletes());
   room.changed();
@@ -333,12 +354,14 @@ Result<> Store::Thread::answer_fetches() {
       answered_without_disk = true;
     }
     fetches.pop_front();
-    if (chunks.empty() && !options.disk_first) {
+    // Nor what comes later while something that comes first waits for its time.
+    const bool waits = outbox && outbox->ended_unstamped();
+    if (chunks.empty() && !waits && !options.disk_first) {
       // Also what is not acknowledged of the disk is held by the uplink, or it would have come.
       const int64_t after = std::max(fetch.after, item_id::of_sample(stage->flushed_up_to()));
       chunks = take_staged(after, fetch.max_points).value_or(std::vector<Chunk>());
     }
-    sinks.chunks(std::move(chunks));
+    hand_out(std::move(chunks));
   }
   return {};
 }

@@ -21,6 +21,7 @@
 #include "store/room.hpp"
 #include "store/store.hpp"
 #include "store/unique_times.hpp"
+#include "store/unsendable.hpp"
 
 namespace fieldpost {
 
@@ -38,6 +39,9 @@ class Busy {
   std::atomic<int64_t>& since_;
 };
 
+// The uplink waits so long for a disk that does not open, before it goes on without the backlog.
+inline constexpr auto kDiskGrace = std::chrono::seconds(2);
+
 struct Store::Thread {
   struct Wake {};
   struct Fetch {
@@ -47,10 +51,16 @@ struct Store::Thread {
   struct Acknowledge {
     std::vector<int64_t> items;
   };
+  struct ClockNews {
+    std::optional<Epoch> append;                   // as stage 1 has it
+    std::vector<std::pair<int64_t, Epoch>> ended;  // by the boot's id
+    int64_t high_water_ms = 0;
+    int64_t seen_offset_ms = 0;
+  };
   struct Stop {
     BootTime deadline{};
   };
-  using Mail = std::variant<Wake, Fetch, Acknowledge, Epoch, KeepRules, Stop>;
+  using Mail = std::variant<Wake, Fetch, Acknowledge, ClockNews, KeepRules, Stop>;
 
   Thread(Options o, Sinks s, SymbolTable& t, std::unique_ptr<StageLog> log);
 
@@ -60,6 +70,9 @@ struct Store::Thread {
   // Pending samples of stage 1 after an item_id, stamped; none while nobody knows the time.
   // Nothing, not even an empty list, when what the disk has comes first.
   std::optional<std::vector<Chunk>> take_staged(int64_t after, size_t max_points);
+  void hand_out(std::vector<Chunk> chunks);
+  void leave_out_unsendable(std::vector<Chunk>& chunks);
+  void count_repeated(std::span<const DeviceSample> samples);
   void fill(StoreStatus& status) const;  // what is counted outside of the store thread
 
   const Options options;
@@ -83,14 +96,18 @@ struct Store::Thread {
   Toll toll;
   std::atomic<int64_t> lost{0};
   std::atomic<int64_t> appended{0};
+  std::atomic<int64_t> repeated{0};
   std::atomic<int64_t> busy_since{0};
   std::atomic<bool> disk_is_open{false};
   std::atomic<int64_t> flushing_up_to{0};  // samples up to this number went to the disk, or may be
   mutable std::mutex mutex;
   std::condition_variable ended_changed;
-  StoreStatus reported;  // guarded by mutex, as are the next two
+  StoreStatus reported;  // guarded by mutex, as are the next five
   bool ended = false;
   bool all_stored = false;
+  StoredClock known;    // but `boot`, which stage 1 has
+  bool marked = false;  // the mark has been decided on since the start
+  Unsendable unsendable;
   std::thread thread;  // belongs to the Store
 
   // ---- The store thread.
@@ -100,10 +117,11 @@ struct Store::Thread {
   void take(Wake&) {}
   void take(Fetch& fetch) { fetches.push_back(fetch); }
   void take(Acknowledge& acknowledge);
-  void take(Epoch& epoch);
+  void take(ClockNews& news);
   void take(KeepRules& rules) { room.set_keep(std::move(rules)); }
   void take(Stop& stop) { stop_by = stop.deadline; }
   bool work_waits() const;
+  bool clock_is_due() const;  // what is known of time has to be stored
   std::optional<BootTime> flush_at() const;
   BootTime wake_at() const;
   void wait_until(BootTime time);
@@ -115,6 +133,7 @@ struct Store::Thread {
   Result<> import_earlier_boot();
   Result<> take_over();
   Result<> append_making_room(Outbox& old, std::span<const Staged> samples);
+  void take_over_clock();
   Result<> write();
   Result<> write_what_is_due();
   Result<> flush();
@@ -143,6 +162,8 @@ struct Store::Thread {
   BootTime fetch_at{};  // nothing is read before it
   std::string write_trouble, read_trouble;
   int64_t reported_lost = 0;
+  int64_t high_water_ms = 0;              // as main has decided, if it has
+  std::optional<int64_t> seen_offset_ms;  // none: it has not
   BootTime status_at{};
   bool status_changed = true;
   int64_t acknowledged = 0;

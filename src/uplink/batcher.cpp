@@ -20,6 +20,7 @@ std::vector<State> merge(std::vector<State> states) {
       merged.push_back(std::move(state));
       continue;
     }
+    merged.back().estimated |= state.estimated;
     std::vector<Point>& points = merged.back().points;
     for (Point& point : state.points) {
       const auto same = std::ranges::find(points, point.attribute, &Point::attribute);
@@ -43,7 +44,7 @@ std::string finish(std::string payload, size_t states) {
 std::string to_payload(const std::vector<State>& states) {
   std::string payload = "[";
   for (const State& state : states) {
-    payload::append_state(payload, state.time_ms, state.points);
+    payload::append_state(payload, state.time_ms, state.points, state.estimated);
     payload += ',';
   }
   return finish(std::move(payload), states.size());
@@ -110,7 +111,7 @@ std::string Batcher::take_array(Queue& queue, size_t array_bytes, std::vector<Ta
   while (!queue.chunks.empty()) {
     const State& state = queue.chunks.front().states[queue.state];
     const size_t before = payload.size();
-    payload::append_state(payload, state.time_ms, state.points);
+    payload::append_state(payload, state.time_ms, state.points, state.estimated);
     payload += ',';
     const size_t limit = ret_taken.empty() ? max_payload_ + 2 : array_bytes;
     if (payload.size() > limit) {
@@ -141,7 +142,9 @@ std::string Batcher::take_part(Queue& queue, std::vector<Taken>& ret_taken) {
     ret_taken.push_back(take_front(queue));
   } else {
     Taken part{.row = chunk.row,
-               .state = {.time_ms = chunk.states[queue.state].time_ms, .points = {}}};
+               .state = {.time_ms = chunk.states[queue.state].time_ms,
+                         .points = {},
+                         .estimated = chunk.states[queue.state].estimated}};
     part.state.points.assign(std::move_iterator(points.begin()), std::move_iterator(end));
     points.erase(points.begin(), end);
     waiting_points_ -= part.state.points.size();

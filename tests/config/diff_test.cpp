@@ -94,6 +94,7 @@ TEST_F(Diff, KnowsTheCoresSections) {
   EXPECT_TRUE(between("", "[uplink]\nkeepalive = \"30s\"\n").uplink);
   EXPECT_TRUE(between("", "name = \"other\"\n").gateway);
   EXPECT_TRUE(between("", "[outbox]\ncommit_delay = \"0s\"\n").outbox);
+  EXPECT_TRUE(between("", "[clock]\ntrust = \"always\"\n").clock);
   EXPECT_TRUE(between("", "[commands]\ntimeout = \"1s\"\n").commands);
   EXPECT_TRUE(between("", kDevices).devices);
   EXPECT_TRUE(between(kDevices, kDevices).empty());

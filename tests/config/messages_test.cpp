@@ -75,6 +75,10 @@ const Row kRows[] = {
       "readings are written to the disk before the broker can have acknowledged them"}},
     {"[outbox]\ndurability = \"paper\"\n",
      {"5:14: outbox.durability: expected one of \"memory\", \"disk\", got \"paper\""}},
+    {"[clock]\ntrust = \"never\"\n",
+     {"5:9: clock.trust: expected one of \"auto\", \"always\", got \"never\""}},
+    {"[clock]\nhold = \"31d\"\n",
+     {"5:8: clock.hold: expected a duration such as \"5s\" from 0s to 30d, got \"31d\""}},
     {"[commands]\nanswer_topic = \"losant/x/state\"\n",
      {"5:16: commands.answer_topic: expected a topic outside losant/, where the broker closes the "
       "connection, got \"losant/x/state\""}},

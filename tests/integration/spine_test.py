@@ -33,7 +33,9 @@ id = "{METER}"
 
 
 def uplink(port):
-    return f'[uplink]\nurl = "mqtt://127.0.0.1:{port}"\nbackoff_max = "1s"\n'
+    # These machines may have no NTP, and readings are to leave at once.
+    return (f'[uplink]\nurl = "mqtt://127.0.0.1:{port}"\nbackoff_max = "1s"\n'
+            '[clock]\ntrust = "always"\n')
 
 
 def modbus(port, name="plc", device="boiler", interval="100ms", rows="", options=""):

@@ -89,7 +89,7 @@ class Bounds : public ::testing::Test {
   void open(const Store::Options& options, const KeepRules& rules = {}) {
     store_.emplace(options, ears_.sinks(), testing::symbols());
     store_->set_keep(rules);
-    store_->append_epoch({.since_ms = 0, .offset_ms = kUtcOffset});
+    testing::keep(*store_, {.since_ms = 0, .offset_ms = kUtcOffset});
     store_->start();
     ASSERT_TRUE(ears_.wait_for_row(0));
   }
@@ -350,7 +350,7 @@ TEST_F(Bounds, WhatIsTooOldIsDroppedAndCounted) {
   for (int64_t h = 48; h > 0; --h)
     bring({sample("d", now - h * kHourMs - 1000, {{"a", static_cast<double>(h)}})});
   EXPECT_EQ(store_->status().dropped, 0) << "nobody knows the time";
-  store_->append_epoch(testing::present());
+  testing::keep(*store_, testing::present());
   ASSERT_TRUE(ears_.wait_for_status([](const StoreStatus& s) { return s.dropped == 25; }));
   std::vector<Value> left;
   deliver([&](Symbol, const State& state) { left.push_back(state.points.at(0).value); });

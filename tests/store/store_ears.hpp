@@ -39,7 +39,8 @@ class Ears {
                     status_ = status;
                     ++statuses_;
                   });
-                }};
+                },
+            .clock = [this] { hear([&] { ++clocks_; }); }};
   }
   template <class Condition>
   bool wait(Condition condition) {
@@ -52,6 +53,9 @@ class Ears {
   int backlogs() {
     const std::scoped_lock lock(mutex_);
     return backlogs_;
+  }
+  bool wait_for_clock(int count) {
+    return wait([&] { return clocks_ >= count; });
   }
   bool wait_for_answers(int count) {
     return wait([&] { return answers_ >= count; });
@@ -94,6 +98,7 @@ class Ears {
   int answers_ = 0;
   int backlogs_ = 0;
   int statuses_ = 0;
+  int clocks_ = 0;
   std::vector<Chunk> chunks_;
   StoreStatus status_;
 };
@@ -107,17 +112,22 @@ inline Store::Options options(const std::string& folder, std::chrono::nanosecond
           .boot_id = kBoot,
           .flush_interval = delay,
           .disk_first = true,
-          .stage_bytes = 1 << 20};
+          .stage_bytes = 1 << 20,
+          .now_ms = [] { return int64_t{0}; }};  // samples are from then
 }
 
 // The row that a flush makes whose last sample has this number.
 inline constexpr int64_t row(int64_t number) { return item_id::of_sample(number) + 1; }
 
-inline Epoch present() {
-  const auto ms = [](nanoseconds t) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(t).count();
-  };
-  return {ms(BootClock::now().time_since_epoch()), ms(wall_offset())};
+inline Epoch present() { return {in_ms(BootClock::now()), in_ms(wall_offset())}; }
+
+// As if somebody had decided on this epoch, unless it is what holds already.
+inline void keep(Store& store, const Epoch& epoch) {
+  const WallView boot = store.clock().boot;
+  if (!boot.empty() && boot.last().offset_ms == epoch.offset_ms) return;
+  const auto kept = store.keep_clock({.now_ms = epoch.since_ms, .offset_ms = epoch.offset_ms},
+                                     {.append = epoch, .may_send = true});
+  ASSERT_TRUE(kept) << kept.error().message;
 }
 
 inline std::vector<DeviceSample> one(int64_t ms, double value = 1.0) {

@@ -109,7 +109,7 @@ void be_the_broker(Store& store, Ears& ears, int fd, unsigned seed) {
                        unsigned seed) {
   Ears ears;
   Store store(options(folder, disk_first), ears.sinks(), testing::symbols());
-  store.append_epoch({.since_ms = 0, .offset_ms = 1'000'000});
+  testing::keep(store, {.since_ms = 0, .offset_ms = 1'000'000});
   store.start();
   std::thread broker([&] { be_the_broker(store, ears, fd, seed); });
   for (int64_t i = first;; ++i) {

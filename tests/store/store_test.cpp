@@ -42,7 +42,7 @@ TEST(Store, TakesAnswersAndForgets) {
   TempDir dir;
   Ears ears;
   Store store(options(dir.path()), ears.sinks(), testing::symbols());
-  store.append_epoch(present());
+  testing::keep(store, present());
   store.start();
   ASSERT_TRUE(ears.wait_for_row(0)) << "an open outbox says how far it goes";
   store.append(one(1, 1.5));
@@ -69,7 +69,7 @@ TEST(Store, CommitsAGroupAtOnce) {
   FaultyVfs vfs;
   Ears ears;
   Store store(options(dir.path(), 200ms), ears.sinks(), testing::symbols());
-  store.append_epoch(present());
+  testing::keep(store, present());
   store.start();
   ASSERT_TRUE(ears.wait_for_row(0));
   store.append(one(1));
@@ -88,7 +88,7 @@ TEST(Store, DeletesAreNotLeftLyingAround) {
   FaultyVfs vfs;
   Ears ears;
   Store store(options(dir.path()), ears.sinks(), testing::symbols());
-  store.append_epoch(present());
+  testing::keep(store, present());
   store.start();
   store.append(one(1));
   ASSERT_TRUE(ears.wait_for_row(row(1)));
@@ -112,7 +112,7 @@ TEST(Store, StopCommitsWhatWaits) {
   Ears ears;
   {
     Store store(options(dir.path(), 1h), ears.sinks(), testing::symbols());
-    store.append_epoch(present());
+    testing::keep(store, present());
     store.start();
     for (int64_t i = 1; i <= 100; ++i) store.append(one(i));
     EXPECT_TRUE(store.stop(20s));
@@ -126,7 +126,7 @@ TEST(Store, WaitsForAFolderThatIsNotThereYet) {
   std::ofstream(dir / "var") << "a file where a folder should be";
   Ears ears;
   Store store(options(dir / "var"), ears.sinks(), testing::symbols());
-  store.append_epoch(present());
+  testing::keep(store, present());
   store.start();
   store.append(one(1));
   ASSERT_TRUE(ears.wait_for_status([](const StoreStatus& s) { return !s.trouble.empty(); }));
@@ -143,7 +143,7 @@ TEST(Store, KeepsSamplesWhileTheDiskIsFullAndLosesNone) {
   FaultyVfs vfs;
   Ears ears;
   Store store(options(dir.path()), ears.sinks(), testing::symbols());
-  store.append_epoch(present());
+  testing::keep(store, present());
   store.start();
   store.append(one(1));
   ASSERT_TRUE(ears.wait_for_row(row(1)));
@@ -170,7 +170,7 @@ TEST(Store, BeyondStage1TheOldestGoesAndIsCounted) {
   auto no_disk = options(dir / "missing");
   no_disk.run_folder = dir.path();
   Store store(no_disk, ears.sinks(), testing::symbols());
-  store.append_epoch(present());
+  testing::keep(store, present());
   store.start();
   const auto large = [](int64_t i) {
     return std::vector{
@@ -200,7 +200,7 @@ TEST(Store, AStalledDiskHoldsNobodyUp) {
   Gate gate;
   Ears ears;
   auto store = std::make_unique<Store>(options(dir.path()), ears.sinks(), testing::symbols());
-  store->append_epoch(present());
+  testing::keep(*store, present());
   store->start();
   store->append(one(1));
   ASSERT_TRUE(ears.wait_for_row(row(1)));
@@ -244,7 +244,7 @@ TEST(Store, AStalledOpeningDoesNotHoldUpTheEnd) {
   });
   Ears ears;
   Store store(options(dir.path()), ears.sinks(), testing::symbols());
-  store.append_epoch(present());
+  testing::keep(store, present());
   store.start();
   store.append(one(1));
   gate.wait_for_stopped();
@@ -274,7 +274,7 @@ TEST(Store, ADamagedDatabaseIsReplacedAndKeptBesideIt) {
   std::ofstream(dir / "outbox.db") << std::string(5000, 'x');
   Ears ears;
   Store store(options(dir.path()), ears.sinks(), testing::symbols());
-  store.append_epoch(present());
+  testing::keep(store, present());
   store.start();
   store.append(one(1));
   ASSERT_TRUE(ears.wait_for_row(row(1)));
@@ -287,7 +287,7 @@ TEST(Store, DamageToADatabaseCostsWhatStoodThereAndNothingElse) {
   {
     Ears ears;
     Store store(options(dir.path()), ears.sinks(), testing::symbols());
-    store.append_epoch(present());
+    testing::keep(store, present());
     store.start();
     for (int64_t i = 1; i <= 40; ++i) {
       store.append({sample("d", i, {{"a", std::string(700, 'x') + std::to_string(i)}})});
@@ -317,12 +317,12 @@ TEST(Store, AnEpochComesBeforeWhatIsFetchedAfterIt) {
   TempDir dir;
   Ears ears;
   Store store(options(dir.path()), ears.sinks(), testing::symbols());
-  store.append_epoch(present());
+  testing::keep(store, present());
   store.start();
   const Epoch now = present();
   store.append(one(now.since_ms + 10'000));
   ASSERT_TRUE(ears.wait_for_row(row(1)));
-  store.append_epoch({.since_ms = now.since_ms + 5000, .offset_ms = 77});
+  testing::keep(store, {.since_ms = now.since_ms + 5000, .offset_ms = 77});
   store.fetch(item_id::kBeforeAll, 1);
   ASSERT_TRUE(ears.wait_for_answers(1));
   EXPECT_EQ(ears.chunks().at(0).states.at(0).time_ms, now.since_ms + 10'077);
@@ -332,7 +332,7 @@ TEST(Store, StatusComesAtMostOnceASecond) {
   TempDir dir;
   Ears ears;
   Store store(options(dir.path()), ears.sinks(), testing::symbols());
-  store.append_epoch(present());
+  testing::keep(store, present());
   store.start();
   const auto begin = BootClock::now();
   for (int64_t i = 1; i <= 50; ++i) {
