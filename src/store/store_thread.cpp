@@ -175,12 +175,11 @@ void Store::Thread::take_mail() {
 }
 
 void Store::Thread::take(ClockNews& news) {
-  high_water_ms = news.high_water_ms;
   seen_offset_ms = news.seen_offset_ms;
   if (!outbox) return;  // what it must know it learns when it is opened
   if (news.append) outbox->add_epoch(*news.append);
   for (const auto& [boot, epoch] : news.ended) outbox->add_epoch_of_ended(boot, epoch);
-  outbox->note_clock(news.high_water_ms, news.seen_offset_ms);
+  note_clock();
   status_changed = true;
 }
 

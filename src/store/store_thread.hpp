@@ -53,7 +53,6 @@ struct Store::Thread {
   struct ClockNews {
     std::optional<Epoch> append;                   // as stage 1 has it
     std::vector<std::pair<int64_t, Epoch>> ended;  // by the boot's id
-    int64_t high_water_ms = 0;
     int64_t seen_offset_ms = 0;
   };
   struct Stop {
@@ -92,7 +91,7 @@ struct Store::Thread {
   bool ended = false;
   bool all_stored = false;
   StoredClock known;    // but `boot`, which stage 1 has
-  bool marked = false;  // the mark has been decided on since the start
+  bool marked = false;  // the mark has been set by a synchronised clock since the start
   Unsendable unsendable;
   std::thread thread;  // belongs to the Store
 
@@ -118,6 +117,7 @@ struct Store::Thread {
   Result<> import_earlier_boot();
   Result<> take_over();
   void take_over_clock();
+  void note_clock();
   Result<> write();
   Result<> flush();
   Result<> flush_part(int64_t up_to);
@@ -143,8 +143,7 @@ struct Store::Thread {
   BootTime fetch_at{};  // nothing is read before it
   std::string write_trouble, read_trouble;
   int64_t reported_lost = 0;
-  int64_t high_water_ms = 0;              // as main has decided, if it has
-  std::optional<int64_t> seen_offset_ms;  // none: it has not
+  std::optional<int64_t> seen_offset_ms;  // none: main has not said yet
   BootTime status_at{};
   bool status_changed = true;
   int64_t acknowledged = 0;
