@@ -17,7 +17,7 @@ constexpr int64_t kAheadMs = 1000;
 
 Result<> Store::keep_clock(const ClockFacts& facts, const ClockDecision& decision) {
   Thread& t = *thread_;
-  Thread::ClockNews news{.seen_offset_ms = facts.offset_ms};
+  Thread::ClockNews news;
   if (decision.append) {
     Epoch epoch = *decision.append;
     // What has been stamped already keeps its stamp.
@@ -33,6 +33,7 @@ Result<> Store::keep_clock(const ClockFacts& facts, const ClockDecision& decisio
     const std::scoped_lock lock(t.mutex);
     // The disk may have come up, and with it a higher mark, since the facts were taken.
     t.marked = t.marked || facts.synchronised;
+    t.seen_offset_ms = facts.offset_ms;
     t.known.high_water_ms = facts.synchronised
                                 ? decision.high_water_ms
                                 : std::max(t.known.high_water_ms, decision.high_water_ms);
@@ -54,12 +55,8 @@ StoredClock Store::clock() const {
 }
 
 void Store::Thread::note_clock() {
-  int64_t high_water_ms = 0;
-  {
-    const std::scoped_lock lock(mutex);
-    high_water_ms = known.high_water_ms;
-  }
-  outbox->note_clock(high_water_ms, seen_offset_ms);
+  const std::scoped_lock lock(mutex);
+  outbox->note_clock(known.high_water_ms, seen_offset_ms);
 }
 
 // To the uplink. From its thread and from the store thread, one after the other.

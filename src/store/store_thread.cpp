@@ -175,7 +175,6 @@ void Store::Thread::take_mail() {
 }
 
 void Store::Thread::take(ClockNews& news) {
-  seen_offset_ms = news.seen_offset_ms;
   if (!outbox) return;  // what it must know it learns when it is opened
   if (news.append) outbox->add_epoch(*news.append);
   for (const auto& [boot, epoch] : news.ended) outbox->add_epoch_of_ended(boot, epoch);
@@ -282,6 +281,7 @@ Result<> Store::Thread::flush_part(int64_t up_to) {
 
 Result<> Store::Thread::append_to_disk(std::span<const Staged> samples, int64_t up_to) {
   const Busy busy(busy_since);
+  note_clock();
   auto appended_now = outbox->append(samples, up_to);
   if (!appended_now && appended_now.error().code == Errc::Full && outbox->has_waiting_deletes()) {
     // Make room first.
