@@ -166,7 +166,9 @@ Json Daemon::outbox_json(BootTime now) const {
             {"given_up", given_up_json(s)},
             {"trouble", s.trouble}};
   if (s.totals.oldest_utc_ms > 0) {
-    json["oldest_s"] = static_cast<double>(utc_ms(now) - s.totals.oldest_utc_ms) / 1e3;
+    // The system's clock may not have been set yet.
+    const int64_t age_ms = std::max<int64_t>(0, utc_ms(now) - s.totals.oldest_utc_ms);
+    json["oldest_s"] = static_cast<double>(age_ms) / 1e3;
   }
   // Only what lasts is worth a word: a healthy fsync on an SD card takes some 10 ms.
   const nanoseconds since(s.busy_since_ns);

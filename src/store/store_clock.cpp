@@ -17,8 +17,7 @@ constexpr int64_t kAheadMs = 1000;
 
 Result<> Store::keep_clock(const ClockFacts& facts, const ClockDecision& decision) {
   Thread& t = *thread_;
-  Thread::ClockNews news{.high_water_ms = decision.high_water_ms,
-                         .seen_offset_ms = facts.offset_ms};
+  Thread::ClockNews news;
   if (decision.append) {
     Epoch epoch = *decision.append;
     // What has been stamped already keeps its stamp.
@@ -32,9 +31,13 @@ Result<> Store::keep_clock(const ClockFacts& facts, const ClockDecision& decisio
   }
   {
     const std::scoped_lock lock(t.mutex);
-    t.known.high_water_ms = decision.high_water_ms;
+    // The disk may have come up, and with it a higher mark, since the facts were taken.
+    t.marked = t.marked || facts.synchronised;
+    t.seen_offset_ms = facts.offset_ms;
+    t.known.high_water_ms = facts.synchronised
+                                ? decision.high_water_ms
+                                : std::max(t.known.high_water_ms, decision.high_water_ms);
     if (!news.ended.empty()) t.known.ended.clear();
-    t.marked = true;
   }
   t.post(std::move(news));
   return {};
@@ -49,6 +52,11 @@ StoredClock Store::clock() const {
   clock.complete = clock.complete || BootClock::now() >= thread_->started + kDiskGrace;
   clock.boot = WallView(thread_->stage->epochs());
   return clock;
+}
+
+void Store::Thread::note_clock() {
+  const std::scoped_lock lock(mutex);
+  outbox->note_clock(known.high_water_ms, seen_offset_ms);
 }
 
 // To the uplink. From its thread and from the store thread, one after the other.

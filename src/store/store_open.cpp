@@ -94,11 +94,13 @@ void Store::Thread::take_over_clock() {
     }
   }
   for (const Epoch& epoch : stage->epochs()) outbox->add_epoch(epoch);
-  if (seen_offset_ms) outbox->note_clock(high_water_ms, seen_offset_ms);
-  const std::scoped_lock lock(mutex);
-  known.complete = true;
-  known.ended = outbox->unstamped();
-  if (!marked) known.high_water_ms = outbox->high_water_ms();
+  {
+    const std::scoped_lock lock(mutex);
+    known.complete = true;
+    known.ended = outbox->unstamped();
+    if (!marked) known.high_water_ms = std::max(known.high_water_ms, outbox->high_water_ms());
+  }
+  note_clock();
 }
 
 // The log of another boot, where /run outlived it.

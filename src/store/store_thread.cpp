@@ -183,12 +183,10 @@ void Store::Thread::take_mail() {
 }
 
 void Store::Thread::take(ClockNews& news) {
-  high_water_ms = news.high_water_ms;
-  seen_offset_ms = news.seen_offset_ms;
   if (!outbox) return;  // what it must know it learns when it is opened
   if (news.append) outbox->add_epoch(*news.append);
   for (const auto& [boot, epoch] : news.ended) outbox->add_epoch_of_ended(boot, epoch);
-  outbox->note_clock(news.high_water_ms, news.seen_offset_ms);
+  note_clock();
   room.clock_set();
   status_changed = true;
 }
@@ -310,6 +308,7 @@ Result<> Store::Thread::flush_part(int64_t up_to) {
 
 Result<> Store::Thread::append_to_disk(std::span<const Staged> samples, int64_t up_to) {
   const Busy busy(busy_since);
+  note_clock();
   auto appended_now = outbox->append(samples, up_to);
   if (!appended_now && appended_now.error().code == Errc::Full && outbox->has_waiting_deletes()) {
     // Make room first.

@@ -54,8 +54,6 @@ struct Store::Thread {
   struct ClockNews {
     std::optional<Epoch> append;                   // as stage 1 has it
     std::vector<std::pair<int64_t, Epoch>> ended;  // by the boot's id
-    int64_t high_water_ms = 0;
-    int64_t seen_offset_ms = 0;
   };
   struct Stop {
     BootTime deadline{};
@@ -102,11 +100,12 @@ struct Store::Thread {
   std::atomic<int64_t> flushing_up_to{0};  // samples up to this number went to the disk, or may be
   mutable std::mutex mutex;
   std::condition_variable ended_changed;
-  StoreStatus reported;  // guarded by mutex, as are the next five
+  StoreStatus reported;  // guarded by mutex, as are the next six
   bool ended = false;
   bool all_stored = false;
   StoredClock known;    // but `boot`, which stage 1 has
-  bool marked = false;  // the mark has been decided on since the start
+  bool marked = false;  // the mark has been set by a synchronised clock since the start
+  std::optional<int64_t> seen_offset_ms;  // none: main has not said yet
   Unsendable unsendable;
   std::thread thread;  // belongs to the Store
 
@@ -134,6 +133,7 @@ struct Store::Thread {
   Result<> take_over();
   Result<> append_making_room(Outbox& old, std::span<const Staged> samples);
   void take_over_clock();
+  void note_clock();
   Result<> write();
   Result<> write_what_is_due();
   Result<> flush();
@@ -162,8 +162,6 @@ struct Store::Thread {
   BootTime fetch_at{};  // nothing is read before it
   std::string write_trouble, read_trouble;
   int64_t reported_lost = 0;
-  int64_t high_water_ms = 0;              // as main has decided, if it has
-  std::optional<int64_t> seen_offset_ms;  // none: it has not
   BootTime status_at{};
   bool status_changed = true;
   int64_t acknowledged = 0;

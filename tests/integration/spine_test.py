@@ -451,6 +451,27 @@ class HostileTest(unittest.TestCase):
         agent.child.send_signal(signal.SIGHUP)
         self.expect_a_quick_end(agent, (0,))
 
+    def test_without_time_readings_wait_and_then_go_as_estimates_that_say_so(self):
+        broker = self.field.broker()
+        witness = self.field.witness(broker)
+        config = HEAD + uplink(broker.port).replace('trust = "always"', 'hold = "24h"') + sim()
+        agent = self.field.agent(config).wait_until_up()
+        eventually(lambda: agent.status()["clock"]["reason"] != "not known yet")
+        if agent.status()["clock"]["synchronised"]:
+            self.skipTest("the clock of this machine is synchronised")
+        eventually(lambda: "held_s" in agent.status()["clock"])
+        eventually(lambda: agent.status()["clock"]["waiting"] > 3)
+        self.assertEqual(witness.states(METER), [])
+        text = agent.cli("status").stdout
+        self.assertRegex(text, "clock     not synchronised for .*: .* time service")
+        self.assertRegex(text, "[0-9]+ readings wait for the right time, for at most .* more")
+        agent.config.write_text(config.replace("24h", "0s"))
+        agent.cli("reload")
+        eventually(lambda: len(witness.states(METER)) > 3)
+        states = "".join(m[2] for m in witness.messages if m[1] == f"losant/{METER}/state")
+        self.assertEqual(states.count('"meta":{"time_estimated":true}'), states.count('"time":'))
+        self.assertIn("times are estimates", agent.cli("status").stdout)
+
     def test_a_flood_of_commands_neither_fills_the_memory_nor_the_log(self):
         broker = self.field.broker()
         agent = self.field.agent(HEAD + uplink(broker.port) + sim()).wait_until_up()

@@ -39,7 +39,8 @@ using Sent = std::map<int64_t, Stamp>;  // by value: each reading has one of its
 // A gateway in one of its boots, whose clock the test sets.
 class Gateway {
  public:
-  // With `to_disk` what is appended goes to the disk at once, and is sent from there.
+  // Waits for the outbox, if its folder is there. With `to_disk` what is appended goes to the disk
+  // at once, and is sent from there.
   Gateway(const std::string& folder, bool to_disk, const char* boot = kBoots[0])
       : folder_(folder),
         to_disk_(to_disk),
@@ -55,8 +56,10 @@ class Gateway {
                            return ClockKeeper::Clocks{now, offset};
                          }}) {
     store_.start();
-    EXPECT_TRUE(ears_.wait_for_clock(1)) << "the outbox opens";
+    const bool opens = std::filesystem::exists(folder + "/state");
+    EXPECT_TRUE(!opens || wait_for_the_disk());
   }
+  bool wait_for_the_disk() { return ears_.wait_for_clock(1); }
   static std::string folders_in(const TempDir& dir) {
     for (const char* name : {"/state", "/run"}) {
       std::filesystem::create_directories(dir.path() + name);
@@ -528,6 +531,32 @@ TEST(ClockKeeper, TheMarkIsStoredNowAndThenWithoutAnythingElseToWrite) {
   }
   Gateway g(later.path(), false, kBoots[1]);
   EXPECT_EQ(g.store().clock().high_water_ms, kNoon + 11 * kMinute);
+}
+
+TEST(ClockKeeper, ADiskThatComesUpLateKeepsItsMark) {
+  TempDir dir;
+  TempDir later;
+  {
+    Gateway g(Gateway::folders_in(dir), false);
+    g.synchronise(kNoon);
+    EXPECT_TRUE(g.store().stop(10s));
+    image(dir.path(), later, false);
+  }
+  std::filesystem::rename(later / "state", later / "hidden");
+  Gateway g(later.path(), false, kBoots[1]);
+  g.lose_time(0);
+  ASSERT_TRUE(test::eventually([&] {
+    g.keeper().look();
+    return g.keeper().view().known;
+  })) << "it does not wait for the disk for ever";
+  std::filesystem::rename(later / "hidden", later / "state");
+  ASSERT_TRUE(g.wait_for_the_disk());
+  g.keeper().look();
+  EXPECT_EQ(g.store().clock().high_water_ms, kNoon + kMinute);
+  g.read(1);
+  EXPECT_TRUE(g.store().stop(10s));
+  Gateway next(later.path(), false, kBoots[2]);
+  EXPECT_EQ(next.store().clock().high_water_ms, kNoon + kMinute);
 }
 
 }  // namespace
