@@ -28,7 +28,9 @@ constexpr int64_t kHourMs = kThinHourMs;
 constexpr int64_t kUtcOffset = 1'700'000'000'000 / kHourMs * kHourMs;
 const KeepRules kRules{{{"d", "all"}, Keep::All}, {{"d", "newest"}, Keep::Newest}};
 
-double odd(int64_t ms) { return static_cast<double>((ms * 2654435761) % 1'000'003) / 7; }
+double odd(int64_t ms) {
+  return static_cast<double>(static_cast<uint64_t>(ms) * 2654435761 % 1'000'003) / 7;
+}
 
 DeviceSample minute(int64_t n) {
   const int64_t ms = n * 60'000;
