@@ -192,6 +192,9 @@ TEST_F(Stage1Full, ARestartFindsWhatIsLeft) {
   store_.reset();
   open(dir_ / "missing");
   EXPECT_EQ(store_->status().staged, staged);
+  // So that no thread is left behind, which would speak to ears that are gone.
+  std::filesystem::create_directory(dir_ / "missing");
+  EXPECT_TRUE(store_->stop(20s));
 }
 
 // The disk hangs with a flush in its hands, and gives it back in the end, or takes it.
