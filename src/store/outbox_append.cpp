@@ -10,6 +10,35 @@ constexpr int kDamagedRowsKept = 100;
 // Rows that one transaction deletes at most: each page that becomes free leaves some bytes in the
 // WAL.
 constexpr int64_t kDeletesAtOnce = 1000;
+// A sample that is later than its neighbours by more than that was not just late: stage 1 was
+// thinned, and old ones have new numbers. Rows of them come in the order of numbers, as all rows
+// do. Not so many, though, that each sample is a row.
+constexpr int64_t kLateMs = kThinHourMs;
+constexpr int kMostPieces = 64;
+
+using Samples = std::vector<const Staged*>;
+
+int64_t ms_of(const Staged* staged) { return staged->sample.time.ms; }
+
+// Sorts pieces by time: stable, so of two in the same millisecond the first one stays first.
+void sort_by_time(Samples& list) {
+  if (std::ranges::is_sorted(list, {}, ms_of)) return;
+  const auto goes_back = [](const Staged* a, const Staged* b) {
+    return ms_of(b) + kLateMs < ms_of(a);
+  };
+  std::vector<Samples::iterator> ends;
+  for (auto it = list.begin(); it != list.end();) {
+    it = std::ranges::adjacent_find(it, list.end(), goes_back);
+    if (it != list.end()) ++it;
+    ends.push_back(it);
+  }
+  if (ends.size() > kMostPieces) ends = {list.end()};
+  auto begin = list.begin();
+  for (const auto end : ends) {
+    std::ranges::stable_sort(begin, end, {}, ms_of);
+    begin = end;
+  }
+}
 }  // namespace
 
 Result<> Outbox::append(std::span<const Staged> samples, int64_t up_to) {
@@ -69,14 +98,8 @@ void Outbox::Impl::sort_out(std::span<const Staged> samples) {
     device.samples[static_cast<size_t>(staged.sample.time.base)].push_back(&staged);
     device.last_number = staged.number;
   }
-  const auto earlier = [](const Staged* a, const Staged* b) {
-    return a->sample.time.ms < b->sample.time.ms;
-  };
   for (const auto& [id, device] : touched) {
-    for (auto& list : device->samples) {
-      // Stable: of two in the same millisecond, the one that came first stays first.
-      if (!std::ranges::is_sorted(list, earlier)) std::ranges::stable_sort(list, earlier);
-    }
+    for (auto& list : device->samples) sort_by_time(list);
   }
   std::ranges::stable_sort(touched, {}, [](const auto& t) { return t.second->last_number; });
 }
@@ -104,8 +127,8 @@ Result<> Outbox::Impl::write(Device& device, Symbol id, CaptureTime::Base base) 
   if (row_boot != kUtc) change.last_ms = std::max(change.last_ms, {samples.back()->sample.time.ms});
   for (const Staged* staged : samples) {
     const int64_t ms = staged->sample.time.ms;
-    // A time in a row is one sample's: the uplink may have that one already.
-    if (!device.members.empty() && device.members.back().ms == ms) {
+    // A time in a row is one sample's: the uplink may have that one already. And times ascend.
+    if (!device.members.empty() && device.members.back().ms >= ms) {
       FP_CHECK_OK(insert_row(device, device_id, row_boot));
     }
     for (const Point& point : staged->sample.points) {

@@ -269,16 +269,19 @@ void StageLog::forget_done() {
 
 // ---- Reading.
 
-Result<std::vector<Staged>> StageLog::read(int64_t after, size_t max_points, int64_t max_bytes) {
+Result<std::vector<Staged>> StageLog::read(int64_t after, size_t max_points, int64_t max_bytes,
+                                           int64_t last) {
   const std::scoped_lock lock(mutex_);
-  std::vector<Staged> read = FP_TRY(read_pending(after, max_points));
+  std::vector<Staged> read = FP_TRY(read_pending(after, max_points, last));
+  std::erase_if(read, [&](const Staged& s) { return s.number > last; });
   int64_t bytes = 0;
   const auto too_much = std::ranges::find_if(read, [&](const Staged& s) {
     bytes += sample_bytes(s.sample.points);
     return bytes > max_bytes && &s != &read.front();
   });
   read.erase(too_much, read.end());
-  if (!read.empty()) in_flight_ = read_ = std::max(read_, read.back().number);
+  in_flight_ = read.empty() ? 0 : read.back().number;
+  read_ = std::max(read_, in_flight_);
   return read;
 }
 

@@ -86,10 +86,11 @@ class StageLog {
   // nothing: the outbox knows it as well.
   Flushed flushed(int64_t up_to);
 
-  // Pending samples after this number, oldest first, until there are `max_points` readings or more
-  // would be more than `max_bytes` of sample_bytes() (at least one sample), for the disk. flushed()
-  // or not_flushed() says what became of them. Errors: Corrupt, Io.
-  Result<std::vector<Staged>> read(int64_t after, size_t max_points, int64_t max_bytes = INT64_MAX);
+  // Pending samples after this number up to `last`, oldest first, until there are `max_points`
+  // readings or more would be more than `max_bytes` of sample_bytes() (at least one sample), for
+  // the disk. flushed() or not_flushed() says what became of them. Errors: Corrupt, Io.
+  Result<std::vector<Staged>> read(int64_t after, size_t max_points, int64_t max_bytes = INT64_MAX,
+                                   int64_t last = INT64_MAX);
   // The same for the uplink, which from then on holds them. Nothing, not even an empty list, where
   // more than what it has is on the disk: then that comes first.
   Result<std::optional<std::vector<Staged>>> take(int64_t after, size_t max_points);

@@ -291,8 +291,8 @@ Result<> Store::Thread::flush() {
 }
 
 Result<> Store::Thread::flush_part(int64_t up_to) {
-  auto samples = FP_TRY(stage->read(stage->flushed_up_to(), kFlushPoints, Room::kMaxFlushBytes));
-  std::erase_if(samples, [&](const Staged& s) { return s.number > up_to; });
+  const auto samples =
+      FP_TRY(stage->read(stage->flushed_up_to(), kFlushPoints, Room::kMaxFlushBytes, up_to));
   if (!samples.empty()) up_to = samples.back().number;  // there may be more than one part
   flush_bytes = samples_bytes(samples);
   if (!samples.empty()) FP_CHECK_OK(append_to_disk(samples, up_to));

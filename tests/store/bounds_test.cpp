@@ -247,7 +247,7 @@ class KeptWhole : public Bounds {
     std::vector<DeviceSample> samples;
     for (int64_t i = 0; i < 60; ++i) {
       const int64_t ms = n * kHourMs + i * 60'000;
-      const auto odd = static_cast<double>((ms * 2654435761) % 1'000'003) / 7;
+      const auto odd = static_cast<double>(static_cast<uint64_t>(ms) * 2654435761 % 1'000'003) / 7;
       samples.push_back(sample("d", ms, {{"all", odd}, {"thin", odd}, {"newest", odd}}));
     }
     return samples;
@@ -338,6 +338,28 @@ TEST_F(KeptWhole, WhatIsDeliveredWhileItIsThinnedComesOnceAndCounts) {
   EXPECT_LT(seen["newest"].size(), seen["thin"].size());
   expect_sums();
 }
+
+// ---- Much at once.
+
+TEST_F(Bounds, WhatComesAllAtOnceGoesInPartsThatTheWalHasRoomFor) {
+  DiskUse use(dir_.path());
+  vfs_.set_policy(use.policy());
+  Store::Options o = options(kPutBy + 20 * kMiB);
+  o.stage_bytes = 32 * kMiB;
+  store_.emplace(o, ears_.sinks(), testing::symbols());
+  store_->append_epoch({.since_ms = 0, .offset_ms = kUtcOffset});
+  for (int64_t i = 0; i < 200; ++i) {
+    store_->append({sample("d", i, {{"a", std::to_string(i) + std::string(50'000, 'x')}})});
+  }
+  store_->start();
+  ASSERT_TRUE(ears_.wait_for_row(testing::row(200)));
+  EXPECT_LE(use.most_of_wal(), Room::kWalReserve);
+  EXPECT_GT(use.most_of_wal(), kMiB);
+  EXPECT_EQ(store_->status().thinned + store_->status().dropped, 0);
+}
+
+// The least that can be configured (src/config/tables.cpp) has room for more than its parts.
+TEST(Room, TheLeastMaxSizeIsMostlyForReadings) { EXPECT_GT(16'000'000 - kPutBy, 8 * kMiB); }
 
 // ---- Age.
 

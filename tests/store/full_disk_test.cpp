@@ -44,7 +44,7 @@ class FullDisk : public ::testing::TestWithParam<SmallFileSystem::Kind> {
     std::vector<DeviceSample> samples;
     for (int64_t i = 0; i < 600; ++i) {
       const int64_t ms = hours_ * kHourMs + i * 6'000;
-      const auto odd = static_cast<double>((ms * 2654435761) % 1'000'003) / 7;
+      const auto odd = static_cast<double>(static_cast<uint64_t>(ms) * 2654435761 % 1'000'003) / 7;
       samples.push_back(sample("d", ms, {{"a", odd}, {"b", -odd}}));
     }
     ++hours_;

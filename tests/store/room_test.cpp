@@ -47,7 +47,7 @@ class RoomTest : public ::testing::Test {
     std::vector<DeviceSample> samples;
     for (int64_t i = 0; i < 60; ++i) {
       const int64_t ms = hours_ * kHourMs + i * 60'000;
-      const auto odd = static_cast<double>((ms * 2654435761) % 1'000'003) / 7;
+      const auto odd = static_cast<double>(static_cast<uint64_t>(ms) * 2654435761 % 1'000'003) / 7;
       samples.push_back(sample("d", ms, {{"a", odd}, {"b", odd}}));
       add(truth_, ms, odd);
     }

@@ -28,7 +28,9 @@ constexpr int64_t kHourMs = kThinHourMs;
 constexpr int64_t kUtcOffset = 1'700'000'000'000 / kHourMs * kHourMs;
 const KeepRules kRules{{{"d", "all"}, Keep::All}, {{"d", "newest"}, Keep::Newest}};
 
-double odd(int64_t ms) { return static_cast<double>((ms * 2654435761) % 1'000'003) / 7; }
+double odd(int64_t ms) {
+  return static_cast<double>(static_cast<uint64_t>(ms) * 2654435761 % 1'000'003) / 7;
+}
 
 DeviceSample minute(int64_t n) {
   const int64_t ms = n * 60'000;
@@ -190,6 +192,9 @@ TEST_F(Stage1Full, ARestartFindsWhatIsLeft) {
   store_.reset();
   open(dir_ / "missing");
   EXPECT_EQ(store_->status().staged, staged);
+  // So that no thread is left behind, which would speak to ears that are gone.
+  std::filesystem::create_directory(dir_ / "missing");
+  EXPECT_TRUE(store_->stop(20s));
 }
 
 // The disk hangs with a flush in its hands, and gives it back in the end, or takes it.
