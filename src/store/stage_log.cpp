@@ -125,8 +125,7 @@ Result<> StageLog::begin_anew(const std::string& boot) {
 Result<> StageLog::append(std::span<const DeviceSample> samples) {
   if (samples.empty()) return {};
   const std::scoped_lock lock(mutex_);
-  const auto body = FP_TRY(encode(samples));
-  const int64_t offset = FP_TRY(files_[active_].file.append(kSamples, body));
+  const int64_t offset = FP_TRY(put_samples(samples));
   add_entry({.first = newest_ + 1,
              .count = static_cast<uint32_t>(samples.size()),
              .file = active_,
@@ -136,14 +135,17 @@ Result<> StageLog::append(std::span<const DeviceSample> samples) {
   return {};
 }
 
-// For the file that is written now, or else, if there is no room in it, the other one.
-Result<std::span<const std::byte>> StageLog::encode(std::span<const DeviceSample> samples) {
+// To the file that is written now, or else, if there is no room in it, the other one.
+Result<int64_t> StageLog::put_samples(std::span<const DeviceSample> samples) {
   for (bool turned = false;; turned = true) {
     File& file = files_[active_];
     const size_t known = file.names.size();
     const auto body = encode_samples(samples, newest_ + 1, file.names, buffer_);
-    if (file.file.has_room(body.size() + kReserve)) return body;
-    file.names.shrink(known);
+    const bool has_room = file.file.has_room(body.size() + kReserve);
+    auto offset = has_room ? file.file.append(kSamples, body) : Result<int64_t>(0);
+    if (has_room && offset) return offset;
+    file.names.shrink(known);  // the record that would have told them is not there
+    if (!offset) return offset;
     if (turned || !file.file.could_hold(body.size() + kReserve)) {
       return Error{Errc::Invalid, "samples of " + std::to_string(body.size()) +
                                       " bytes are more than stage 1 takes at once"};

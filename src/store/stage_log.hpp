@@ -134,7 +134,7 @@ class StageLog {
 
   Result<> turn();
   Result<> put(Type type, std::span<const std::byte> body);
-  Result<std::span<const std::byte>> encode(std::span<const DeviceSample> samples);
+  Result<int64_t> put_samples(std::span<const DeviceSample> samples);
   void add_entry(Entry entry);
   void add_waiting(size_t readings);
   std::vector<std::byte> flushed_body() const;
