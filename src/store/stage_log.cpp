@@ -219,7 +219,8 @@ Result<> StageLog::put(Type type, std::span<const std::byte> body) {
 }
 
 // Goes on in the other file, which from then on stands for itself: it gets what it takes to
-// understand it without the one before.
+// understand it without the one before. The last of that says that it is complete; until then the
+// file before is the one that is written, here and by whoever recovers the log.
 Result<> StageLog::turn() {
   const uint8_t other = active_ == 0 ? 1 : 0;
   // What is in the other one is older, and the first entry has something pending.
@@ -229,10 +230,10 @@ Result<> StageLog::turn() {
   File& file = files_[other];
   FP_CHECK_OK(file.file.begin({.generation = generation_ + 1, .log = id_, .boot = boot_}));
   file.names.shrink(0);
+  for (const Epoch& epoch : epochs_) FP_CHECK_OK(file.file.append(kEpoch, epoch_body(epoch)));
+  FP_CHECK_OK(file.file.append(kFlushed, flushed_body()));
   active_ = other;
   ++generation_;
-  FP_CHECK_OK(file.file.append(kFlushed, flushed_body()));
-  for (const Epoch& epoch : epochs_) FP_CHECK_OK(file.file.append(kEpoch, epoch_body(epoch)));
   return {};
 }
 

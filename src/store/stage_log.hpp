@@ -155,6 +155,7 @@ class StageLog {
   std::vector<File> files_;  // two
   uint8_t active_ = 0;
   uint64_t generation_ = 0;
+  bool complete_ = false;  // while recovering: the file says how far the disk has come
   int64_t newest_ = 0;
   int64_t flushed_ = 0;
   int64_t held_ = 0;

@@ -10,6 +10,7 @@
 #include <random>
 
 #include "fakes/cut_disk.hpp"
+#include "fakes/test_env.hpp"
 #include "no_sync.hpp"
 #include "power_life.hpp"
 
@@ -92,7 +93,7 @@ class Machine {
 
   const Kind kind_;
   std::mt19937 random_;
-  TempDir dir_;
+  test::TempDir dir_{test::tmpfs()};
   FaultyVfs vfs_;
   Ledger ledger_;
   int boot_ = 0;
@@ -100,9 +101,7 @@ class Machine {
 };
 
 unsigned some_seed() {
-  const char* given = std::getenv("FIELDPOST_SEED");
-  const unsigned seed =
-      given != nullptr ? static_cast<unsigned>(std::atoi(given)) : std::random_device{}();
+  const auto seed = static_cast<unsigned>(test::seed());
   std::printf("FIELDPOST_SEED=%u\n", seed);
   return seed;
 }

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "fakes/faulty_vfs.hpp"
+#include "fakes/test_env.hpp"
 #include "store_ears.hpp"
 
 namespace fieldpost {
@@ -200,7 +201,7 @@ class Trial {
 
   const Fault& fault_;
   const int64_t n_;
-  const TempDir dir_;
+  const test::TempDir dir_{test::tmpfs()};
   std::atomic<int64_t> seen_{0};
   std::atomic<bool> over_{false};  // from then on it is only looked at
   std::mutex mutex_;               // guards the next three, beside their thread
