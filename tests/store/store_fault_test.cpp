@@ -30,6 +30,7 @@ struct Fault {
   bool disk_first = false;  // durability
 };
 
+// NOLINTNEXTLINE(readability-identifier-naming): the name gtest looks for
 void PrintTo(const Fault& fault, std::ostream* out) { *out << fault.name; }
 
 // One life: created, filled, half drained, stopped, started again, drained. On one thread, which is
