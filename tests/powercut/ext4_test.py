@@ -24,8 +24,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 DRIVER = pathlib.Path(os.environ["FIELDPOST_BUILD_DIR"]) / "tests" / "power_driver"
 DISK_BYTES = 24 << 20
 PIECE = 4096  # what a drive writes whole or not at all
-STEPS = 2400  # of a life
-PATIENCE = 60
+LONG = "FIELDPOST_LONG" in os.environ
+STEPS = 2400 if LONG else 900  # of a life
+PATIENCE = 120  # s
 
 
 def cannot(why):
@@ -166,7 +167,7 @@ def main(cuts):
     wrong = lives_and_cuts("memory", cuts // 2, seed) + lives_and_cuts("disk", cuts // 2, seed)
     for problem in wrong[:5]:
         print(problem)
-    caught = lives_and_cuts("memory", 10, seed, wrong_build=True)
+    caught = lives_and_cuts("memory", 20, seed, wrong_build=True)
     if not caught:
         print("a build that does not sync went unnoticed")
     sys.exit(1 if wrong or not caught else 0)
@@ -182,4 +183,4 @@ if __name__ == "__main__":
         os.environ["FIELDPOST_TEST_OWN_MOUNTS"] = "1"
         os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable,
                               *sys.argv])
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 400 if "FIELDPOST_LONG" in os.environ else 20)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 400 if LONG else 20)

@@ -160,9 +160,11 @@ class StageLife {
   int64_t flushed_ = 0;
 };
 
-// The n-th call of a kind, and those after it, `calls` in all.
+// The n-th call of a kind, and those after it, `calls` in all. For every n, or, so that each comes
+// in its turn, for some from a random one on.
 void live_through(Call kind, int failure, int calls) {
-  for (int64_t n = 1;; n += kind == Call::Read && !test::is_long() ? 7 : 1) {
+  const int64_t step = test::is_long() ? 1 : kind == Call::Read ? 7 : kind == Call::Write ? 3 : 1;
+  for (int64_t n = 1 + static_cast<int64_t>(test::seed()) % step;; n += step) {
     SCOPED_TRACE("call " + std::to_string(n));
     int64_t seen = 0;
     tmpfs_says = [&](Call call) {
