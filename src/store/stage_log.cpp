@@ -126,8 +126,7 @@ Result<> StageLog::begin_anew(const std::string& boot) {
 Result<> StageLog::append(std::span<const DeviceSample> samples) {
   if (samples.empty()) return {};
   const std::scoped_lock lock(mutex_);
-  const auto body = FP_TRY(encode(samples));
-  const int64_t offset = FP_TRY(files_[active_].file.append(kSamples, body));
+  const int64_t offset = FP_TRY(put_samples(samples));
   add_entry({.first = newest_ + 1,
              .count = static_cast<uint32_t>(samples.size()),
              .file = active_,
@@ -137,14 +136,17 @@ Result<> StageLog::append(std::span<const DeviceSample> samples) {
   return {};
 }
 
-// For the file that is written now, or else, if there is no room in it, the other one.
-Result<std::span<const std::byte>> StageLog::encode(std::span<const DeviceSample> samples) {
+// To the file that is written now, or else, if there is no room in it, the other one.
+Result<int64_t> StageLog::put_samples(std::span<const DeviceSample> samples) {
   for (bool turned = false;; turned = true) {
     File& file = files_[active_];
     const size_t known = file.names.size();
     const auto body = encode_samples(samples, newest_ + 1, file.names, buffer_);
-    if (file.file.has_room(body.size() + kReserve)) return body;
-    file.names.shrink(known);
+    const bool has_room = file.file.has_room(body.size() + kReserve);
+    auto offset = has_room ? file.file.append(kSamples, body) : Result<int64_t>(0);
+    if (has_room && offset) return offset;
+    file.names.shrink(known);  // the record that would have told them is not there
+    if (!offset) return offset;
     if (turned || !file.file.could_hold(body.size() + kReserve)) {
       return Error{Errc::Invalid, "samples of " + std::to_string(body.size()) +
                                       " bytes are more than stage 1 takes at once"};
@@ -220,7 +222,8 @@ Result<> StageLog::put(Type type, std::span<const std::byte> body) {
 }
 
 // Goes on in the other file, which from then on stands for itself: it gets what it takes to
-// understand it without the one before.
+// understand it without the one before. The last of that says that it is complete; until then the
+// file before is the one that is written, here and by whoever recovers the log.
 Result<> StageLog::turn() {
   const uint8_t other = active_ == 0 ? 1 : 0;
   // What is in the other one is older, and the first entry has something pending.
@@ -230,10 +233,10 @@ Result<> StageLog::turn() {
   File& file = files_[other];
   FP_CHECK_OK(file.file.begin({.generation = generation_ + 1, .log = id_, .boot = boot_}));
   file.names.shrink(0);
+  for (const Epoch& epoch : epochs_) FP_CHECK_OK(file.file.append(kEpoch, epoch_body(epoch)));
+  FP_CHECK_OK(file.file.append(kFlushed, flushed_body()));
   active_ = other;
   ++generation_;
-  FP_CHECK_OK(file.file.append(kFlushed, flushed_body()));
-  for (const Epoch& epoch : epochs_) FP_CHECK_OK(file.file.append(kEpoch, epoch_body(epoch)));
   return {};
 }
 

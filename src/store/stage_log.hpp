@@ -144,7 +144,7 @@ class StageLog {
 
   Result<> turn();
   Result<> put(Type type, std::span<const std::byte> body);
-  Result<std::span<const std::byte>> encode(std::span<const DeviceSample> samples);
+  Result<int64_t> put_samples(std::span<const DeviceSample> samples);
   void add_entry(Entry entry);
   void add_waiting(size_t readings);
   std::vector<std::byte> flushed_body() const;
@@ -166,6 +166,7 @@ class StageLog {
   std::vector<File> files_;  // two
   uint8_t active_ = 0;
   uint64_t generation_ = 0;
+  bool complete_ = false;  // while recovering: the file says how far the disk has come
   int64_t newest_ = 0;
   int64_t flushed_ = 0;
   int64_t held_ = 0;

@@ -44,8 +44,15 @@ Result<> StageLog::recover(const Options& options) {
   boot_ = files_[active_].file.header().boot;
   const uint8_t older = active_ == 0 ? 1 : 0;
   // One that was begun for another log has nothing to say.
-  if (files_[older].file.header().log == id_) FP_CHECK_OK(scan(older));
+  const bool has_older = files_[older].file.header().log == id_;
+  if (has_older) FP_CHECK_OK(scan(older));
+  complete_ = false;
   FP_CHECK_OK(scan(active_));
+  if (!complete_) {  // the process before could not, or had no time to, go over to it
+    if (!has_older) return begin_anew(options.boot_id);
+    active_ = older;
+    generation_ = files_[older].file.header().generation;
+  }
   FP_CHECK_OK(collect_recovered());
   forget_done();
   return {};
@@ -73,6 +80,7 @@ void StageLog::on_record(uint8_t file, int64_t offset, uint8_t type,
       in(up_to);
       in(newest);
       if (!in.done() || newest > INT64_MAX / 2 || up_to > newest) return;
+      complete_ = true;
       newest_ = std::max(newest_, static_cast<int64_t>(newest));
       return done_up_to(static_cast<int64_t>(up_to));
     case kEpoch:

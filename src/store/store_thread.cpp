@@ -20,6 +20,7 @@ constexpr size_t kShownAttributes = 20;   // of those that have lost readings
 constexpr auto kDeletesWait = 1s;         // at least, for a flush that takes them along
 constexpr size_t kFlushPoints = 100'000;  // of one transaction; bounds memory
 constexpr auto kStatusPeriod = 1s;
+constexpr auto kShortestNap = 10ms;
 constexpr auto kFirstRetry = 100ms;
 constexpr auto kLastRetry = 5s;
 constexpr auto kReadRetry = 1s;
@@ -156,10 +157,11 @@ std::optional<BootTime> Store::Thread::flush_at() const {
   return stop_by ? BootTime{} : *oldest + options.flush_interval;
 }
 
-// When there is something to do even if no mail comes. Samples come without mail, and nothing that
-// comes from now on is due earlier than a flush interval from now.
+// When there is something to do even if no mail comes. Samples come without mail unless the disk
+// comes first, and nothing that comes from now on is due earlier than a flush interval from now.
 BootTime Store::Thread::wake_at() const {
-  BootTime at = BootClock::now() + std::max<nanoseconds>(options.flush_interval, 1s);
+  const nanoseconds shortest = options.disk_first ? 1s : kShortestNap;
+  BootTime at = BootClock::now() + std::max(options.flush_interval, shortest);
   if (!outbox) {
     at = std::min(at, retry_at);
     if (!fetches.empty())

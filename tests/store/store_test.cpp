@@ -64,6 +64,33 @@ TEST(Store, TakesAnswersAndForgets) {
   EXPECT_TRUE(stored_in(dir).empty());
 }
 
+// Each in its turn: where rows of an earlier boot lie beside the numbers of this one is chance.
+TEST(Store, RowsOfAnEarlierBootAreDeletedWhenTheyAreAcknowledged) {
+  TempDir dir;
+  for (int boot = 1; boot <= 3; ++boot) {
+    Ears ears;
+    auto another = options(dir.path());
+    another.boot_id.back() = static_cast<char>('0' + boot);
+    std::filesystem::remove(dir / "stage.0");
+    std::filesystem::remove(dir / "stage.1");
+    Store store(another, ears.sinks(), testing::symbols());
+    store.append_epoch(present());
+    store.start();
+    ASSERT_TRUE(ears.wait_for_row(INT64_MIN + 1));
+    store.fetch(item_id::kBeforeAll, 100);
+    ASSERT_TRUE(ears.wait_for_answers(1));
+    ASSERT_EQ(ears.chunks().size(), boot == 1 ? 0U : 2U);
+    for (const Chunk& chunk : ears.chunks()) store.acknowledge({chunk.row});
+    ASSERT_TRUE(ears.wait_for_status([](const StoreStatus& s) { return s.totals.rows == 0; }));
+    for (int64_t i = 1; i <= 2; ++i) {
+      store.append(one(i));
+      ASSERT_TRUE(ears.wait_for_row(row(i)));
+    }
+    EXPECT_TRUE(store.stop(10s));
+  }
+  EXPECT_EQ(stored_in(dir).size(), 2U);
+}
+
 TEST(Store, CommitsAGroupAtOnce) {
   TempDir dir;
   FaultyVfs vfs;
