@@ -17,9 +17,11 @@
 #include "base/backoff.hpp"
 #include "base/clock.hpp"
 #include "base/mailbox.hpp"
+#include "store/exports.hpp"
 #include "store/handover.hpp"
 #include "store/store.hpp"
 #include "store/unique_times.hpp"
+#include "store/wear.hpp"
 
 namespace fieldpost {
 
@@ -67,6 +69,8 @@ struct Store::Thread {
   const std::unique_ptr<StageLog> stage;
   UniqueTimes times;  // main thread
   Mailbox<Mail> mailbox;
+  Exports exports;
+  Wear wear;
   std::atomic<int64_t> lost{0};
   std::atomic<int64_t> appended{0};
   std::atomic<int64_t> busy_since{0};
@@ -87,12 +91,13 @@ struct Store::Thread {
   void take(Fetch& fetch) { fetches.push_back(fetch); }
   void take(Acknowledge& acknowledge);
   void take(Epoch& epoch);
-  void take(Stop& stop) { stop_by = stop.deadline; }
+  void take(Stop& stop);
   bool work_waits() const;
   std::optional<BootTime> flush_at() const;
   BootTime wake_at() const;
   void wait_until(BootTime time);
   void work();
+  void export_slice();
   Result<> open_and_write();
   Result<Outbox> open_outbox(const Outbox::Options& wanted);
   void close_if_damaged(const Error& error);
