@@ -69,7 +69,7 @@ Daemon::Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble)
                    },
                .report = [this](const CommandReport& report) { on_report(report); }}),
       supervisor_(loop, {paths_.plugin_dir, paths_.plugin_host}, supervisor_sinks(), symbols_),
-      control_(loop, [this](const Json& request, ControlRight right, bool* watch) {
+      control_(loop, [this](const Json& request, ControlRight right, bool* watch, const UniqueFd&) {
         return handle(request, right, watch);
       }) {}
 
