@@ -7,6 +7,7 @@
 #include "base/text.hpp"
 #include "cli/cli.hpp"
 #include "cli/client.hpp"
+#include "cli/outbox_text.hpp"
 
 namespace fieldpost::cli {
 namespace {
@@ -36,6 +37,7 @@ void print_outbox(const Json& o) {
   std::cout << "; " << format_size(o["file_bytes"].get<int64_t>()) << " on disk, " << o["lost"]
             << " lost\n";
   if (const std::string t = text(o, "trouble"); !t.empty()) std::cout << "          " << t << "\n";
+  if (o.contains("disk")) std::cout << "disk      " << disk_line(o["disk"]) << "\n";
 }
 
 void print_commands(const Json& c) {
