@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "cli/cli.hpp"
 #include "cli/client.hpp"
+#include "cli/outbox_text.hpp"
 
 namespace fieldpost::cli {
 namespace {
@@ -54,6 +55,7 @@ void print_outbox(const Json& o) {
             << " lost\n";
   print_given_up(o);
   if (const std::string t = text(o, "trouble"); !t.empty()) std::cout << "          " << t << "\n";
+  if (o.contains("disk")) std::cout << "disk      " << disk_line(o["disk"]) << "\n";
 }
 
 void print_waiting_for_time(const Json& c) {

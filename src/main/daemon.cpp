@@ -70,8 +70,8 @@ Daemon::Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble)
                    },
                .report = [this](const CommandReport& report) { on_report(report); }}),
       supervisor_(loop, {paths_.plugin_dir, paths_.plugin_host}, supervisor_sinks(), symbols_),
-      control_(loop, [this](const Json& request, ControlRight right, bool* watch) {
-        return handle(request, right, watch);
+      control_(loop, [this](const Json& request, ControlRight right, bool* watch, UniqueFd passed) {
+        return handle(request, right, watch, std::move(passed));
       }) {}
 
 Daemon::~Daemon() {
@@ -284,6 +284,7 @@ void Daemon::on(ClockNews&&) { clock_->look(); }
 void Daemon::on_second() {
   router_.expire(BootClock::now());
   clock_->look();
+  drain_.note(BootClock::now(), uplink_status_.readings, store_->status().appended);
   if (const int64_t n = std::exchange(reports_unlogged_, 0); n > 0) {
     log::warning("commands come too fast to log each", {{"FP_COUNT", std::to_string(n)}});
   }

@@ -20,6 +20,7 @@
 #include "commands/router.hpp"
 #include "config/load.hpp"
 #include "main/clock_keeper.hpp"
+#include "store/drain_rate.hpp"
 #include "store/store.hpp"
 #include "supervisor/control.hpp"
 #include "supervisor/local_state.hpp"
@@ -85,7 +86,9 @@ class Daemon {
   void stop();
 
   // Control requests: requests.cpp.
-  Json handle(const Json& request, ControlRight right, bool* watch);
+  Json handle(const Json& request, ControlRight right, bool* watch, UniqueFd passed);
+  Json start_export(const Json& request, UniqueFd pipe);
+  Json export_outcome(const Json& request) const;
   Json status_json() const;
   Json config_json() const;
   Json uplink_json(BootTime now) const;
@@ -112,6 +115,7 @@ class Daemon {
   CommandRouter router_;
   std::optional<CommandReport> last_command_;
   UplinkStatus uplink_status_;
+  DrainRate drain_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<ClockKeeper> clock_;
   std::unique_ptr<TimeSync> time_sync_;

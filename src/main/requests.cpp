@@ -2,9 +2,6 @@
 //
 // What the daemon answers on its control sockets (docs/control-protocol.md).
 #include <algorithm>
-#include <array>
-#include <cstdio>
-#include <ctime>
 
 #include "base/text.hpp"
 #include "main/daemon.hpp"
@@ -18,16 +15,6 @@ int64_t utc_ms(BootTime time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch() +
                                                                wall_offset())
       .count();
-}
-
-std::string rfc3339(int64_t ms) {
-  const std::time_t s = ms / 1000;
-  std::tm tm{};
-  ::gmtime_r(&s, &tm);
-  std::array<char, 40> out{};
-  const size_t n = std::strftime(out.data(), out.size(), "%Y-%m-%dT%H:%M:%S", &tm);
-  (void)std::snprintf(out.data() + n, out.size() - n, ".%03dZ", static_cast<int>(ms % 1000));
-  return out.data();
 }
 
 std::string_view name_of(UplinkStatus::State state) {
@@ -61,7 +48,7 @@ Json refusal(std::string_view why) { return Json{{"ok", false}, {"error", why}};
 
 }  // namespace
 
-Json Daemon::handle(const Json& request, ControlRight right, bool* watch) {
+Json Daemon::handle(const Json& request, ControlRight right, bool* watch, UniqueFd passed) {
   const Json what = request.value("do", Json());
   if (what == "status") return Json{{"ok", true}, {"status", status_json()}};
   if (what == "watch") {
@@ -69,9 +56,13 @@ Json Daemon::handle(const Json& request, ControlRight right, bool* watch) {
     supervisor_.watch(true);
     return Json{{"ok", true}};
   }
+  if (what == "export") return start_export(request, std::move(passed));
+  if (what == "export-outcome") return export_outcome(request);
   const bool acts = what == "send" || what == "reload" || what == "reconnect";
   if (!acts) {
-    return refusal("unknown request; known are status, watch, send, reload, reconnect");
+    return refusal(
+        "unknown request; known are status, watch, export, export-outcome, send, reload, "
+        "reconnect");
   }
   if (right != ControlRight::Act) {
     return refusal("this socket only reads; use control.sock (sudo adduser $USER " +
@@ -94,8 +85,38 @@ Json Daemon::handle(const Json& request, ControlRight right, bool* watch) {
   return Json{{"ok", true}};
 }
 
+// Reading what was read is what `watch` does too, so the right to read is enough.
+Json Daemon::start_export(const Json& request, UniqueFd pipe) {
+  ExportRequest wanted{.pipe = std::move(pipe)};
+  const Json format = request.value("format", Json());
+  if (format == "csv") {
+    wanted.format = ExportFormat::Csv;
+  } else if (format == "jsonl") {
+    wanted.format = ExportFormat::Jsonl;
+  } else if (format != "counts") {
+    return refusal("format: expected csv, jsonl or counts");
+  }
+  for (const DeviceConfig& d : config_.devices) wanted.names[d.id] = d.name;
+  const Json device = request.value("device", Json());
+  if (device.is_string()) wanted.device = device_id_of(wanted.names, device.get<std::string>());
+  const auto number = store_->start_export(std::move(wanted));
+  return number ? Json{{"ok", true}, {"export", *number}} : refusal(number.error().message);
+}
+
+Json Daemon::export_outcome(const Json& request) const {
+  const Json number = request.value("export", Json());
+  if (!number.is_number_integer()) return refusal("export: expected the number of an export");
+  const auto outcome = store_->export_outcome(number.get<int64_t>());
+  if (!outcome) return refusal(outcome.error().message);
+  return Json{{"ok", true},
+              {"ended", outcome->ended},
+              {"readings", outcome->readings},
+              {"damaged_rows", outcome->damaged_rows},
+              {"trouble", outcome->trouble}};
+}
+
 void Daemon::on_reading(const Instance& instance, const Sample& sample) {
-  const std::string time = rfc3339(utc_ms(sample.time));
+  const std::string time = format_utc(utc_ms(sample.time));
   for (const Reading& r : sample.readings) {
     if (r.attribute >= instance.attributes().size()) continue;
     const Instance::Attribute& a = instance.attributes()[r.attribute];
@@ -169,6 +190,18 @@ Json Daemon::outbox_json(BootTime now) const {
     // The system's clock may not have been set yet.
     const int64_t age_ms = std::max<int64_t>(0, utc_ms(now) - s.totals.oldest_utc_ms);
     json["oldest_s"] = static_cast<double>(age_ms) / 1e3;
+  }
+  const bool connected = uplink_status_.state == UplinkStatus::State::Connected;
+  if (const auto left = drain_.time_left(s.totals.readings); connected && left)
+    json["drained_in_s"] = seconds(*left);
+  if (s.wear) {
+    json["disk"] = {{"written", s.wear->bytes},
+                    {"recent_written", s.wear->recent_bytes},
+                    {"recent_s", seconds(s.wear->recent)}};
+    if (s.appended > 0) {
+      json["disk"]["per_reading"] =
+          static_cast<double>(s.wear->bytes) / static_cast<double>(s.appended);
+    }
   }
   // Only what lasts is worth a word: a healthy fsync on an SD card takes some 10 ms.
   const nanoseconds since(s.busy_since_ns);

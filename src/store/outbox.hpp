@@ -8,8 +8,10 @@
 // Losant ids are in dictionary tables, so a backlog outlives the configuration it came from.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -22,6 +24,7 @@
 #include "model/reading.hpp"
 #include "model/time.hpp"
 #include "store/database.hpp"
+#include "store/export_text.hpp"
 #include "store/handover.hpp"
 #include "store/item_id.hpp"
 #include "store/retention.hpp"
@@ -150,6 +153,39 @@ class Outbox {
   // dropped. Errors: Full, Io.
   Result<std::vector<Gone>> reduce(std::span<const int64_t> rows, Way way, const KeepOf& keep_of,
                                    Handover& handover);
+
+  // For looking at what is there, without effect on what is fetched, from place to place (0: the
+  // beginning; a place stays what it is when rows come and go). Left out is what was acknowledged,
+  // and of rows that `seen` knows what it leaves out.
+  struct Look {
+    std::vector<WaitingReadings> readings;
+    int64_t place = 0;  // to go on from
+    bool end = false;   // there was nothing more
+    int64_t damaged_rows = 0;
+  };
+  // Stops after `max_points` readings. Errors: Corrupt, Io.
+  Result<Look> look(int64_t place, size_t max_points, const Handover& handover,
+                    const Handover& seen);
+  struct DeviceCount {
+    int64_t rows = 0;
+    int64_t readings = 0;
+    int64_t oldest_utc_ms = 0;  // 0: none, or of a time that is not known yet
+    int64_t newest_utc_ms = 0;  // of the beginning of its newest row
+
+    // One more row; `utc_ms` is its first time, 0: not known.
+    void add(int64_t more_readings, int64_t utc_ms) {
+      ++rows;
+      readings += more_readings;
+      if (utc_ms == 0) return;
+      oldest_utc_ms = oldest_utc_ms == 0 ? utc_ms : std::min(oldest_utc_ms, utc_ms);
+      newest_utc_ms = std::max(newest_utc_ms, utc_ms);
+    }
+  };
+  using DeviceCounts = std::map<std::string, DeviceCount>;  // by Losant id
+  // Adds up to `max_rows` rows to `counts`, without reading their readings; `place`
+  // goes on. False: there was nothing more. Errors: Corrupt, Io.
+  Result<bool> count(int64_t& place, size_t max_rows, DeviceCounts& counts);
+  int64_t newest_place() const;
 
   int64_t newest_row() const;   // item_id::kBeforeAll if there never was one
   OutboxTotals totals() const;  // no disk access

@@ -53,8 +53,7 @@ Result<size_t> Outbox::Impl::take(int64_t row, int64_t after, const Handover& ha
   return 0;
 }
 
-Result<> Outbox::Impl::decode(int64_t row, int64_t after, const Handover& handover,
-                              std::vector<Chunk>& ret_chunks) {
+Result<Outbox::Impl::Decoded> Outbox::Impl::decode_row() {
   const ChunkKey key{.device = select.integer(1),
                      .boot = select.integer(2),
                      .t0 = select.integer(3),
@@ -70,12 +69,18 @@ Result<> Outbox::Impl::decode(int64_t row, int64_t after, const Handover& handov
   if (!states) return std::move(states).error();
   const Symbol device = FP_TRY(devices->symbol_of(key.device));
   if (device == nullptr) return Error{Errc::Corrupt, "chunk: a device that has no name"};
+  return Decoded{.key = key, .device = device, .states = *std::move(states)};
+}
+
+Result<> Outbox::Impl::decode(int64_t row, int64_t after, const Handover& handover,
+                              std::vector<Chunk>& ret_chunks) {
+  auto [key, device, states] = FP_TRY(decode_row());
   const int64_t id = id_of(row);
   if (const Handover::Row* parts = handover.find(id)) {
     for (const Handover::Member& m : parts->members) {
       const int64_t sample = item_id::of_sample(m.number);
-      const auto state = std::ranges::lower_bound(*states, m.ms, {}, &State::time_ms);
-      if (m.acknowledged || sample <= after || state == states->end()) continue;
+      const auto state = std::ranges::lower_bound(states, m.ms, {}, &State::time_ms);
+      if (m.acknowledged || sample <= after || state == states.end()) continue;
       std::vector<State> one(1, *state);
       FP_CHECK_OK(stamp(one, key.boot));
       ret_chunks.push_back({.row = sample, .device = device, .states = std::move(one)});
@@ -83,10 +88,10 @@ Result<> Outbox::Impl::decode(int64_t row, int64_t after, const Handover& handov
     return {};
   }
   if (const std::set<int64_t>* gone = handover.left_out(id)) {
-    std::erase_if(*states, [&](const State& s) { return gone->contains(s.time_ms); });
+    std::erase_if(states, [&](const State& s) { return gone->contains(s.time_ms); });
   }
-  FP_CHECK_OK(stamp(*states, key.boot));
-  ret_chunks.push_back({.row = id, .device = device, .states = *std::move(states)});
+  FP_CHECK_OK(stamp(states, key.boot));
+  ret_chunks.push_back({.row = id, .device = device, .states = std::move(states)});
   return {};
 }
 

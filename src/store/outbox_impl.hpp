@@ -82,6 +82,14 @@ struct Outbox::Impl {
                       std::vector<Chunk>& ret_chunks);
   Result<> decode(int64_t row, int64_t after, const Handover& handover,
                   std::vector<Chunk>& ret_chunks);
+  // Of the row that `select` is at.
+  struct Decoded {
+    ChunkKey key;
+    Symbol device = nullptr;
+    std::vector<State> states;  // with the times as they were written
+  };
+  Result<Decoded> decode_row();
+  bool has_time(int64_t row_boot) const;
   Result<> stamp(std::vector<State>& states, int64_t row_boot) const;
   void set_aside(int64_t row, Size size);
   std::optional<int64_t> utc_of(int64_t row_boot, int64_t t0) const;

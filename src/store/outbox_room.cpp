@@ -8,7 +8,8 @@
 namespace fieldpost {
 namespace {
 
-void count(std::vector<Outbox::Gone>& gone, Symbol device, Symbol attribute, int64_t readings) {
+void count_gone(std::vector<Outbox::Gone>& gone, Symbol device, Symbol attribute,
+                int64_t readings) {
   if (readings <= 0) return;
   const auto same = [&](const auto& g) { return g.device == device && g.attribute == attribute; };
   const auto found = std::ranges::find_if(gone, same);
@@ -26,7 +27,7 @@ void filter(std::vector<State>& states, Symbol device, Wanted wanted,
   for (State& state : states) {
     std::erase_if(state.points, [&](const Point& p) {
       if (wanted(p.attribute)) return false;
-      count(ret_gone, device, p.attribute, 1);
+      count_gone(ret_gone, device, p.attribute, 1);
       return true;
     });
   }
@@ -195,7 +196,7 @@ Result<> Outbox::Impl::reduce(std::vector<Taken>& taken, Way way, const KeepOf& 
     change.readings -= t.size.readings;
     change.bytes -= t.size.bytes;
     if (is_unstamped(t.key.boot)) change.unstamped -= t.size.readings;
-    if (!t.readable) count(ret_gone, t.device, nullptr, t.size.readings);
+    if (!t.readable) count_gone(ret_gone, t.device, nullptr, t.size.readings);
   }
   const auto place = [](const Taken& t) { return std::pair(t.key.device, t.key.boot); };
   std::ranges::stable_sort(taken, {}, place);
@@ -223,7 +224,7 @@ Result<> Outbox::Impl::reduce_group(Group group, Way way, const KeepOf& keep_of,
   if (states.empty()) return {};
   const Thinned thinned = thin(std::move(states), keep, utc_offset(group.front().key.boot));
   for (const auto& [attribute, readings] : thinned.gone) {
-    count(ret_gone, device, attribute, readings);
+    count_gone(ret_gone, device, attribute, readings);
   }
   const uint8_t round =
       way == Way::Strip ? kNothingButAll : round_after(group.front().round, thinned);

@@ -295,6 +295,21 @@ Result<> check_names(Database& database) {
   return Error{Errc::Corrupt, "'" + database.path() + "' is damaged: its names"};
 }
 
+Result<SalvageReport> salvage_to(const std::string& broken, const std::string& fresh) {
+  for (const char* part : {"", kWal, "-journal"}) {
+    if (exists(fresh + part)) {
+      return Error{Errc::Invalid, "'" + fresh + part + "' exists already"};
+    }
+  }
+  const Salvage salvage = FP_TRY(Salvage::read(broken));
+  FP_CHECK_OK(check_min_reader(broken, salvage));
+  if (auto built = build(fresh, salvage); !built) {
+    (void)remove_database(fresh);  // what matters is the error before
+    return std::move(built).error();
+  }
+  return salvage.report();
+}
+
 Result<Restored> restore(const std::string& path, int64_t max_kept_bytes, std::time_t now) {
   if (FP_TRY(finish(path))) return Restored{};
   const Salvage salvage = FP_TRY(Salvage::read(path));

@@ -75,6 +75,15 @@ Result<StageFile> StageFile::open(const std::string& path, int64_t bytes) {
   return file;
 }
 
+Result<StageFile> StageFile::open_to_read(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!fd) return Error::from_errno(errno, "open '" + path + "'");
+  StageFile file(std::move(fd), path);
+  FP_CHECK_OK(file.load_header());
+  file.wanted_ = file.bytes_ = ::lseek(file.fd_.get(), 0, SEEK_END);
+  return file;
+}
+
 Result<StageFile> StageFile::open_in_memory(int64_t bytes) {
   UniqueFd fd(::memfd_create("fieldpost-stage", MFD_CLOEXEC));
   if (!fd) return Error::from_errno(errno, "make a file in memory");
@@ -84,11 +93,7 @@ Result<StageFile> StageFile::open_in_memory(int64_t bytes) {
 }
 
 Result<StageFile::Header> StageFile::header_of(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd) return Error::from_errno(errno, "open '" + path + "'");
-  StageFile file(std::move(fd), path);
-  FP_CHECK_OK(file.load_header());
-  return file.header_;
+  return FP_TRY(open_to_read(path)).header();
 }
 
 Result<> StageFile::reserve(int64_t bytes) {

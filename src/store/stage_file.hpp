@@ -43,6 +43,9 @@ class StageFile {
   // room to let it grow; 0 bytes ask for the size it has. Errors: Full (no room for it now),
   // NotFound (no folder), Io.
   static Result<StageFile> open(const std::string& path, int64_t bytes);
+  // An existing one to read, which stays as it is: only header(), scan() and read() work. Errors:
+  // NotFound, Io.
+  static Result<StageFile> open_to_read(const std::string& path);
   // One without a name, which ends with the process. Errors: Full, Io.
   static Result<StageFile> open_in_memory(int64_t bytes);
 

@@ -103,6 +103,21 @@ Result<std::unique_ptr<StageLog>> StageLog::open(const Options& options, SymbolT
   return log;
 }
 
+Result<std::unique_ptr<StageLog>> StageLog::open_to_read(const std::string& folder,
+                                                         const std::string& name,
+                                                         SymbolTable& symbols) {
+  const std::string base = folder + "/" + name;
+  StageFile first = FP_TRY(StageFile::open_to_read(base + ".0"));
+  StageFile second = FP_TRY(StageFile::open_to_read(base + ".1"));
+  if (first.header().generation == 0 && second.header().generation == 0) {
+    return Error{Errc::NotFound, "nothing was ever written to '" + base + ".0'"};
+  }
+  std::unique_ptr<StageLog> log(
+      new StageLog({.file = std::move(first)}, {.file = std::move(second)}, symbols));
+  FP_CHECK_OK(log->recover({.folder = folder, .name = name}));
+  return log;
+}
+
 Result<std::unique_ptr<StageLog>> StageLog::open_in_memory(const Options& options,
                                                            SymbolTable& symbols) {
   StageFile first = FP_TRY(StageFile::open_in_memory(options.bytes / 2));
@@ -286,6 +301,11 @@ Result<std::vector<Staged>> StageLog::read(int64_t after, size_t max_points, int
   in_flight_ = read.empty() ? 0 : read.back().number;
   read_ = std::max(read_, in_flight_);
   return read;
+}
+
+Result<std::vector<Staged>> StageLog::look(int64_t after, size_t max_points) const {
+  const std::scoped_lock lock(mutex_);
+  return read_pending(after, max_points);
 }
 
 Result<std::optional<std::vector<Staged>>> StageLog::take(int64_t after, size_t max_points) {

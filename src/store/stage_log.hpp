@@ -57,6 +57,11 @@ class StageLog {
   // is moved aside to before.0 and before.1, and taken up from there if that is the name asked for.
   // Symbols come from `symbols`. Errors: Full (no room for its files), NotFound (no folder), Io.
   static Result<std::unique_ptr<StageLog>> open(const Options& options, SymbolTable& symbols);
+  // The log that an earlier process has left, of whatever boot, to look at: it stays as it is, and
+  // nothing may be written to it. Errors: NotFound (there is none), Io.
+  static Result<std::unique_ptr<StageLog>> open_to_read(const std::string& folder,
+                                                        const std::string& name,
+                                                        SymbolTable& symbols);
   // As good, except that it ends with the process: for when open() has failed. Errors: Full, Io.
   static Result<std::unique_ptr<StageLog>> open_in_memory(const Options& options,
                                                           SymbolTable& symbols);
@@ -91,6 +96,9 @@ class StageLog {
   // the disk. flushed() or not_flushed() says what became of them. Errors: Corrupt, Io.
   Result<std::vector<Staged>> read(int64_t after, size_t max_points, int64_t max_bytes = INT64_MAX,
                                    int64_t last = INT64_MAX);
+  // Those after this number, until there are `max_points` readings, for looking at, without any
+  // effect. Errors: Corrupt, Io.
+  Result<std::vector<Staged>> look(int64_t after, size_t max_points) const;
   // The same for the uplink, which from then on holds them. Nothing, not even an empty list, where
   // more than what it has is on the disk: then that comes first.
   Result<std::optional<std::vector<Staged>>> take(int64_t after, size_t max_points);

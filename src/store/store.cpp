@@ -108,6 +108,16 @@ void Store::acknowledge(std::vector<int64_t> items) {
   if (!items.empty()) t.post(Thread::Acknowledge{std::move(items)});
 }
 
+Result<int64_t> Store::start_export(ExportRequest request) {
+  const int64_t number = FP_TRY(thread_->exports.admit(std::move(request)));
+  thread_->post(Thread::Wake{});
+  return number;
+}
+
+Result<ExportOutcome> Store::export_outcome(int64_t number) const {
+  return thread_->exports.outcome(number);
+}
+
 StoreStatus Store::status() const {
   StoreStatus status;
   {

@@ -14,13 +14,16 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "model/keep.hpp"
+#include "store/exports.hpp"
 #include "store/outbox.hpp"
 #include "store/stage_log.hpp"
 #include "store/toll.hpp"
+#include "store/wear.hpp"
 
 namespace fieldpost {
 
@@ -44,6 +47,9 @@ struct StoreStatus {
   // When the running disk operation began (BootTime, ns); 0: not inside one. A reader says
   // `disk stalled for n s` when that is long ago.
   int64_t busy_since_ns = 0;
+
+  // What the store thread had written to a disk; nothing where the kernel does not count it.
+  std::optional<Written> wear;
 
   int64_t waiting() const { return totals.readings + staged; }
 };
@@ -109,6 +115,10 @@ class Store {
   // asks holds what was handed out up to `after`, and nothing else.
   void fetch(int64_t after, size_t max_points);
   void acknowledge(std::vector<int64_t> items);
+
+  // Any thread. Writes what waits into a pipe, between flushes: store/exports.hpp.
+  Result<int64_t> start_export(ExportRequest request);
+  Result<ExportOutcome> export_outcome(int64_t number) const;
 
   // Any thread.
   StoreStatus status() const;

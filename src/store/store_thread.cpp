@@ -96,6 +96,7 @@ void Store::Thread::fill(StoreStatus& status) const {
   status.dropped = toll.dropped();
   status.given_up = toll.most(kShownAttributes);
   status.busy_since_ns = busy_since;
+  status.wear = wear.written(BootClock::now());
 }
 
 // ---- The store thread.
@@ -105,6 +106,7 @@ void Store::Thread::run() {
   take_mail();
   while (!finished()) {
     work();
+    export_slice();
     report();
     if (!finished()) wait_until(wake_at());
     take_mail();
@@ -144,10 +146,11 @@ bool Store::Thread::clock_is_due() const {
 }
 
 void Store::Thread::wait_until(BootTime time) {
-  pollfd waited{.fd = mailbox.fd(), .events = POLLIN, .revents = 0};
+  std::vector<pollfd> waited{{.fd = mailbox.fd(), .events = POLLIN, .revents = 0}};
+  exports.add_waited(waited);
   const auto left = std::max<nanoseconds>(time - BootClock::now(), 0ns);
   const timespec timeout{.tv_sec = left / 1s, .tv_nsec = (left % 1s).count()};
-  ::ppoll(&waited, 1, &timeout, nullptr);
+  ::ppoll(waited.data(), waited.size(), &timeout, nullptr);
 }
 
 // When what waits in stage 1 is due; nothing if nothing waits.
@@ -174,6 +177,7 @@ BootTime Store::Thread::wake_at() const {
     if (!fetches.empty() && may_fetch()) at = std::min(at, fetch_at);
   }
   if (status_changed) at = std::min(at, status_at);
+  if (exports.has_work()) at = BootTime{};
   if (stop_by) at = std::min(at, *stop_by);
   return at;
 }
@@ -191,6 +195,11 @@ void Store::Thread::take(ClockNews& news) {
   note_clock();
   room.clock_set();
   status_changed = true;
+}
+
+void Store::Thread::take(Stop& stop) {
+  stop_by = stop.deadline;
+  exports.end_all("the agent was stopped");
 }
 
 void Store::Thread::take(Acknowledge& acknowledge) {
@@ -238,6 +247,10 @@ void Store::Thread::work() {
     set_trouble(read_trouble, done ? "" : done.error().message);
     if (!done) close_if_damaged(done.error());
   }
+}
+
+void Store::Thread::export_slice() {
+  exports.work(outbox ? &*outbox : nullptr, write_trouble, *stage, handover);
 }
 
 // Not before this boot's latest epoch is stored, where rows depend on it. Without a disk after a
@@ -302,6 +315,7 @@ Result<> Store::Thread::flush_part(int64_t up_to) {
   const StageLog::Flushed flushed = stage->flushed(up_to);
   if (samples.empty()) return {};
   hand_over(flushed, up_to);
+  exports.flushed(outbox->made());
   status_changed = true;
   sinks.committed(
       std::max(outbox->newest_row(), options.disk_first ? 0 : item_id::of_sample(stage->newest())));
@@ -403,6 +417,7 @@ void Store::Thread::report() {
   if (!status_changed || now < status_at) return;
   status_changed = false;
   status_at = now + kStatusPeriod;
+  wear.note(now);
   StoreStatus status;
   if (outbox) status.totals = outbox->totals();
   status.acknowledged = acknowledged;

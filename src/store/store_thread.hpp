@@ -17,11 +17,13 @@
 #include "base/backoff.hpp"
 #include "base/clock.hpp"
 #include "base/mailbox.hpp"
+#include "store/exports.hpp"
 #include "store/handover.hpp"
 #include "store/room.hpp"
 #include "store/store.hpp"
 #include "store/unique_times.hpp"
 #include "store/unsendable.hpp"
+#include "store/wear.hpp"
 
 namespace fieldpost {
 
@@ -92,6 +94,8 @@ struct Store::Thread {
 
   Mailbox<Mail> mailbox;
   Toll toll;
+  Exports exports;
+  Wear wear;
   std::atomic<int64_t> lost{0};
   std::atomic<int64_t> appended{0};
   std::atomic<int64_t> repeated{0};
@@ -118,13 +122,14 @@ struct Store::Thread {
   void take(Acknowledge& acknowledge);
   void take(ClockNews& news);
   void take(KeepRules& rules) { room.set_keep(std::move(rules)); }
-  void take(Stop& stop) { stop_by = stop.deadline; }
+  void take(Stop& stop);
   bool work_waits() const;
   bool clock_is_due() const;  // what is known of time has to be stored
   std::optional<BootTime> flush_at() const;
   BootTime wake_at() const;
   void wait_until(BootTime time);
   void work();
+  void export_slice();
   Result<> open_and_write();
   Result<Outbox> open_outbox(const Outbox::Options& wanted);
   void close_if_damaged(const Error& error);

@@ -43,4 +43,14 @@ void to_wall_time(std::vector<State>& states, const WallView& wall) {
   states = std::move(unique);
 }
 
+WaitingReadings waiting_of(const Staged& staged, const WallView& wall) {
+  WaitingReadings readings{.device = staged.sample.device};
+  readings.states.push_back({.time_ms = staged.sample.time.ms, .points = staged.sample.points});
+  if (staged.sample.time.base == CaptureTime::Base::ThisBoot) {
+    readings.timed = !wall.empty();
+    if (readings.timed) to_wall_time(readings.states, wall);
+  }
+  return readings;
+}
+
 }  // namespace fieldpost

@@ -33,8 +33,10 @@ class ControlServer {
   // Of accepting, when the process has no descriptor left for one more.
   static constexpr std::chrono::milliseconds kPause{500};
 
-  // Answers one request. Sets `*watch` to subscribe the connection to broadcast().
-  using Handler = std::function<Json(const Json& request, ControlRight right, bool* watch)>;
+  // Answers one request. Sets `*watch` to subscribe the connection to broadcast(). `passed` is the
+  // descriptor that came with the request (SCM_RIGHTS), if one did.
+  using Handler =
+      std::function<Json(const Json& request, ControlRight right, bool* watch, UniqueFd passed)>;
 
   ControlServer(EventLoop& loop, Handler handler) : loop_(&loop), handler_(std::move(handler)) {}
   ControlServer(const ControlServer&) = delete;
@@ -52,6 +54,7 @@ class ControlServer {
     UniqueFd fd;
     ControlRight right;
     std::string in, out;
+    UniqueFd passed;  // that the next request brings
     bool watching = false;
     int64_t dropped = 0;   // lines that did not fit
     bool closing = false;  // when `out` is empty

@@ -74,7 +74,7 @@ TEST(Store, RowsOfAnEarlierBootAreDeletedWhenTheyAreAcknowledged) {
     std::filesystem::remove(dir / "stage.0");
     std::filesystem::remove(dir / "stage.1");
     Store store(another, ears.sinks(), testing::symbols());
-    store.append_epoch(present());
+    testing::keep(store, present());
     store.start();
     ASSERT_TRUE(ears.wait_for_row(INT64_MIN + 1));
     store.fetch(item_id::kBeforeAll, 100);
