@@ -66,6 +66,8 @@ device_id = "{GATEWAY}"
 [uplink]
 url = "mqtt://127.0.0.1:{port}"
 backoff_max = "1s"
+[clock]
+trust = "always"
 [outbox]
 flush_interval = "{flush}"
 [[device]]
@@ -380,6 +382,8 @@ class OutboxTest(unittest.TestCase):
         witness = self.field.witness(broker)
         replay = f"""
 config_version = 1
+[clock]
+trust = "always"
 [gateway]
 device_id = "{GATEWAY}"
 [uplink]

@@ -89,7 +89,7 @@ class Bounds : public ::testing::Test {
   void open(const Store::Options& options, const KeepRules& rules = {}) {
     store_.emplace(options, ears_.sinks(), testing::symbols());
     store_->set_keep(rules);
-    testing::keep(*store_, {.since_ms = 0, .offset_ms = kUtcOffset});
+    testing::keep(*store_, {.since_ms = 0, .offset_ms = kUtcOffset, .estimated = true});
     store_->start();
     ASSERT_TRUE(ears_.wait_for_row(0));
   }
@@ -347,7 +347,7 @@ TEST_F(Bounds, WhatComesAllAtOnceGoesInPartsThatTheWalHasRoomFor) {
   Store::Options o = options(kPutBy + 20 * kMiB);
   o.stage_bytes = 32 * kMiB;
   store_.emplace(o, ears_.sinks(), testing::symbols());
-  testing::keep(*store_, {.since_ms = 0, .offset_ms = kUtcOffset});
+  testing::keep(*store_, {.since_ms = 0, .offset_ms = kUtcOffset, .estimated = true});
   for (int64_t i = 0; i < 200; ++i) {
     store_->append({sample("d", i, {{"a", std::to_string(i) + std::string(50'000, 'x')}})});
   }

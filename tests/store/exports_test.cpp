@@ -330,7 +330,7 @@ TEST(StoreExport, GoesOnThroughAFlushAndEndsWithTheStore) {
                .boot_id = "boot-1",
                .flush_interval = std::chrono::milliseconds(700)},
               ears.sinks(), symbols());
-  testing::keep(store, {0, 1'000'000});
+  testing::keep(store, {.since_ms = 0, .offset_ms = 1'000'000, .estimated = true});
   store.start();
   ASSERT_TRUE(ears.wait([&] { return store.status().totals.file_bytes > 0; }));
   constexpr int kCount = 6000;

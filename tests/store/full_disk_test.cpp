@@ -36,7 +36,7 @@ class FullDisk : public ::testing::TestWithParam<SmallFileSystem::Kind> {
                                   .disk_first = disk_first,
                                   .max_size = int64_t{512} << 20},
                    ears_.sinks(), testing::symbols());
-    testing::keep(*store_, {.since_ms = 0, .offset_ms = kUtcOffset});
+    testing::keep(*store_, {.since_ms = 0, .offset_ms = kUtcOffset, .estimated = true});
     store_->start();
     ASSERT_TRUE(ears_.wait_for_row(0));
   }
@@ -134,7 +134,7 @@ TEST_P(FullDisk, FromTheBeginningItLivesOnStage1) {
                                 .boot_id = kBoot,
                                 .flush_interval = 1ms},
                  ears_.sinks(), testing::symbols());
-  testing::keep(*store_, {.since_ms = 0, .offset_ms = kUtcOffset});
+  testing::keep(*store_, {.since_ms = 0, .offset_ms = kUtcOffset, .estimated = true});
   store_->start();
   append_hour();
   EXPECT_TRUE(test::eventually([&] { return hours_left().contains(0); }, 20s)) << "delivered";

@@ -156,7 +156,7 @@ inline FoundSamples find_after_boot(const std::string& folder, const std::string
                  .flush_interval = 1h,
                  .stage_bytes = 1 << 20},
                 ears.sinks(), symbols());
-    testing::keep(store, {.since_ms = 0, .offset_ms = 1});
+    testing::keep(store, {.since_ms = 0, .offset_ms = 1, .estimated = true});
     store.start();
     if (!ears.wait_for_row(INT64_MIN + 1)) found.problems.emplace_back("the outbox does not open");
     int64_t after = item_id::kBeforeAll;

@@ -108,7 +108,7 @@ TEST(Salvage, AnUndamagedFileGivesAllOfItself) {
     const Salvage salvage = read(dir / "a.db");
     expect_rows(o, salvage, [](int64_t) { return false; });
     expect_all_names(o, salvage);
-    EXPECT_EQ(salvage.meta().at("min_reader"), Salvage::MetaValue(int64_t{4}));
+    EXPECT_EQ(salvage.meta().at("min_reader"), Salvage::MetaValue(int64_t{5}));
     EXPECT_EQ(salvage.schema(), newest_schema());
     EXPECT_EQ(salvage.report().unreadable_pages, 0);
     EXPECT_EQ(salvage.report().lost_rows, 0);

@@ -115,7 +115,7 @@ class Stage1Full : public ::testing::Test {
                                   .stage_bytes = 1 << 20},
                    ears_.sinks(), testing::symbols());
     store_->set_keep(kRules);
-    testing::keep(*store_, {.since_ms = 0, .offset_ms = kUtcOffset});
+    testing::keep(*store_, {.since_ms = 0, .offset_ms = kUtcOffset, .estimated = true});
     store_->start();
   }
   // Until so much has been thinned away.

@@ -121,7 +121,8 @@ inline constexpr int64_t row(int64_t number) { return item_id::of_sample(number)
 
 inline Epoch present() { return {in_ms(BootClock::now()), in_ms(wall_offset())}; }
 
-// As if somebody had decided on this epoch, unless it is what holds already.
+// As if somebody had decided on this epoch, unless it is what holds already. By an estimated one
+// nothing is held back for its age: for samples with times of their own.
 inline void keep(Store& store, const Epoch& epoch) {
   const WallView boot = store.clock().boot;
   if (!boot.empty() && boot.last().offset_ms == epoch.offset_ms) return;

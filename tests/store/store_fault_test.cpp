@@ -56,7 +56,7 @@ class Trial {
     for (int process = 1; process <= 2; ++process) {
       Store store(options(), sinks(), symbols());
       after_ = item_id::kBeforeAll;
-      testing::keep(store, {.since_ms = 0, .offset_ms = kOffset});
+      testing::keep(store, {.since_ms = 0, .offset_ms = kOffset, .estimated = true});
       store.start();
       for (int round = 0; round < 2; ++round) {
         for (int i = 0; i < 3; ++i) append(store);
