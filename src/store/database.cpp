@@ -116,6 +116,7 @@ Result<Database> Database::open(const std::string& path) {
   // Before the first access of a WAL database, so that the WAL's index is kept in memory and not
   // in a file that the kernel writes back.
   FP_CHECK_OK(database.exec("PRAGMA locking_mode = EXCLUSIVE"));
+  database.file_ = id_of(path);
   return database;
 }
 
@@ -151,6 +152,24 @@ Result<int64_t> Database::integer(const char* sql) {
 }
 
 int64_t Database::file_bytes() const { return size_of(path_) + size_of(path_ + "-wal"); }
+
+Database::FileId Database::id_of(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return {};
+  return {.device = info.st_dev, .inode = info.st_ino};
+}
+
+bool Database::in_place() {
+  const FileId wal = id_of(path_ + "-wal");
+  if (wal_ == FileId{}) wal_ = wal;  // SQLite makes it with the first write
+  return id_of(path_) == file_ && wal == wal_;
+}
+
+Result<> Database::copy_to(const std::string& path) {
+  Statement copy = FP_TRY(prepare("VACUUM INTO ?"));
+  copy.bind_text(1, path);
+  return copy.run();
+}
 
 Result<> Database::begin() { return begin_.run(); }
 Result<> Database::commit() { return commit_.run(); }

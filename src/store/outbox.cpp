@@ -155,6 +155,13 @@ Result<> Outbox::store_epochs() {
   return stored;
 }
 
+bool Outbox::in_place() { return impl_->database.in_place(); }
+
+Result<> Outbox::put_back() {
+  (void)flush_deletes();  // else the copy has them, and they are sent once more
+  return fieldpost::put_back(impl_->database);
+}
+
 const std::vector<Epoch>& Outbox::epochs() const { return impl_->own_wall.epochs(); }
 
 int64_t Outbox::newest_row() const {

@@ -96,6 +96,11 @@ class Outbox {
   // Of this boot.
   const std::vector<Epoch>& epochs() const;
 
+  // Whether the database is where it was opened. If not, put_back() gives it its place again, and
+  // then it is to be opened anew. Errors: those of fieldpost::put_back() (store/restore.hpp).
+  bool in_place();
+  Result<> put_back();
+
   int64_t newest_row() const;   // item_id::kBeforeAll if there never was one
   OutboxTotals totals() const;  // no disk access
 

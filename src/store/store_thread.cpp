@@ -80,7 +80,7 @@ std::optional<std::vector<Chunk>> Store::Thread::take_staged(int64_t after, size
 void Store::Thread::fill(StoreStatus& status) const {
   status.staged = stage->pending_readings();
   status.appended = appended;
-  status.lost = lost;
+  status.lost = lost + stage->damaged();
   status.busy_since_ns = busy_since;
 }
 
@@ -139,7 +139,7 @@ std::optional<BootTime> Store::Thread::flush_at() const {
 // When there is something to do even if no mail comes. Samples come without mail, and nothing that
 // comes from now on is due earlier than a flush interval from now.
 BootTime Store::Thread::wake_at() const {
-  BootTime at = BootClock::now() + std::max<nanoseconds>(options.flush_interval, 1s);
+  BootTime at = BootClock::now() + std::clamp<nanoseconds>(options.flush_interval, 1s, kLookPeriod);
   if (!outbox) {
     at = std::min(at, retry_at);
     if (!fetches.empty())
@@ -191,6 +191,7 @@ void Store::Thread::take(Acknowledge& acknowledge) {
 }
 
 void Store::Thread::work() {
+  keep_stage_in_place();
   if (BootClock::now() >= retry_at) {
     if (auto done = open_and_write()) {
       retry.reset();
@@ -220,6 +221,7 @@ bool Store::Thread::may_fetch() const {
 }
 
 Result<> Store::Thread::open_and_write() {
+  if (outbox) FP_CHECK_OK(stay_in_place());
   if (!outbox) FP_CHECK_OK(open());
   return write();
 }
@@ -335,26 +337,38 @@ void Store::Thread::set_trouble(std::string& trouble, std::string text) {
   if (text == trouble) return;
   if (trouble.empty()) {
     log::error(&trouble == &write_trouble ? "the outbox cannot be written; readings wait in stage 1"
-                                          : "the outbox cannot be read",
+               : &trouble == &read_trouble ? "the outbox cannot be read"
+                                           : "readings that wait would not survive a crash",
                {{"FP_REASON", text}});
   } else if (text.empty()) {
-    log::notice("the outbox works again", {});
+    log::notice(&trouble == &stage_trouble ? "stage 1 works again" : "the outbox works again", {});
   }
   trouble = std::move(text);
   status_changed = true;
   status_at = {};
 }
 
+void Store::Thread::log_damaged() {
+  const int64_t damaged = stage->damaged();
+  if (damaged == reported_damaged) return;
+  log::error("records of stage 1 were damaged while they waited; the readings in them are lost",
+             {{"FP_COUNT", std::to_string(damaged - reported_damaged)}});
+  reported_damaged = damaged;
+}
+
 void Store::Thread::report() {
   const BootTime now = BootClock::now();
-  if (lost != reported_lost) status_changed = true;
+  log_damaged();
+  if (lost + reported_damaged != reported_lost) status_changed = true;
   if (!status_changed || now < status_at) return;
   status_changed = false;
   status_at = now + kStatusPeriod;
   StoreStatus status;
   if (outbox) status.totals = outbox->totals();
   status.acknowledged = acknowledged;
-  status.trouble = write_trouble.empty() ? read_trouble : write_trouble;
+  for (const std::string* trouble : {&stage_trouble, &read_trouble, &write_trouble}) {
+    if (!trouble->empty()) status.trouble = *trouble;
+  }
   fill(status);
   reported_lost = status.lost;
   {

@@ -49,6 +49,7 @@ struct Store::Thread {
   struct Stop {
     BootTime deadline{};
   };
+  static constexpr auto kLookPeriod = std::chrono::seconds(2);
   using Mail = std::variant<Wake, Fetch, Acknowledge, Epoch, Stop>;
 
   Thread(Options o, Sinks s, SymbolTable& t, std::unique_ptr<StageLog> log);
@@ -96,8 +97,10 @@ struct Store::Thread {
   Result<> open_and_write();
   Result<Outbox> open_outbox(const Outbox::Options& wanted);
   void close_if_damaged(const Error& error);
+  Result<> stay_in_place();
   Result<> open();
-  Result<> import_earlier_boot();
+  Result<> import_earlier_boot(const std::string& name);
+  void keep_stage_in_place();
   Result<> take_over();
   Result<> write();
   Result<> flush();
@@ -108,6 +111,7 @@ struct Store::Thread {
   Result<std::vector<Chunk>> fetch_rows(const Fetch& fetch);
   bool may_fetch() const;
   void set_trouble(std::string& trouble, std::string text);
+  void log_damaged();
   void report();
   bool finished();
 
@@ -120,10 +124,12 @@ struct Store::Thread {
   std::deque<Fetch> fetches;
   std::optional<BootTime> stop_by;
   Backoff retry;
-  BootTime retry_at{};  // nothing is opened or written before it
-  BootTime fetch_at{};  // nothing is read before it
-  std::string write_trouble, read_trouble;
+  BootTime retry_at{};                  // nothing is opened or written before it
+  BootTime fetch_at{};                  // nothing is read before it
+  BootTime look_at_stage{}, look_at{};  // whether the files of either are where they were
+  std::string write_trouble, read_trouble, stage_trouble;
   int64_t reported_lost = 0;
+  int64_t reported_damaged = 0;
   BootTime status_at{};
   bool status_changed = true;
   int64_t acknowledged = 0;
