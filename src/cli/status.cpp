@@ -35,7 +35,9 @@ void print_outbox(const Json& o) {
   if (o.contains("oldest_s")) std::cout << ", the oldest " << ago(o["oldest_s"]) << " old";
   std::cout << "; " << format_size(o["file_bytes"].get<int64_t>()) << " on disk, " << o["lost"]
             << " lost\n";
-  if (const std::string t = text(o, "trouble"); !t.empty()) std::cout << "          " << t << "\n";
+  for (const char* what : {"trouble", "warning"}) {
+    if (const std::string t = text(o, what); !t.empty()) std::cout << "          " << t << "\n";
+  }
 }
 
 void print_commands(const Json& c) {

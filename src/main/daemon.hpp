@@ -55,7 +55,8 @@ class Daemon {
   };
   using Mail = std::variant<UplinkStatus, IncomingCommand, Delivery>;
 
-  Result<> open_control();
+  Result<> open_control();  // this and the next: sockets.cpp
+  void keep_sockets();
   Result<> watch_signals();
   Store::Sinks store_sinks();
   Uplink::Sinks uplink_sinks();
@@ -115,8 +116,9 @@ class Daemon {
   std::thread loader_;  // reads the configuration; its result comes as mail
   bool reload_again_ = false;
   bool stopping_ = false;
-  uint64_t answered_ = 0;  // of the uplink, at the last watchdog turn
-  std::string shown_;      // the status line that systemd has
+  uint64_t answered_ = 0;    // of the uplink, at the last watchdog turn
+  std::string shown_;        // the status line that systemd has
+  std::string run_trouble_;  // why the sockets are not where they should be; empty: they are
   UniqueFd clock_timer_;
   std::vector<Source> sources_;
   Source clock_source_, stop_timer_;

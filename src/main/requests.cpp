@@ -148,7 +148,8 @@ Json Daemon::outbox_json(BootTime now) const {
             {"appended", s.appended},
             {"acknowledged", s.acknowledged},
             {"lost", s.lost},
-            {"trouble", s.trouble}};
+            {"trouble", s.trouble},
+            {"warning", s.warning}};
   if (s.totals.oldest_utc_ms > 0) {
     json["oldest_s"] = static_cast<double>(utc_ms(now) - s.totals.oldest_utc_ms) / 1e3;
   }
@@ -181,6 +182,7 @@ std::string Daemon::status_line() const {
           std::to_string(supervisor_.up()) + " of " + std::to_string(config_.plugins.size()) +
           " plugins up";
   if (!store.trouble.empty()) line += "; outbox: " + store.trouble;
+  if (!run_trouble_.empty()) line += "; " + run_trouble_;
   if (!config_trouble_.empty()) line += "; " + config_trouble_;
   return printable(line);
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // SQLite with ownership and errors, set up for one writer on flash. One connection, one thread.
-// Errors of everything here: Full (no space), Corrupt, Unavailable (another process has it), Io;
-// they name the file and carry SQLite's text.
+// Errors of everything here: Full (no space), Corrupt, Unavailable (another process has it, or a
+// file could not be written when it was opened: then it must be opened again), Io; they name the
+// file and carry SQLite's text.
 #pragma once
 
 #include <cstdint>

@@ -155,6 +155,8 @@ Result<> Outbox::store_epochs() {
   return stored;
 }
 
+const std::string& Outbox::path() const { return impl_->database.path(); }
+
 bool Outbox::in_place() { return impl_->database.in_place(); }
 
 Result<> Outbox::put_back() {

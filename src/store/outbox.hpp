@@ -101,8 +101,9 @@ class Outbox {
   bool in_place();
   Result<> put_back();
 
-  int64_t newest_row() const;   // item_id::kBeforeAll if there never was one
-  OutboxTotals totals() const;  // no disk access
+  const std::string& path() const;  // of the database
+  int64_t newest_row() const;       // item_id::kBeforeAll if there never was one
+  OutboxTotals totals() const;      // no disk access
 
  private:
   struct Impl;

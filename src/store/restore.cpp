@@ -175,7 +175,10 @@ Result<> check_min_reader(const std::string& path, const Salvage& salvage) {
   if (min_reader == nullptr || *min_reader <= newest_schema() || *min_reader > salvage.schema()) {
     return {};
   }
-  return Error{Errc::Invalid, "'" + path + "' is damaged, and was written by a newer version"};
+  return Error{
+      Errc::Invalid,
+      "'" + path +
+          "' is damaged, and was written by a newer version of this program: install that one"};
 }
 
 // Counts what a transaction has taken, and begins a new one now and then.

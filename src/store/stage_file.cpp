@@ -11,7 +11,6 @@
 #include <array>
 #include <bit>
 #include <cstring>
-#include <filesystem>
 #include <utility>
 
 namespace fieldpost {
@@ -105,8 +104,7 @@ Result<> StageFile::remake() {
   if (other && other->generation > 0 && other->log != header_.log) {
     return Error{Errc::Unavailable, "'" + path_ + "' is in the way: it is another log's"};
   }
-  std::error_code failed;  // the open says what is wrong
-  std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), failed);
+  (void)::mkdir(path_.substr(0, path_.rfind('/')).c_str(), 0700);  // the open says what is wrong
   const std::string building = path_ + ".new";
   (void)::unlink(building.c_str());
   StageFile file = FP_TRY(open(building, bytes_));

@@ -51,7 +51,7 @@ class StageFile {
 
   // Whether its name still leads to it: if not, it ends with the process.
   bool in_place() const;
-  // Makes it anew under its name, folders included, with all that is in it. Errors: Full,
+  // Makes it anew under its name, its folder included, with all that is in it. Errors: Full,
   // Unavailable (what stands there is somebody else's log), Io.
   Result<> remake();
 

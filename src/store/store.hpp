@@ -28,7 +28,8 @@ struct StoreStatus {
   int64_t appended = 0;      // readings taken since the start
   int64_t acknowledged = 0;  // readings that were on the disk
   int64_t lost = 0;          // readings that could be kept nowhere
-  std::string trouble;       // "disk is full", …; empty: none
+  std::string trouble;       // "cannot be written, …: disk is full"; empty: none
+  std::string warning;       // of what will not last; empty: none
   // When the running disk operation began (BootTime, ns); 0: not inside one. A reader says
   // `disk stalled for n s` when that is long ago.
   int64_t busy_since_ns = 0;

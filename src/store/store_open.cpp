@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "store/medium.hpp"
 #include "store/restore.hpp"
 #include "store/store_thread.hpp"
 
@@ -48,6 +49,7 @@ Result<> Store::Thread::stay_in_place() {
   const Busy busy(busy_since);
   if (outbox->in_place()) {
     look_at = now + kLookPeriod;
+    if (opened_read_only && why_not_writable(outbox->path()).empty()) outbox.reset();
     return {};
   }
   const int64_t readings = outbox->totals().readings;
@@ -85,6 +87,10 @@ Result<> Store::Thread::open() {
   }
   log::info("outbox is open", {{"FP_PATH", options.folder},
                                {"FP_READINGS", std::to_string(outbox->totals().readings)}});
+  if (std::string found = why_not_lasting(options.folder); found != warning) {
+    if (!found.empty()) log::warning("the outbox will not last", {{"FP_REASON", found}});
+    warning = std::move(found);
+  }
   status_changed = true;
   disk_is_open = true;
   if (answered_without_disk && outbox->totals().rows > 0) sinks.backlog();
@@ -102,7 +108,9 @@ void Store::Thread::keep_stage_in_place() {
     log::warning("the files of stage 1 were gone from the run directory and were made again",
                  {{"FP_PATH", options.run_folder}});
   }
-  set_trouble(stage_trouble, remade ? "" : "stage 1 is in memory alone: " + remade.error().message);
+  set_trouble(stage_trouble, remade ? ""
+                                    : "readings that wait in memory would not survive a crash: " +
+                                          remade.error().message);
 }
 
 // What stage 1 and the outbox know of each other's past.

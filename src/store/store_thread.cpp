@@ -202,6 +202,7 @@ void Store::Thread::work() {
       retry_at = BootClock::now() + (stop_by ? kFirstRetry : retry.next());
       set_trouble(write_trouble, done.error().message);
       close_if_damaged(done.error());
+      opened_read_only = done.error().code == Errc::Unavailable;
     }
   }
   // Also when nothing can be written: what is sent and acknowledged frees a full disk.
@@ -336,7 +337,7 @@ Result<std::vector<Chunk>> Store::Thread::fetch_rows(const Fetch& fetch) {
 void Store::Thread::set_trouble(std::string& trouble, std::string text) {
   if (text == trouble) return;
   if (trouble.empty()) {
-    log::error(&trouble == &write_trouble ? "the outbox cannot be written; readings wait in stage 1"
+    log::error(&trouble == &write_trouble  ? "the outbox cannot be written; readings wait in memory"
                : &trouble == &read_trouble ? "the outbox cannot be read"
                                            : "readings that wait would not survive a crash",
                {{"FP_REASON", text}});
@@ -366,9 +367,14 @@ void Store::Thread::report() {
   StoreStatus status;
   if (outbox) status.totals = outbox->totals();
   status.acknowledged = acknowledged;
-  for (const std::string* trouble : {&stage_trouble, &read_trouble, &write_trouble}) {
-    if (!trouble->empty()) status.trouble = *trouble;
+  if (!write_trouble.empty()) {
+    status.trouble = "cannot be written, readings wait in memory: " + write_trouble;
+  } else if (!read_trouble.empty()) {
+    status.trouble = "cannot be read: " + read_trouble;
+  } else {
+    status.trouble = stage_trouble;
   }
+  status.warning = warning;
   fill(status);
   reported_lost = status.lost;
   {

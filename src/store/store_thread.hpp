@@ -69,6 +69,7 @@ struct Store::Thread {
   UniqueTimes times;  // main thread
   Mailbox<Mail> mailbox;
   std::atomic<int64_t> lost{0};
+  std::atomic<bool> losing{false};  // the last sample found no room
   std::atomic<int64_t> appended{0};
   std::atomic<int64_t> busy_since{0};
   std::atomic<bool> disk_is_open{false};
@@ -119,6 +120,7 @@ struct Store::Thread {
   Handover handover;
   int restores = 0;
   bool answered_without_disk = false;
+  bool opened_read_only = false;  // SQLite stays with that, whatever becomes of the rights
   const BootTime started = BootClock::now();
   BootTime deletes_at{};  // of the deletes that wait
   std::deque<Fetch> fetches;
@@ -127,7 +129,7 @@ struct Store::Thread {
   BootTime retry_at{};                  // nothing is opened or written before it
   BootTime fetch_at{};                  // nothing is read before it
   BootTime look_at_stage{}, look_at{};  // whether the files of either are where they were
-  std::string write_trouble, read_trouble, stage_trouble;
+  std::string write_trouble, read_trouble, stage_trouble, warning;
   int64_t reported_lost = 0;
   int64_t reported_damaged = 0;
   BootTime status_at{};

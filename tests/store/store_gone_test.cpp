@@ -202,7 +202,7 @@ TEST(StageGone, ARunDirectoryThatCannotBeMadeIsSaidAndTakenUpLater) {
   store.start();
   store.append(one(1));
   ASSERT_TRUE(ears.wait_for_status([](const StoreStatus& s) { return !s.trouble.empty(); }));
-  EXPECT_NE(ears.status().trouble.find("in memory alone"), std::string::npos);
+  EXPECT_NE(ears.status().trouble.find("would not survive a crash"), std::string::npos);
   EXPECT_NE(ears.status().trouble.find(o.run_folder), std::string::npos) << ears.status().trouble;
   fs::remove(o.run_folder);
   ASSERT_TRUE(ears.wait_for_status([](const StoreStatus& s) { return s.trouble.empty(); }));
