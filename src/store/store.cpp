@@ -95,7 +95,7 @@ void Store::acknowledge(std::vector<int64_t> items) {
   std::vector<int64_t> samples;
   std::vector<int64_t> rows;
   for (const int64_t id : items) {
-    if (item_id::is_sample(id) && id > 0) {
+    if (item_id::is_sample(id)) {
       samples.push_back(item_id::number_of(id));
     } else {
       rows.push_back(id);

@@ -3,6 +3,7 @@
 is going on, and goes on by itself when the fault is over. What was read is delivered.
 """
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -408,8 +409,9 @@ class FaultsTest(SiteTest):
         ours = self.schema()
         self.set_schema(99, 98)
         self.run_agent(outbox=OUTBOX + 'stage_size = "1MB"\n')
-        for _ in range(200):
-            self.agent.ask({"do": "send", "device": "meter", "data": {"text": "x" * 10000}})
+        lines = "".join(json.dumps({"device": "meter", "data": {"text": f"{n} " + "x" * 10000}})
+                        + "\n" for n in range(200))
+        self.assertEqual(self.agent.cli("send", input=lines).returncode, 0)
         self.wait_for_words("newer version")
         trouble = self.outbox()["trouble"]
         self.assertIn("readings are being lost, as there is no room for more in memory", trouble)
@@ -423,6 +425,7 @@ class FaultsTest(SiteTest):
         self.broker.start()
         eventually(lambda: len(self.delivered(METER, "text")) == 200 - lost, 20)
         eventually(lambda: self.numbers() == [1, 2, 3, 4, 5, 6], 20)
+        eventually(lambda: self.outbox()["waiting"] == 0, 20)
 
     # ---- The configuration.
 

@@ -163,6 +163,21 @@ TEST_F(StoreGone, RowsKeepTheirNumbers) {
   ASSERT_TRUE(on_the_disk(2));
 }
 
+// The newest of them has the id that a sample 0 would have, if there were one.
+TEST_F(StoreGone, RowsOfAnEarlierLogAreDoneWhenTheyAreAcknowledged) {
+  EXPECT_TRUE(store_->stop(20s));
+  store_.reset();
+  fs::remove_all(run_);
+  fs::create_directory(run_);
+  begin();
+  ASSERT_TRUE(on_the_disk(3));
+  store_->fetch(item_id::kBeforeAll, 100);
+  ASSERT_TRUE(ears_->wait_for_answers(1));
+  ASSERT_EQ(ears_->chunks().back().row, 0);
+  store_->acknowledge(rows_of(ears_->chunks()));
+  ASSERT_TRUE(on_the_disk(0));
+}
+
 // ---- Stage 1.
 
 StageLog::Options stage_options(const std::string& folder, const std::string& boot = kBoot) {
