@@ -54,7 +54,9 @@ void print_outbox(const Json& o) {
   std::cout << "; " << format_size(o["file_bytes"].get<int64_t>()) << " on disk, " << o["lost"]
             << " lost\n";
   print_given_up(o);
-  if (const std::string t = text(o, "trouble"); !t.empty()) std::cout << "          " << t << "\n";
+  for (const char* what : {"trouble", "warning"}) {
+    if (const std::string t = text(o, what); !t.empty()) std::cout << "          " << t << "\n";
+  }
   if (o.contains("disk")) std::cout << "disk      " << disk_line(o["disk"]) << "\n";
 }
 

@@ -117,22 +117,6 @@ Result<> Daemon::start() {
   return {};
 }
 
-Result<> Daemon::open_control() {
-  UniqueFd act;
-  char** names = nullptr;
-  const int passed = sd_listen_fds_with_names(1, &names);  // the .socket unit's
-  for (int i = 0; i < passed; ++i) {
-    UniqueFd fd(SD_LISTEN_FDS_START + i);
-    if (std::string_view(names[i]) == "control") act = std::move(fd);
-    ::free(names[i]);  // NOLINT: sd-daemon hands out malloc'ed names
-  }
-  ::free(static_cast<void*>(names));  // NOLINT
-  if (!act) act = FP_TRY(listen_unix(paths_.control_socket(), kActGroup));
-  FP_CHECK_OK(control_.serve(std::move(act), ControlRight::Act));
-  return control_.serve(FP_TRY(listen_unix(paths_.status_socket(), kReadGroup)),
-                        ControlRight::Read);
-}
-
 Result<> Daemon::watch_signals() {
   sources_.push_back(FP_TRY(loop_->on_signal(SIGTERM, [this] { stop(); })));
   sources_.push_back(FP_TRY(loop_->on_signal(SIGINT, [this] { stop(); })));
@@ -293,6 +277,7 @@ void Daemon::on_second() {
                  {{"FP_COUNT", std::to_string(n)}});
   }
   supervisor_.watch(control_.has_watchers());
+  keep_sockets();
   if (std::string line = status_line(); line != shown_) {
     shown_ = std::move(line);
     sd_notifyf(0, "STATUS=%s", shown_.c_str());

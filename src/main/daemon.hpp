@@ -59,7 +59,8 @@ class Daemon {
   struct ClockNews {};  // store_->clock() is another
   using Mail = std::variant<UplinkStatus, IncomingCommand, Delivery, ClockNews>;
 
-  Result<> open_control();
+  Result<> open_control();  // this and the next: sockets.cpp
+  void keep_sockets();
   Result<> watch_signals();
   Store::Sinks store_sinks();
   Uplink::Sinks uplink_sinks();
@@ -126,8 +127,9 @@ class Daemon {
   std::thread loader_;  // reads the configuration; its result comes as mail
   bool reload_again_ = false;
   bool stopping_ = false;
-  uint64_t answered_ = 0;                  // of the uplink, at the last watchdog turn
-  std::string shown_;                      // the status line that systemd has
+  uint64_t answered_ = 0;    // of the uplink, at the last watchdog turn
+  std::string shown_;        // the status line that systemd has
+  std::string run_trouble_;  // why the sockets are not where they should be; empty: they are
   std::optional<bool> said_synchronised_;  // in the log
   std::vector<Source> sources_;
   Source stop_timer_;

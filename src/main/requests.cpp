@@ -185,7 +185,8 @@ Json Daemon::outbox_json(BootTime now) const {
             {"thinned", s.thinned},
             {"dropped", s.dropped},
             {"given_up", given_up_json(s)},
-            {"trouble", s.trouble}};
+            {"trouble", s.trouble},
+            {"warning", s.warning}};
   if (s.totals.oldest_utc_ms > 0) {
     // The system's clock may not have been set yet.
     const int64_t age_ms = std::max<int64_t>(0, utc_ms(now) - s.totals.oldest_utc_ms);
@@ -262,6 +263,7 @@ std::string Daemon::status_line() const {
   line += "; " + std::to_string(supervisor_.up()) + " of " +
           std::to_string(config_.plugins.size()) + " plugins up";
   if (!store.trouble.empty()) line += "; outbox: " + store.trouble;
+  if (!run_trouble_.empty()) line += "; " + run_trouble_;
   if (!config_trouble_.empty()) line += "; " + config_trouble_;
   return printable(line);
 }

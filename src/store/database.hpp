@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // SQLite with ownership and errors, set up for one writer on flash. One connection, one thread.
-// Errors of everything here: Full (no space), Corrupt, Unavailable (another process has it), Io;
-// they name the file and carry SQLite's text.
+// Errors of everything here: Full (no space), Corrupt, Unavailable (another process has it, or a
+// file could not be written when it was opened: then it must be opened again), Io; they name the
+// file and carry SQLite's text.
 #pragma once
 
 #include <cstdint>
@@ -93,6 +94,13 @@ class Database {
   // The first column of the first row; 0 if there is none.
   Result<int64_t> integer(const char* sql);
 
+  // Whether the names of the file and of its WAL still lead to those that are open. If not, they
+  // were removed, replaced, or a mount hides them, and what is written is gone with this process.
+  bool in_place();
+  // Everything that is in it, in a file of its own at `path`, where there may be an empty one. It
+  // is not synced.
+  Result<> copy_to(const std::string& path);
+
   const std::string& path() const { return path_; }
   // Of the database and its WAL.
   int64_t file_bytes() const;
@@ -109,7 +117,16 @@ class Database {
   Result<> commit();
   void roll_back();
 
+  // Of what is open; {}: not yet.
+  struct FileId {
+    uint64_t device = 0;
+    uint64_t inode = 0;
+    bool operator==(const FileId&) const = default;
+  };
+  static FileId id_of(const std::string& path);
+
   std::string path_;
+  FileId file_, wal_;
   std::unique_ptr<int> frames_ = std::make_unique<int>(0);  // in the WAL, as the last commit said
   std::unique_ptr<sqlite3, Close> db_;                      // after it: statements must go first
   Statement begin_, commit_, rollback_, page_count_, free_count_;

@@ -17,6 +17,7 @@ inline constexpr int kBits = 8;
 inline constexpr int64_t kBeforeAll = std::numeric_limits<int64_t>::min() / 2;
 
 inline constexpr int64_t of_sample(int64_t number) { return number << kBits; }
+// Samples are numbered from 1; what is older than the log of stage 1 is a row, whatever its id.
 inline constexpr bool is_sample(int64_t id) { return id > 0 && (id & ((1 << kBits) - 1)) == 0; }
 // Of a sample, or of the last one in a row.
 inline constexpr int64_t number_of(int64_t id) { return id >> kBits; }

@@ -155,7 +155,9 @@ Result<> check_readable(Database& database) {
   const int64_t tables = FP_TRY(database.integer("SELECT count(*) FROM sqlite_schema"));
   if (version == 0 && tables == 0) return {};
   if (FP_TRY(database.integer("PRAGMA application_id")) != kApplicationId) {
-    return Error{Errc::Invalid, "'" + database.path() + "' is not an outbox of this program"};
+    return Error{
+        Errc::Invalid,
+        "'" + database.path() + "' is a database, but not an outbox of this program; move it away"};
   }
   const int64_t needed =
       FP_TRY(database.integer("SELECT value FROM meta WHERE key = 'min_reader'"));
@@ -164,9 +166,11 @@ Result<> check_readable(Database& database) {
   }
   if (needed > newest_schema()) {
     return Error{Errc::Invalid,
-                 "'" + database.path() + "' was written by a newer version (schema " +
-                     std::to_string(version) + ", readable from " + std::to_string(needed) +
-                     " on; this version knows " + std::to_string(newest_schema()) + ")"};
+                 "'" + database.path() +
+                     "' was written by a newer version of this program (schema " +
+                     std::to_string(version) + ", readable from schema " + std::to_string(needed) +
+                     " on; this one knows schema " + std::to_string(newest_schema()) +
+                     "): install that version or a later one, and what is in it will be sent"};
   }
   return {};
 }

@@ -85,6 +85,15 @@ Result<> Outbox::Impl::write_state() {
   return update_state.run();
 }
 
+const std::string& Outbox::path() const { return impl_->database.path(); }
+
+bool Outbox::in_place() { return impl_->database.in_place(); }
+
+Result<> Outbox::put_back() {
+  (void)flush_deletes();  // else the copy has them, and they are sent once more
+  return fieldpost::put_back(impl_->database);
+}
+
 int64_t Outbox::newest_row() const {
   return impl_->newest == 0 ? item_id::kBeforeAll : impl_->id_of(impl_->newest);
 }

@@ -187,8 +187,14 @@ class Outbox {
   Result<bool> count(int64_t& place, size_t max_rows, DeviceCounts& counts);
   int64_t newest_place() const;
 
-  int64_t newest_row() const;   // item_id::kBeforeAll if there never was one
-  OutboxTotals totals() const;  // no disk access
+  // Whether the database is where it was opened. If not, put_back() gives it its place again, and
+  // then it is to be opened anew. Errors: those of fieldpost::put_back() (store/restore.hpp).
+  bool in_place();
+  Result<> put_back();
+
+  const std::string& path() const;  // of the database
+  int64_t newest_row() const;       // item_id::kBeforeAll if there never was one
+  OutboxTotals totals() const;      // no disk access
 
  private:
   Database& database();

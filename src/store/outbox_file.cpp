@@ -80,7 +80,9 @@ OutboxFile::OutboxFile(std::string path, Salvage salvage)
 }
 
 Result<> OutboxFile::add_stage(const std::string& folder) {
-  for (const std::string name : {StageLog::kBefore, "stage"}) {
+  std::vector<std::string> names = StageLog::earlier_boots(folder);
+  names.emplace_back(StageLog::kThisBoot);
+  for (const std::string& name : names) {
     auto log = StageLog::open_to_read(folder, name, *symbols_);
     if (!log && log.error().code == Errc::NotFound) continue;
     if (!log) return std::move(log).error();

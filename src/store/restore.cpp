@@ -134,20 +134,36 @@ Result<> remove_database(const std::string& file) {
   return {};
 }
 
-// A complete, single file.
-Result<> build(const std::string& file, const Salvage& salvage) {
-  FP_CHECK_OK(remove_database(file));
+// A complete, single file, which `fill` fills.
+template <class Fill>
+Result<> complete(const std::string& file, Fill fill) {
   {
     Database database = FP_TRY(Database::open(file));
     FP_CHECK_OK(database.set_up());
-    FP_CHECK_OK(migrate(database));
-    FP_CHECK_OK(copy_into(database, salvage));
+    FP_CHECK_OK(fill(database));
     if (FP_TRY(database.integer("PRAGMA wal_checkpoint(TRUNCATE)")) != 0) {
       return Error{Errc::Io, "'" + file + "' cannot be completed: its WAL is in use"};
     }
   }
   FP_CHECK_OK(remove(file + kWal));
   return sync(file);
+}
+
+Result<> build(const std::string& file, const Salvage& salvage) {
+  FP_CHECK_OK(remove_database(file));
+  return complete(file, [&](Database& database) -> Result<> {
+    FP_CHECK_OK(migrate(database));
+    return copy_into(database, salvage);
+  });
+}
+
+// From `building`, which is complete, on. Returns the stamp of what is kept of the one before.
+Result<std::string> exchange(const std::string& path, std::time_t now) {
+  const std::string stamp = new_stamp(path, now);
+  FP_CHECK_OK(rename(path + kBuilding, path + kComplete + stamp));
+  FP_CHECK_OK(sync(folder_of(path)));
+  FP_CHECK_OK(finish(path));
+  return stamp;
 }
 
 // A newer program's file, even a damaged one, is left to it. The number that forbids us to read is
@@ -159,7 +175,10 @@ Result<> check_min_reader(const std::string& path, const Salvage& salvage) {
   if (min_reader == nullptr || *min_reader <= newest_schema() || *min_reader > salvage.schema()) {
     return {};
   }
-  return Error{Errc::Invalid, "'" + path + "' is damaged, and was written by a newer version"};
+  return Error{
+      Errc::Invalid,
+      "'" + path +
+          "' is damaged, and was written by a newer version of this program: install that one"};
 }
 
 // Counts what a transaction has taken, and begins a new one now and then.
@@ -238,6 +257,14 @@ Result<> copy_state(Database& database, const Salvage::State& state) {
   return update.run();
 }
 
+// For what is to be copied into it: whether there is a place is not the copy's question.
+Result<> make_empty(const std::string& file) {
+  (void)::mkdir(folder_of(file).c_str(), 0750);  // the open says what is wrong
+  FP_CHECK_OK(remove_database(file));
+  const UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
+  return fd ? Result<>() : Error::from_errno(errno, "make '" + file + "'");
+}
+
 }  // namespace
 
 Result<> copy_into(Database& database, const Salvage& salvage) {
@@ -270,6 +297,20 @@ Result<> copy_into(Database& database, const Salvage& salvage) {
       "WHERE boot IN (SELECT id FROM boot EXCEPT SELECT boot FROM epoch) GROUP BY boot"));
   FP_CHECK_OK(copy_state(database, salvage.state().value_or(Salvage::State{})));
   return portions.end();
+}
+
+Result<> put_back(Database& database) {
+  const std::string& path = database.path();
+  const std::string copy = path + kBuilding;
+  FP_CHECK_OK(make_empty(copy));
+  if (auto copied = database.copy_to(copy); !copied) {
+    (void)remove_database(copy);
+    if (copied.error().code != Errc::Full) copied.error().code = Errc::Corrupt;
+    return copied;
+  }
+  FP_CHECK_OK(complete(copy, [](Database&) { return Result<>(); }));  // as a WAL database
+  FP_CHECK_OK(exchange(path, std::time(nullptr)));
+  return {};
 }
 
 Result<> check_before_opening(const std::string& path) {
@@ -324,10 +365,7 @@ Result<Restored> restore(const std::string& path, int64_t max_kept_bytes, std::t
     (void)remove_database(building);  // what matters is the error before
     return std::move(built).error();
   }
-  const std::string stamp = new_stamp(path, now);
-  FP_CHECK_OK(rename(building, path + kComplete + stamp));
-  FP_CHECK_OK(sync(folder_of(path)));
-  FP_CHECK_OK(finish(path));
+  const std::string stamp = FP_TRY(exchange(path, now));
   FP_CHECK_OK(prune(path, kBrokenFilesKept, max_kept_bytes));
   Restored restored{.report = salvage.report(), .broken = path + kBroken + stamp};
   if (!exists(restored.broken) && !exists(restored.broken + kWal)) restored.broken.clear();

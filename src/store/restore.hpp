@@ -52,6 +52,12 @@ Result<Restored> restore(const std::string& path, int64_t max_kept_bytes,
 // was written by a newer version that says we must not read it), Full, Io.
 Result<SalvageReport> salvage_to(const std::string& broken, const std::string& fresh);
 
+// The file of an open database is not where it was (Database::in_place()). Puts a copy of all that
+// is in it there, under the same numbers; what stands there now is kept as restore() keeps a broken
+// file. The caller then closes `database` and opens the new one. Errors: NotFound (the folder is
+// gone and cannot be made), Full, Io; Corrupt: the open file cannot be read any more either.
+Result<> put_back(Database& database);
+
 // Copies all that was salvaged into an outbox that has the newest schema and no rows, under the
 // same numbers, in transactions of bounded size. Errors: Full, Io, Corrupt.
 Result<> copy_into(Database& database, const Salvage& salvage);

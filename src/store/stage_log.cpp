@@ -4,8 +4,6 @@
 #include <sys/random.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <iterator>
 #include <utility>
 
@@ -65,67 +63,13 @@ std::vector<std::byte> epoch_body(Epoch epoch) {
   });
 }
 
-// Times of another boot: its owner is gone, and what is in the log goes to the disk from there.
-Result<> move_aside(const std::string& base, const StageLog::Options& options) {
-  StageFile::Header newer;
-  for (const char* end : {".0", ".1"}) {
-    const auto header = StageFile::header_of(base + end);
-    if (header && header->generation > newer.generation) newer = *header;
-  }
-  if (newer.generation == 0 || newer.boot == options.boot_id) return {};
-  for (const char* end : {".0", ".1"}) {
-    // One that is not there went before, when a process was killed between the two.
-    const std::string aside = options.folder + "/" + StageLog::kBefore + end;
-    if (::rename((base + end).c_str(), aside.c_str()) != 0 && errno != ENOENT) {
-      return Error::from_errno(errno, "move '" + base + end + "' aside");
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
-// ---- Opening.
+// ---- Opening: also stage_recover.cpp.
 
 StageLog::StageLog(File first, File second, SymbolTable& symbols) : symbols_(&symbols) {
   files_.push_back(std::move(first));
   files_.push_back(std::move(second));
-}
-
-Result<std::unique_ptr<StageLog>> StageLog::open(const Options& options, SymbolTable& symbols) {
-  const std::string base = options.folder + "/" + options.name;
-  if (options.name != kBefore) FP_CHECK_OK(move_aside(base, options));
-  StageFile first = FP_TRY(StageFile::open(base + ".0", options.bytes / 2));
-  StageFile second = FP_TRY(StageFile::open(base + ".1", options.bytes / 2));
-  std::unique_ptr<StageLog> log(
-      new StageLog({.file = std::move(first)}, {.file = std::move(second)}, symbols));
-  FP_CHECK_OK(log->recover(options));
-  return log;
-}
-
-Result<std::unique_ptr<StageLog>> StageLog::open_to_read(const std::string& folder,
-                                                         const std::string& name,
-                                                         SymbolTable& symbols) {
-  const std::string base = folder + "/" + name;
-  StageFile first = FP_TRY(StageFile::open_to_read(base + ".0"));
-  StageFile second = FP_TRY(StageFile::open_to_read(base + ".1"));
-  if (first.header().generation == 0 && second.header().generation == 0) {
-    return Error{Errc::NotFound, "nothing was ever written to '" + base + ".0'"};
-  }
-  std::unique_ptr<StageLog> log(
-      new StageLog({.file = std::move(first)}, {.file = std::move(second)}, symbols));
-  FP_CHECK_OK(log->recover({.folder = folder, .name = name}));
-  return log;
-}
-
-Result<std::unique_ptr<StageLog>> StageLog::open_in_memory(const Options& options,
-                                                           SymbolTable& symbols) {
-  StageFile first = FP_TRY(StageFile::open_in_memory(options.bytes / 2));
-  StageFile second = FP_TRY(StageFile::open_in_memory(options.bytes / 2));
-  std::unique_ptr<StageLog> log(
-      new StageLog({.file = std::move(first)}, {.file = std::move(second)}, symbols));
-  FP_CHECK_OK(log->begin_anew(options.boot_id));
-  return log;
 }
 
 Result<> StageLog::begin_anew(const std::string& boot) {
@@ -305,7 +249,16 @@ Result<std::vector<Staged>> StageLog::read(int64_t after, size_t max_points, int
 
 Result<std::vector<Staged>> StageLog::look(int64_t after, size_t max_points) const {
   const std::scoped_lock lock(mutex_);
-  return read_pending(after, max_points);
+  std::vector<Staged> seen;
+  std::vector<std::byte> buffer;
+  size_t points = 0;
+  auto entry = std::ranges::upper_bound(entries_, after, {}, &Entry::last);
+  for (; entry != entries_.end() && (points < max_points || seen.empty()); ++entry) {
+    if (entry->open == 0) continue;
+    const auto whole = read_entry(*entry, after, max_points, buffer, points, seen);
+    if (!whole && whole.error().code != Errc::Corrupt) return whole.error();
+  }
+  return seen;
 }
 
 Result<std::optional<std::vector<Staged>>> StageLog::take(int64_t after, size_t max_points) {
@@ -322,26 +275,44 @@ int64_t StageLog::held() const {
   return held_;
 }
 
-Result<std::vector<Staged>> StageLog::read_pending(int64_t after, size_t max_points,
-                                                   int64_t last) const {
+Result<std::vector<Staged>> StageLog::read_pending(int64_t after, size_t max_points, int64_t last) {
   std::vector<Staged> read;
   size_t points = 0;
-  std::vector<std::byte> buffer;
-  const auto enough = [&] { return points >= max_points && !read.empty(); };
   auto entry = std::ranges::upper_bound(entries_, after, {}, &Entry::last);
+  const auto enough = [&] { return points >= max_points && !read.empty(); };
   for (; entry != entries_.end() && entry->first <= last && !enough(); ++entry) {
     if (entry->open == 0) continue;
-    const auto body = FP_TRY(files_[entry->file].file.read(entry->offset, buffer));
-    StagedReader reader(body);
-    Staged staged;
-    while (!enough() && reader.next(files_[entry->file].names, &staged)) {
-      if (staged.number <= after || waiting(*entry, staged.number) == kDone) continue;
-      points += staged.sample.points.size();
-      read.push_back(std::move(staged));
-    }
-    if (!enough() && !reader.done()) return Error{Errc::Corrupt, "stage 1: a malformed record"};
+    const auto whole = read_entry(*entry, after, max_points, read_buffer_, points, read);
+    if (whole) continue;
+    if (whole.error().code != Errc::Corrupt) return whole.error();
+    give_up(*entry, read.empty() ? after : std::max(after, read.back().number));
   }
+  forget_done();
   return read;
+}
+
+// Those of its samples after `after` that are pending, until there are enough.
+Result<> StageLog::read_entry(const Entry& entry, int64_t after, size_t max_points,
+                              std::vector<std::byte>& buffer, size_t& points,
+                              std::vector<Staged>& ret_read) const {
+  const File& file = files_[entry.file];
+  StagedReader reader(FP_TRY(file.file.read(entry.offset, buffer)));
+  Staged staged;
+  while (reader.next(file.names, &staged)) {
+    if (staged.number <= after || waiting(entry, staged.number) == kDone) continue;
+    points += staged.sample.points.size();
+    ret_read.push_back(std::move(staged));
+    if (points >= max_points) return {};
+  }
+  if (!reader.done()) return Error{Errc::Corrupt, "stage 1: a malformed record"};
+  return {};
+}
+
+// Its samples after `after`, for nothing of them can be read: or nobody would get past them.
+void StageLog::give_up(Entry& entry, int64_t after) {
+  const int64_t before = pending_readings_;
+  for (int64_t n = std::max(after + 1, entry.first); n <= entry.last(); ++n) done(entry, n);
+  damaged_ += before - pending_readings_;
 }
 
 // ---- Looking.
@@ -365,6 +336,11 @@ std::optional<BootTime> StageLog::oldest() const {
 int64_t StageLog::pending_readings() const {
   const std::scoped_lock lock(mutex_);
   return pending_readings_;
+}
+
+int64_t StageLog::damaged() const {
+  const std::scoped_lock lock(mutex_);
+  return damaged_;
 }
 
 std::vector<Epoch> StageLog::epochs() const {

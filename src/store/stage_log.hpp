@@ -35,9 +35,10 @@ namespace fieldpost {
 
 class StageLog {
  public:
+  static constexpr const char* kThisBoot = "stage";
   struct Options {
-    std::string folder;          // on a tmpfs
-    std::string name = "stage";  // of the files: NAME.0 and NAME.1; or kBefore
+    std::string folder;            // on a tmpfs
+    std::string name = kThisBoot;  // of the files: NAME.0 and NAME.1; or one of earlier_boots()
     int64_t bytes =
         int64_t{16} << 20;  // of both; 32 KiB of each are kept for acknowledgements; 0: as they are
     std::string boot_id;    // as boot_id() gives it
@@ -50,11 +51,14 @@ class StageLog {
     // acknowledged after flushed() or read() had given them up to it.
     std::vector<Staged> acknowledged;
   };
-  // The name of what another boot has left.
+  // What other boots have left: before.0 and .1, then before-2.0 and .1, … The oldest come first.
   static constexpr const char* kBefore = "before";
+  static constexpr int kMostBefore = 4;
+  static std::vector<std::string> earlier_boots(const std::string& folder);
 
   // Takes up the log of an earlier process of this boot, or begins a new one; that of another boot
-  // is moved aside to before.0 and before.1, and taken up from there if that is the name asked for.
+  // is moved aside to the first of the names of earlier_boots() that is free (or the last of them),
+  // and taken up from there if that is the name asked for.
   // Symbols come from `symbols`. Errors: Full (no room for its files), NotFound (no folder), Io.
   static Result<std::unique_ptr<StageLog>> open(const Options& options, SymbolTable& symbols);
   // The log that an earlier process has left, of whatever boot, to look at: it stays as it is, and
@@ -62,11 +66,16 @@ class StageLog {
   static Result<std::unique_ptr<StageLog>> open_to_read(const std::string& folder,
                                                         const std::string& name,
                                                         SymbolTable& symbols);
-  // As good, except that it ends with the process: for when open() has failed. Errors: Full, Io.
+  // As good, except that it ends with the process: for when open() has failed. stay_in_place()
+  // gives it files as soon as there can be some. Errors: Full, Io.
   static Result<std::unique_ptr<StageLog>> open_in_memory(const Options& options,
                                                           SymbolTable& symbols);
   StageLog(const StageLog&) = delete;
   StageLog& operator=(const StageLog&) = delete;
+
+  // Makes the files again if they were removed, with all that is in them; true if that was so.
+  // Errors: Full, Unavailable (another log's files stand there), Io: it goes on in memory.
+  Result<bool> stay_in_place();
 
   uint64_t id() const { return id_; }  // random; of this log and no other
   const std::string& boot() const { return boot_; }
@@ -93,11 +102,12 @@ class StageLog {
 
   // Pending samples after this number up to `last`, oldest first, until there are `max_points`
   // readings or more would be more than `max_bytes` of sample_bytes() (at least one sample), for
-  // the disk. flushed() or not_flushed() says what became of them. Errors: Corrupt, Io.
+  // the disk. flushed() or not_flushed() says what became of them. A record that cannot be read any
+  // more is passed over, and counted in damaged(). Errors: Io.
   Result<std::vector<Staged>> read(int64_t after, size_t max_points, int64_t max_bytes = INT64_MAX,
                                    int64_t last = INT64_MAX);
   // Those after this number, until there are `max_points` readings, for looking at, without any
-  // effect. Errors: Corrupt, Io.
+  // effect. Errors: Io.
   Result<std::vector<Staged>> look(int64_t after, size_t max_points) const;
   // The same for the uplink, which from then on holds them. Nothing, not even an empty list, where
   // more than what it has is on the disk: then that comes first.
@@ -117,6 +127,7 @@ class StageLog {
   // When the oldest pending sample was appended; nothing if none is pending.
   std::optional<BootTime> oldest() const;
   int64_t pending_readings() const;
+  int64_t damaged() const;  // readings in records that could not be read, since the start
   std::vector<Epoch> epochs() const;
 
  private:
@@ -165,7 +176,11 @@ class StageLog {
   void done_up_to(int64_t number);
   void forget_done();
   Result<std::vector<Staged>> read_pending(int64_t after, size_t max_points,
-                                           int64_t last = INT64_MAX) const;
+                                           int64_t last = INT64_MAX);
+  Result<> read_entry(const Entry& entry, int64_t after, size_t max_points,
+                      std::vector<std::byte>& buffer, size_t& points,
+                      std::vector<Staged>& ret_read) const;
+  void give_up(Entry& entry, int64_t after);
 
   mutable std::mutex mutex_;  // guards all below, but id_ and boot_, which do not change
   SymbolTable* symbols_;
@@ -186,8 +201,9 @@ class StageLog {
   // Of each sample of entries_: kDone, or, while it is pending, 1 + the number of its readings.
   std::deque<uint32_t> waiting_;
   int64_t pending_readings_ = 0;
+  int64_t damaged_ = 0;
   std::vector<Epoch> epochs_;
-  std::vector<std::byte> buffer_;
+  std::vector<std::byte> buffer_, read_buffer_;
   Recovered recovered_;
 };
 

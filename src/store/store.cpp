@@ -58,11 +58,14 @@ void Store::append(std::vector<DeviceSample> samples) {
     appended = t.stage->append(samples);
   }
   if (!appended) {
-    if (t.lost == 0) {
+    if (!t.losing.exchange(true)) {
       log::error("readings are lost", {{"FP_REASON", appended.error().message}});
     }
     t.lost += points_of(samples);
     return;
+  }
+  if (t.losing.exchange(false)) {
+    log::notice("readings are kept again", {{"FP_LOST", std::to_string(t.lost)}});
   }
   t.appended += points_of(samples);
   if (t.options.disk_first) {
@@ -125,6 +128,10 @@ StoreStatus Store::status() const {
     status = thread_->reported;
   }
   thread_->fill(status);
+  if (thread_->losing && status.staged > 0) {
+    const std::string why = status.trouble.empty() ? "" : ": " + status.trouble;
+    status.trouble = "readings are being lost, as there is no room for more in memory" + why;
+  }
   return status;
 }
 

@@ -43,7 +43,8 @@ struct StoreStatus {
   int64_t too_old = 0, too_new = 0;
   // Readings whose time was another one's before the clock was set back (repeats_utc()).
   int64_t repeated = 0;
-  std::string trouble;  // "disk is full", …; empty: none
+  std::string trouble;  // "cannot be written, …: disk is full"; empty: none
+  std::string warning;  // of what will not last; empty: none
   // When the running disk operation began (BootTime, ns); 0: not inside one. A reader says
   // `disk stalled for n s` when that is long ago.
   int64_t busy_since_ns = 0;

@@ -91,7 +91,7 @@ void Store::Thread::fill(StoreStatus& status) const {
     status.too_new = unsendable.too_new();
   }
   status.unstamped = status.totals.unstamped + (stage->epochs().empty() ? status.staged : 0);
-  status.lost = lost;
+  status.lost = lost + stage->damaged();
   status.thinned = toll.thinned();
   status.dropped = toll.dropped();
   status.given_up = toll.most(kShownAttributes);
@@ -164,7 +164,8 @@ std::optional<BootTime> Store::Thread::flush_at() const {
 // comes first, and nothing that comes from now on is due earlier than a flush interval from now.
 BootTime Store::Thread::wake_at() const {
   const nanoseconds shortest = options.disk_first ? 1s : kShortestNap;
-  BootTime at = BootClock::now() + std::max(options.flush_interval, shortest);
+  BootTime at =
+      BootClock::now() + std::clamp<nanoseconds>(options.flush_interval, shortest, kLookPeriod);
   if (!outbox) {
     at = std::min(at, retry_at);
     if (!fetches.empty())
@@ -228,6 +229,7 @@ void Store::Thread::take(Acknowledge& acknowledge) {
 }
 
 void Store::Thread::work() {
+  keep_stage_in_place();
   if (BootClock::now() >= retry_at) {
     if (auto done = open_and_write()) {
       retry.reset();
@@ -238,6 +240,7 @@ void Store::Thread::work() {
       retry_at = BootClock::now() + (stop_by ? kFirstRetry : retry.next());
       set_trouble(write_trouble, done.error().message);
       close_if_damaged(done.error());
+      opened_read_only = done.error().code == Errc::Unavailable;
     }
   }
   // Also when nothing can be written: what is sent and acknowledged frees a full disk.
@@ -261,6 +264,7 @@ bool Store::Thread::may_fetch() const {
 }
 
 Result<> Store::Thread::open_and_write() {
+  if (outbox) FP_CHECK_OK(stay_in_place());
   if (!outbox) FP_CHECK_OK(open());
   return write();
 }
@@ -400,20 +404,30 @@ Result<std::vector<Chunk>> Store::Thread::fetch_rows(const Fetch& fetch) {
 void Store::Thread::set_trouble(std::string& trouble, std::string text) {
   if (text == trouble) return;
   if (trouble.empty()) {
-    log::error(&trouble == &write_trouble ? "the outbox cannot be written; readings wait in stage 1"
-                                          : "the outbox cannot be read",
+    log::error(&trouble == &write_trouble  ? "the outbox cannot be written; readings wait in memory"
+               : &trouble == &read_trouble ? "the outbox cannot be read"
+                                           : "readings that wait would not survive a crash",
                {{"FP_REASON", text}});
   } else if (text.empty()) {
-    log::notice("the outbox works again", {});
+    log::notice(&trouble == &stage_trouble ? "stage 1 works again" : "the outbox works again", {});
   }
   trouble = std::move(text);
   status_changed = true;
   status_at = {};
 }
 
+void Store::Thread::log_damaged() {
+  const int64_t damaged = stage->damaged();
+  if (damaged == reported_damaged) return;
+  log::error("records of stage 1 were damaged while they waited; the readings in them are lost",
+             {{"FP_COUNT", std::to_string(damaged - reported_damaged)}});
+  reported_damaged = damaged;
+}
+
 void Store::Thread::report() {
   const BootTime now = BootClock::now();
-  if (lost != reported_lost) status_changed = true;
+  log_damaged();
+  if (lost + reported_damaged != reported_lost) status_changed = true;
   if (!status_changed || now < status_at) return;
   status_changed = false;
   status_at = now + kStatusPeriod;
@@ -421,7 +435,14 @@ void Store::Thread::report() {
   StoreStatus status;
   if (outbox) status.totals = outbox->totals();
   status.acknowledged = acknowledged;
-  status.trouble = write_trouble.empty() ? read_trouble : write_trouble;
+  if (!write_trouble.empty()) {
+    status.trouble = "cannot be written, readings wait in memory: " + write_trouble;
+  } else if (!read_trouble.empty()) {
+    status.trouble = "cannot be read: " + read_trouble;
+  } else {
+    status.trouble = stage_trouble;
+  }
+  status.warning = warning;
   fill(status);
   reported_lost = status.lost;
   {

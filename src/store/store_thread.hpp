@@ -60,6 +60,7 @@ struct Store::Thread {
   struct Stop {
     BootTime deadline{};
   };
+  static constexpr auto kLookPeriod = std::chrono::seconds(2);
   using Mail = std::variant<Wake, Fetch, Acknowledge, ClockNews, KeepRules, Stop>;
 
   Thread(Options o, Sinks s, SymbolTable& t, std::unique_ptr<StageLog> log);
@@ -97,6 +98,7 @@ struct Store::Thread {
   Exports exports;
   Wear wear;
   std::atomic<int64_t> lost{0};
+  std::atomic<bool> losing{false};  // the last sample found no room
   std::atomic<int64_t> appended{0};
   std::atomic<int64_t> repeated{0};
   std::atomic<int64_t> busy_since{0};
@@ -133,8 +135,10 @@ struct Store::Thread {
   Result<> open_and_write();
   Result<Outbox> open_outbox(const Outbox::Options& wanted);
   void close_if_damaged(const Error& error);
+  Result<> stay_in_place();
   Result<> open();
-  Result<> import_earlier_boot();
+  Result<> import_earlier_boot(const std::string& name);
+  void keep_stage_in_place();
   Result<> take_over();
   Result<> append_making_room(Outbox& old, std::span<const Staged> samples);
   void take_over_clock();
@@ -149,6 +153,7 @@ struct Store::Thread {
   Result<std::vector<Chunk>> fetch_rows(const Fetch& fetch);
   bool may_fetch() const;
   void set_trouble(std::string& trouble, std::string text);
+  void log_damaged();
   void report();
   bool finished();
 
@@ -158,15 +163,18 @@ struct Store::Thread {
   int64_t flush_bytes = 0;  // of the transaction that is tried
   int restores = 0;
   bool answered_without_disk = false;
+  bool opened_read_only = false;  // SQLite stays with that, whatever becomes of the rights
   const BootTime started = BootClock::now();
   BootTime deletes_at{};  // of the deletes that wait
   std::deque<Fetch> fetches;
   std::optional<BootTime> stop_by;
   Backoff retry;
-  BootTime retry_at{};  // nothing is opened or written before it
-  BootTime fetch_at{};  // nothing is read before it
-  std::string write_trouble, read_trouble;
+  BootTime retry_at{};                  // nothing is opened or written before it
+  BootTime fetch_at{};                  // nothing is read before it
+  BootTime look_at_stage{}, look_at{};  // whether the files of either are where they were
+  std::string write_trouble, read_trouble, stage_trouble, warning;
   int64_t reported_lost = 0;
+  int64_t reported_damaged = 0;
   BootTime status_at{};
   bool status_changed = true;
   int64_t acknowledged = 0;

@@ -84,6 +84,7 @@ Result<UniqueFd> listen_unix(const std::string& path, const std::string& group) 
 }
 
 Result<> ControlServer::serve(UniqueFd listener, ControlRight right) {
+  std::erase_if(listeners_, [right](const Listener& l) { return l.right == right; });
   Listener& l = listeners_.emplace_back(Listener{std::move(listener), right, {}, {}});
   l.readable = FP_TRY(loop_->on_readable(l.fd.get(), [this, &l] { on_accept(l); }));
   return {};

@@ -42,7 +42,8 @@ class ControlServer {
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
 
-  // Serves a listening socket that systemd or listen_unix() made. Errors: Io.
+  // Serves a listening socket that systemd or listen_unix() made, in the place of the one before.
+  // Not from within a Handler. Errors: Io.
   Result<> serve(UniqueFd listener, ControlRight right);
 
   bool has_watchers() const;

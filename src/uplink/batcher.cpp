@@ -57,10 +57,14 @@ bool Batcher::carries(const Point& point) const {
          payload::max_size(point) + payload::kStateOverhead <= max_payload_;
 }
 
-size_t Batcher::refuse_points(Chunk& chunk) const {
+size_t Batcher::refuse_points(Chunk& chunk) {
   size_t refused = 0;
   for (State& state : chunk.states) {
-    refused += std::erase_if(state.points, [&](const Point& point) { return !carries(point); });
+    refused += std::erase_if(state.points, [&](const Point& point) {
+      const bool refuse = !carries(point);
+      if (refuse) refused_attribute_ = point.attribute;
+      return refuse;
+    });
   }
   std::erase_if(chunk.states, [](const State& state) { return state.points.empty(); });
   return refused;

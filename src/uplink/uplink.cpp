@@ -174,6 +174,12 @@ void Uplink::Thread::take(Backlog) { sender.on_backlog(); }
 
 void Uplink::Thread::take(std::vector<Chunk> chunks) {
   sender.on_chunks(std::move(chunks));
+  if (const int64_t refused = sender.refused() - status.now.refused; refused > 0) {
+    log::warning("readings were not sent: one alone is longer than a message may be",
+                 {{"FP_COUNT", std::to_string(refused)},
+                  {"FP_ATTRIBUTE", *sender.refused_attribute()},
+                  {"FP_LIMIT", "uplink.max_payload"}});
+  }
   status.now.refused = sender.refused();
   acknowledge_rows(sender.take_done());
 }
