@@ -81,7 +81,8 @@ struct TlsOptions {
   std::string cert_file, key_file;  // our own; empty: none
 };
 // TLS, from 1.2 on. Errors: those of the files, in words. `below` is gone then.
-Result<std::unique_ptr<Stream>> tls_stream(std::unique_ptr<Stream> below, TlsOptions options);
+Result<std::unique_ptr<Stream>> tls_stream(std::unique_ptr<Stream> below,
+                                           const TlsOptions& options);
 
 // A WebSocket for MQTT. `host` as in a URL, with the port unless it is the usual one; `path` begins
 // with '/'.

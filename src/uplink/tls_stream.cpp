@@ -112,7 +112,8 @@ std::string TlsStream::why(error_code error) const {
 
 }  // namespace
 
-Result<std::unique_ptr<Stream>> tls_stream(std::unique_ptr<Stream> below, TlsOptions options) {
+Result<std::unique_ptr<Stream>> tls_stream(std::unique_ptr<Stream> below,
+                                           const TlsOptions& options) {
   auto stream = std::make_unique<TlsStream>(std::move(below), options.host);
   FP_CHECK_OK(stream->set_up(options));
   return stream;

@@ -28,7 +28,6 @@ constexpr size_t kWriteBuffer = size_t{32} * 1024;  // a frame of the relay's at
 struct Below : AsyncStream {
   using AsyncStream::AsyncStream;
 
-  friend void teardown(beast::role_type, Below&, error_code& ret_error) { ret_error = {}; }
   template <class Handler>
   friend void async_teardown(beast::role_type, Below& below, Handler&& handler) {
     asio::post(below.get_executor(),
