@@ -30,7 +30,7 @@ class DeafHost {
     EXPECT_EQ(::listen(listener_.get(), 0), 0);
     for (int i = 0; i < 8; ++i) {
       fillers_.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-      (void)::connect(fillers_.back().get(), raw, sizeof where);
+      EXPECT_TRUE(::connect(fillers_.back().get(), raw, sizeof where) == 0 || errno == EINPROGRESS);
     }
   }
 
@@ -41,7 +41,7 @@ class DeafHost {
 
 // Runs one Connect to its end.
 struct Attempt {
-  Attempt(uint16_t port, std::vector<std::string> addresses,
+  Attempt(uint16_t port, const std::vector<std::string>& addresses,
           milliseconds step_limit = seconds(10)) {
     Connect connect(
         io,
