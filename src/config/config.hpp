@@ -43,13 +43,20 @@ struct GatewayConfig {
 };
 
 struct UplinkConfig {
-  std::string url;  // mqtt:// or mqtts://, host, port filled in
+  std::string url;  // as given; what it means:
   bool tls = false;
   std::string host;
   uint16_t port = 0;
+  std::string web_socket_path;  // begins with '/'; empty: no WebSocket
+  std::string proxy;            // as given; empty: none
+  std::string proxy_host;
+  uint16_t proxy_port = 0;
+  std::string proxy_login_file;    // USER:PASSWORD; empty: none
   std::string access_key_file;     // the user name; empty: no user name
   std::string access_secret_file;  // the password
   std::string ca_file;             // empty: the system's trust store
+  std::string cert_file;           // to show to the broker; empty: none
+  std::string key_file;            // belongs to cert_file
   nanoseconds keepalive{};
   nanoseconds connect_timeout{};  // for each step of connecting
   nanoseconds backoff_max{};

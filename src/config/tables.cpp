@@ -94,7 +94,8 @@ std::vector<CoreOption> uplink_options() {
   return {
       {.spec = {.name = "url",
                 .fallback = "mqtts://broker.losant.com",
-                .help = "The broker. Ports are 1883 and 8883 unless given."},
+                .help = "The broker. Unless given, ports are 1883, 8883, 80 and 443, and the path "
+                        "of a WebSocket is /."},
        .store = into<&UplinkConfig::url>,
        .check = forms::broker_url,
        .form = forms::kUrl},
@@ -118,6 +119,40 @@ std::vector<CoreOption> uplink_options() {
        .check = forms::path,
        .form = forms::kPath,
        .example = "/etc/fieldpost/ca.pem"},
+      {.spec =
+           {.name = "cert_file",
+            .help =
+                "Certificate that shows the broker who we are, in PEM, with those between "
+                "it and its authority. Access key and secret may be left out then. Unless given: "
+                "the systemd credential fieldpost_client_cert, if there is one."},
+       .store = into<&UplinkConfig::cert_file>,
+       .check = forms::path,
+       .form = forms::kPath,
+       .example = "/etc/fieldpost/client.pem"},
+      {.spec =
+           {.name = "key_file",
+            .help =
+                "The private key of cert_file, in PEM, not encrypted. Unless given: the systemd "
+                "credential fieldpost_client_key, if there is one."},
+       .store = into<&UplinkConfig::key_file>,
+       .check = forms::path,
+       .form = forms::kPath,
+       .example = "/etc/fieldpost/client.key"},
+      {.spec = {.name = "proxy",
+                .fallback = "",
+                .help = "HTTP proxy to reach the broker through (CONNECT), which then looks up its "
+                        "name; \"\": none."},
+       .store = into<&UplinkConfig::proxy>,
+       .check = forms::proxy_url,
+       .form = forms::kProxy,
+       .example = "http://proxy.example:3128"},
+      {.spec = {.name = "proxy_login_file",
+                .help = "File that holds USER:PASSWORD for the proxy. Unless given: the systemd "
+                        "credential fieldpost_proxy_login, if there is one."},
+       .store = into<&UplinkConfig::proxy_login_file>,
+       .check = forms::path,
+       .form = forms::kPath,
+       .example = "/etc/fieldpost/credentials/proxy_login"},
       {.spec = {.name = "keepalive",
                 .type = Duration,
                 .fallback = "60s",
@@ -129,7 +164,7 @@ std::vector<CoreOption> uplink_options() {
       {.spec = {.name = "connect_timeout",
                 .type = Duration,
                 .fallback = "10s",
-                .help = "For each step of connecting: name, address, TLS, login.",
+                .help = "For each step of connecting: name, address, proxy, TLS, WebSocket, login.",
                 .min = 1,
                 .max = 300},
        .store = into<&UplinkConfig::connect_timeout>},

@@ -46,6 +46,7 @@ class Session {
   int fd() const;
   bool wants_write() const;
   bool connected() const { return connected_; }  // the broker has accepted us
+  std::chrono::seconds keepalive() const;        // as near to the options' as libmosquitto takes
 
   Result<> read();   // when fd() is readable
   Result<> write();  // when it is writable, and after anything that sends

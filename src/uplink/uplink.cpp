@@ -240,7 +240,7 @@ void Uplink::Thread::close_when_idle() {
 }
 
 void Uplink::Thread::connect() {
-  auto credentials = read_credentials(options.access_key_file, options.access_secret_file);
+  auto credentials = read_credentials(options);
   if (!credentials) return on_down(credentials.error().message);
   status.enter(UplinkStatus::State::Connecting);
   line = std::make_unique<Line>(
