@@ -69,8 +69,8 @@ Result<> Room::step(Outbox& outbox, Handover& handover, BootTime now) {
   FP_CHECK_OK(look_at_disk(outbox, now));
   const Database::Space space = FP_TRY(outbox.space());
   if (space.used() > high_mark()) working_ = true;
-  comes_first_ = need_ > 0 && space.used() + need_ > cap_;
-  if (working_ || comes_first_) {
+  comes_first_ = need_ > 0 && space.used() + need_ > cap_ && !waits_for_disk();
+  if ((working_ && !waits_for_disk()) || comes_first_) {
     int64_t goal = low_mark();
     if (comes_first_) goal = std::max(std::min(goal, cap_ - need_), int64_t{0});
     if (space.used() > goal) return give(outbox, handover, (space.used() - goal) * kPageBytes);
@@ -177,7 +177,7 @@ Result<bool> Room::make_way(Outbox& outbox, int64_t bytes) {
     FP_CHECK_OK(disk_is_full(outbox, space.pages));
     return true;
   }
-  if (!at_cap || nothing_left_ || ++refusals_ > kMostRefusals) return false;
+  if (!at_cap || waits_for_disk() || nothing_left_ || ++refusals_ > kMostRefusals) return false;
   need_ = need;
   comes_first_ = true;
   due_ = {};

@@ -333,6 +333,14 @@ std::optional<BootTime> StageLog::oldest() const {
   return entries_.front().appended;
 }
 
+bool StageLog::half_full() const {
+  const std::scoped_lock lock(mutex_);
+  if (entries_.empty()) return false;
+  const bool older = entries_.front().file != active_;
+  const int64_t used = files_[active_].file.used() + (older ? files_[1 - active_].file.used() : 0);
+  return used >= (files_[0].file.bytes() + files_[1].file.bytes()) / 2;
+}
+
 int64_t StageLog::pending_readings() const {
   const std::scoped_lock lock(mutex_);
   return pending_readings_;

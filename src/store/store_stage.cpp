@@ -24,10 +24,16 @@ int64_t ms_of(nanoseconds t) {
 
 // The older file is used again for the half of what was in it.
 bool Store::Thread::make_room_in_stage() {
-  if (!std::exchange(stage_was_full, true)) {
+  if (!stage_was_full.exchange(true)) {
     log::error("stage 1 is full, and the disk takes nothing; old readings are thinned");
   }
   return thin_stage(true);
+}
+
+void Store::Thread::note_room_in_stage() {
+  if (!stage_was_full || stage->half_full()) return;
+  stage_was_full = false;
+  log::notice("stage 1 has room again");
 }
 
 void Store::Thread::drop_aged_in_stage() {
@@ -35,7 +41,6 @@ void Store::Thread::drop_aged_in_stage() {
   if (options.max_age.count() == 0 || now < stage_age_at) return;
   stage_age_at = now + kAgePeriod;
   const auto oldest = stage->oldest();
-  if (!oldest) stage_was_full = false;
   if (oldest && now - *oldest > options.max_age) thin_stage(false);
 }
 

@@ -272,6 +272,7 @@ Result<> Store::Thread::open_and_write() {
 // What has no room is tried again when there is some: here, or after steps that make it.
 Result<> Store::Thread::write() {
   flush_bytes = 0;
+  room.set_patient(!options.disk_first && !stage->half_full());
   auto written = write_what_is_due();
   if (written || written.error().code != Errc::Full) return written;
   const Busy busy(busy_since);

@@ -21,8 +21,8 @@ id = "{METER}"
 
 def uplink(port):
     # These machines may have no NTP, and readings are to leave at once.
-    return (f'[uplink]\nurl = "mqtt://127.0.0.1:{port}"\nbackoff_max = "1s"\n'
-            '[clock]\ntrust = "always"\n')
+    return ('[clock]\ntrust = "always"\n'
+            f'[uplink]\nurl = "mqtt://127.0.0.1:{port}"\nbackoff_max = "1s"\n')
 
 
 def modbus(port, name="plc", device="boiler", interval="100ms", rows="", options=""):

@@ -93,7 +93,8 @@ class Trial {
                   });
                 },
             .backlog = [this] { hear([] {}); },
-            .status = [this](const StoreStatus&) { hear([] {}); }};
+            .status = [this](const StoreStatus&) { hear([] {}); },
+            .clock = [] {}};
   }
 
   template <class F>
