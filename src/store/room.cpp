@@ -10,8 +10,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kIdle = 10s;        // between looks when nothing is to be done
-constexpr auto kDiskPeriod = 2s;   // between looks at a disk that was full
+constexpr auto kIdle = 10s;       // between looks when nothing is to be done
+constexpr auto kDiskPeriod = 2s;  // between looks at a disk that was full
+// A disk that is full again at once (thin provisioning) is looked at less and less often.
+constexpr auto kDiskPeriodMost = 32s;
 constexpr auto kAgePeriod = 60s;   // between looks at ages
 constexpr auto kAgeAnew = 1h;      // rows that had no age or were held are looked at again
 constexpr int kAgeLooks = 500;     // rows looked at in one step
@@ -187,7 +189,11 @@ Result<bool> Room::make_way(Outbox& outbox, int64_t bytes) {
 // From now on the database has what it has: in place of the limit the same rules hold for that.
 Result<> Room::disk_is_full(Outbox& outbox, int64_t pages) {
   disk_full_ = true;
-  disk_at_ = BootClock::now() + kDiskPeriod;
+  const BootTime now = BootClock::now();
+  disk_pause_ = now - space_again_at_ < 2 * disk_pause_
+                    ? std::min<nanoseconds>(2 * disk_pause_, kDiskPeriodMost)
+                    : nanoseconds(kDiskPeriod);
+  disk_at_ = now + disk_pause_;
   log::error("the disk is full; the outbox goes on with the space it has",
              {{"FP_PAGES", std::to_string(pages)}});
   ballast_.release();
@@ -204,6 +210,7 @@ Result<> Room::look_at_disk(Outbox& outbox, BootTime now) {
   if (!ballast_.make()) return {};  // later, then
   if (!std::exchange(disk_full_, false)) return {};
   log::notice("the disk has space again");
+  space_again_at_ = now;
   cap_ = limit_;
   nothing_left_ = false;
   return limit(outbox);

@@ -104,7 +104,9 @@ class Room {
   bool disk_full_ = false;
   bool patient_ = false;
   BootTime due_{};
-  BootTime disk_at_{};        // when to look at the disk again
+  BootTime disk_at_{};  // when to look at the disk again
+  BootTime space_again_at_{};
+  nanoseconds disk_pause_{};
   BootTime age_at_{};         // when to look at ages again
   BootTime age_anew_at_{};    // and from the oldest row on
   bool ages_ = false;         // some were too old when it was last looked

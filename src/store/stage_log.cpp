@@ -333,12 +333,13 @@ std::optional<BootTime> StageLog::oldest() const {
   return entries_.front().appended;
 }
 
-bool StageLog::half_full() const {
+int64_t StageLog::percent_used() const {
   const std::scoped_lock lock(mutex_);
-  if (entries_.empty()) return false;
-  const bool older = entries_.front().file != active_;
-  const int64_t used = files_[active_].file.used() + (older ? files_[1 - active_].file.used() : 0);
-  return used >= (files_[0].file.bytes() + files_[1].file.bytes()) / 2;
+  if (entries_.empty()) return 0;
+  const Entry& oldest = entries_.front();
+  int64_t used = files_[oldest.file].file.used() - oldest.offset;
+  if (oldest.file != active_) used += files_[active_].file.used();
+  return used * 100 / (files_[0].file.bytes() + files_[1].file.bytes());
 }
 
 int64_t StageLog::pending_readings() const {

@@ -14,6 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kAgePeriod = 60s;          // between looks at ages
+constexpr int64_t kRoomAgain = 10;        // percent of stage 1
 constexpr size_t kSamplesInRecord = 500;  // that are appended anew at once
 
 int64_t ms_of(nanoseconds t) {
@@ -31,7 +32,7 @@ bool Store::Thread::make_room_in_stage() {
 }
 
 void Store::Thread::note_room_in_stage() {
-  if (!stage_was_full || stage->half_full()) return;
+  if (!stage_was_full || stage->percent_used() >= kRoomAgain) return;
   stage_was_full = false;
   log::notice("stage 1 has room again");
 }

@@ -18,6 +18,8 @@ using namespace std::chrono_literals;
 constexpr size_t kDeletesAtOnce = 500;    // rows; more are not left to wait
 constexpr size_t kShownAttributes = 20;   // of those that have lost readings
 constexpr auto kDeletesWait = 1s;         // at least, for a flush that takes them along
+// Up to so many percent of stage 1 are for waiting until a full disk has space again.
+constexpr int64_t kStageIsWaitingRoom = 50;
 constexpr size_t kFlushPoints = 100'000;  // of one transaction; bounds memory
 constexpr auto kStatusPeriod = 1s;
 constexpr auto kShortestNap = 10ms;
@@ -272,7 +274,7 @@ Result<> Store::Thread::open_and_write() {
 // What has no room is tried again when there is some: here, or after steps that make it.
 Result<> Store::Thread::write() {
   flush_bytes = 0;
-  room.set_patient(!options.disk_first && !stage->half_full());
+  room.set_patient(!options.disk_first && stage->percent_used() < kStageIsWaitingRoom);
   auto written = write_what_is_due();
   if (written || written.error().code != Errc::Full) return written;
   const Busy busy(busy_since);

@@ -144,7 +144,7 @@ class FaultsTest(SiteTest):
         for n in range(20):
             self.assertTrue(self.agent.ask({"do": "send", "device": "meter",
                                             "data": {"text": f"{n} {big}"}})["ok"])
-        self.wait_for_words("cannot be written, readings wait in memory", "disk I/O error")
+        self.wait_for_words("cannot be written, readings wait in memory", "disk is full")
         ballast.unlink()
         self.wait_until_well()
         self.broker.start()
