@@ -33,8 +33,7 @@ bool Store::Thread::make_room_in_stage() {
 
 void Store::Thread::note_room_in_stage() {
   if (!stage_was_full || stage->percent_used() >= kRoomAgain) return;
-  stage_was_full = false;
-  log::notice("stage 1 has room again");
+  if (stage_was_full.exchange(false)) log::notice("stage 1 has room again");
 }
 
 void Store::Thread::drop_aged_in_stage() {

@@ -15,9 +15,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr size_t kDeletesAtOnce = 500;    // rows; more are not left to wait
-constexpr size_t kShownAttributes = 20;   // of those that have lost readings
-constexpr auto kDeletesWait = 1s;         // at least, for a flush that takes them along
+constexpr size_t kDeletesAtOnce = 500;   // rows; more are not left to wait
+constexpr size_t kShownAttributes = 20;  // of those that have lost readings
+constexpr auto kDeletesWait = 1s;        // at least, for a flush that takes them along
 // Up to so many percent of stage 1 are for waiting until a full disk has space again.
 constexpr int64_t kStageIsWaitingRoom = 50;
 constexpr size_t kFlushPoints = 100'000;  // of one transaction; bounds memory
@@ -320,6 +320,7 @@ Result<> Store::Thread::flush_part(int64_t up_to) {
   if (!samples.empty()) FP_CHECK_OK(append_to_disk(samples, up_to));
   // From here on the uplink gets these from the disk; what it took until now it has on its way.
   const StageLog::Flushed flushed = stage->flushed(up_to);
+  note_room_in_stage();
   if (samples.empty()) return {};
   hand_over(flushed, up_to);
   exports.flushed(outbox->made());

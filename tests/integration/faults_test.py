@@ -149,7 +149,7 @@ class FaultsTest(SiteTest):
         self.wait_until_well()
         self.broker.start()
         self.expect_all_delivered()
-        eventually(lambda: len(self.delivered(METER, "text")) == 20, 20)
+        eventually(lambda: len(self.delivered(METER, "text")) == 20, 60)
         self.agent.end()
         self.assertTrue(disk.place.exists())
 
