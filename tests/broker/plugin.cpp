@@ -77,7 +77,7 @@ class Plugin {
         .topic = event.topic, .qos = event.qos, .retain = event.retain, .bytes = event.payloadlen};
     if (!platform) {
       if (const Verdict breach = rules_.publish(monotonic_ms(), client, message)) {
-        if (breach->kind != "refused") note(client, *breach, message.topic);
+        note(client, *breach, message.topic);
         return MOSQ_ERR_UNKNOWN;  // closes
       }
     }
@@ -162,6 +162,7 @@ class Plugin {
   }
 
   void note(const std::string& client, const Breach& breach, const std::string& topic) {
+    if (breach.kind == "refused") return;  // what comes while the connection is being closed
     record_.write("breach", client,
                   {{"kind", breach.kind},
                    {"words", breach.words},
