@@ -49,7 +49,10 @@ def no_repetition(pairs):
 def parse(line):
     if line.get("utf8") is False:
         raise ValueError("it is not UTF-8")
-    return json.loads(line["payload"], parse_constant=no_constant, object_pairs_hook=no_repetition)
+    try:
+        return json.loads(line["payload"], parse_constant=no_constant, object_pairs_hook=no_repetition)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def is_number(value):

@@ -47,7 +47,7 @@ class CheckerTest(unittest.TestCase):
             self.assertEqual(self.kinds(payload, device=device), [], payload)
 
     def test_states_in_another_form(self):
-        for payload in ("", "{", "[]", "1", "{}", '{"data":{"number":NaN}}',
+        for payload in ("", "{", "[]", "1", "[" * 5000, "{}", '{"data":{"number":NaN}}',
                         '{"data":{"number":1,"number":2}}', {"data": {"number": None}},
                         {"data": {"number": [1]}}, {"data": {"number": {}}}, {"data": {"a b": 1}},
                         {"data": {"": 1}}, {"data": {"x" * 256: 1}}, {"data": []},

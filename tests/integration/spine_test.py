@@ -16,7 +16,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-from fakes import field  # noqa: E402  pylint: disable=wrong-import-position
+from fakes import field, losant  # noqa: E402  pylint: disable=wrong-import-position
 from fakes.field import BOILER, GATEWAY, METER, eventually  # noqa: E402
 
 HEAD = f"""
@@ -30,6 +30,15 @@ id = "{BOILER}"
 name = "meter"
 id = "{METER}"
 """
+
+# What the tests below read, send or have made up by the sim plugin.
+DEVICES = (
+    losant.device(GATEWAY, attributes={}),
+    losant.device(BOILER, GATEWAY, {n: "number" for n in ("count", "neighbour", "other", "setpoint")}),
+    losant.device(METER, GATEWAY, {
+        "temperature": "number", "pressure": "number", "count": "number", "running": "boolean",
+        "level": "number", "open": "boolean", "name": "string", "n": "number"}),
+)
 
 
 def uplink(port):
@@ -79,11 +88,12 @@ class SpineTest(unittest.TestCase):
             self.addCleanup(self.field.__exit__)
 
     def start(self, config, **server):
-        """Broker, witness, one Modbus server and an agent with `config(broker, server)`."""
-        self.broker = self.field.broker()
+        """Broker, witness, one Modbus server and an agent with `config(server's port)`."""
+        self.broker = losant.losant_broker(self.field, devices=DEVICES)
         self.witness = self.field.witness(self.broker)
         self.server = self.field.modbus(**server)
-        self.agent = self.field.agent(HEAD + uplink(self.broker.port) + config(self.server.port))
+        self.agent = self.field.agent(HEAD + self.broker.uplink() + 'backoff_max = "1s"\n'
+                                      + config(self.server.port))
         self.agent.wait_until_up()
 
     def delivered(self, device=BOILER, attribute="count"):
@@ -247,6 +257,7 @@ class SpineTest(unittest.TestCase):
 
     def test_bad_commands_are_answered_and_break_nothing(self):
         self.command_setup()
+        self.broker.allow.add("command")
         connections = self.agent.status()["uplink"]["connections"]
         for payload, status, words in (
                 ("{", "rejected", "JSON"), ("[]", "rejected", "object"), ("{}", "rejected", "name"),
