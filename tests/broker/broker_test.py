@@ -3,7 +3,11 @@
 """The broker that behaves like Losant's: each rule kept, and each rule broken, as a client on the
 wire sees it and as the record has it.
 """
+import json
+import os
 import pathlib
+import re
+import signal
 import ssl
 import subprocess
 import sys
@@ -269,6 +273,29 @@ class BrokerTest(unittest.TestCase):
             client.wait_for(PUBACK)
         with self.assertRaisesRegex(AssertionError, "state: .*None is not of type"):
             broker.finish()
+
+    # ---- For people.
+
+    def test_the_script_tells_what_happens(self):
+        devices = self.field.folder / "devices.json"
+        devices.write_text(json.dumps([losant.device(GATEWAY, attributes={"a": "number"})]))
+        build = self.field.folder / "build"  # its folder is beside the build of a preset
+        (build / "dev").mkdir(parents=True)
+        (build / "dev/tests").symlink_to(field.BUILD / "tests")
+        script = self.field.add(field.Process(
+            [field.PYTHON, field.SOURCE / "scripts/losant_like_broker.py", "--port", "0", devices],
+            env={**os.environ, "FIELDPOST_BUILD_DIR": str(build / "dev")}))
+        eventually(lambda: "The record is" in script.text(), 20, "its introduction")
+        url = re.search(r"listening at (mqtt:\S+\d)", script.text())[1]
+        with Client(url) as client:
+            self.assertEqual(client.connect(GATEWAY, losant.KEY, losant.SECRET), 0)
+            for data in ('{"a":1}', '{"b":1}'):
+                client.send(mqtt_client.publish(STATE, f'{{"data":{data}}}'))
+                client.wait_for(PUBACK)
+        eventually(lambda: f"{GATEWAY}: ATTRIBUTE: {GATEWAY}: it has no attribute 'b': dropped"
+                   in script.text(), what="its complaint")
+        self.assertEqual(script.end(signal.SIGINT), 1)
+        self.assertIn("2 messages from devices; findings: 1 attribute", script.text())
 
 
 if __name__ == "__main__":
