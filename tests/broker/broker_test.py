@@ -122,6 +122,15 @@ class BrokerTest(unittest.TestCase):
         self.assertEqual(kinds, 2 * (3 * ["credentials"] + 2 * ["client-id"]) + ["version"])
         self.assertEqual(self.broker.record("connect"), [])
 
+    def test_the_same_id_again_takes_over(self):
+        self.start()
+        for scheme in ("mqtt", "ws"):
+            first, second = self.connected(scheme), self.connected("mqtt")
+            self.assertEqual(first.count_until_closed(PUBLISH), 0)
+            second.send(mqtt_client.publish(STATE, '{"data":{}}'))
+            second.wait_for(PUBACK)
+        self.assertEqual(len(self.broker.record("connect")), 4)
+
     def test_clean_session_0_closes(self):
         self.start()
         for number, scheme in enumerate(("mqtt", "ws")):

@@ -30,7 +30,7 @@ Record::Record(const std::string& file)
 
 Record::~Record() { ::close(fd_); }
 
-void Record::write(const char* event, const std::string& client, Json more) {
+void Record::write(const char* event, const std::string& client, const Json& more) {
   using namespace std::chrono;
   const int64_t now = duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
   Json json{{"at", now}, {"event", event}, {"client", client}};

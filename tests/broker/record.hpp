@@ -22,7 +22,7 @@ class Record {
   ~Record();
 
   // Text that is not UTF-8 is made so, and the line then has `"utf8": false`.
-  void write(const char* event, const std::string& client, nlohmann::ordered_json more = {});
+  void write(const char* event, const std::string& client, const nlohmann::ordered_json& more = {});
 
  private:
   int fd_;
