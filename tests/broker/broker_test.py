@@ -208,9 +208,9 @@ class BrokerTest(unittest.TestCase):
     # ---- How often.
 
     def test_the_31st_message_closes_and_refusals_double(self):
-        self.start(time_scale=0.02, allow=("topic-rate", "refused"))  # 0.3 s, 0.6 s, 1.2 s
+        self.start(time_scale=0.04, allow=("topic-rate", "refused"))  # windows of 0.6 s
         client = self.connected()
-        for number, expected in enumerate((600, 1200)):
+        for number, expected in enumerate((1200, 2400)):
             client.send(burst(STATE, 31))
             client.count_until_closed(PUBACK)
             breach = self.broker.record("breach")[-1]
