@@ -111,7 +111,9 @@ The record is {broker.settings['record']}
 def main():
     chosen = options()
     devices = devices_from(chosen.devices)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT too: a shell that starts us in the background has it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     shutil.rmtree(FOLDER, ignore_errors=True)
     os.makedirs(FOLDER, mode=0o700)
     ports = [chosen.port + n for n in range(len(losant.SCHEMES))] if chosen.port else None
