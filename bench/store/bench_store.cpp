@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <span>
 #include <string>
 #include <string_view>
@@ -92,6 +93,19 @@ Result<> stage(StageLog& log, std::span<const Staged> samples, bool online, int6
   return {};
 }
 
+// Proportional set size of this process, KiB (proc_pid_smaps(5)).
+int64_t pss_kib() {
+  std::ifstream rollup("/proc/self/smaps_rollup");
+  std::string word;
+  while (rollup >> word) {
+    if (word != "Pss:") continue;
+    int64_t kib = 0;
+    rollup >> kib;
+    return kib;
+  }
+  return 0;
+}
+
 double seconds_since(BootTime begin) {
   return static_cast<double>((BootClock::now() - begin).count()) / 1e9;
 }
@@ -126,6 +140,7 @@ Result<> run(const Arguments& arguments) {
   const double append_seconds = seconds_since(begin);
   const int64_t stored = outbox.totals().readings;
   const int64_t bytes = outbox.totals().file_bytes;
+  const int64_t pss = pss_kib();
   const BootTime drain_begin = BootClock::now();
   if (arguments.mode == "drain") {
     FP_CHECK_OK(drain(outbox, kDeletesAtOnce, &fetched));
@@ -135,9 +150,11 @@ Result<> run(const Arguments& arguments) {
   std::printf("{\"mode\": \"%s\", \"flushes\": %lld, \"readings\": %lld, \"stored\": %lld, ",
               arguments.mode.c_str(), static_cast<long long>(arguments.flushes),
               static_cast<long long>(readings), static_cast<long long>(stored));
-  std::printf("\"fetched\": %lld, \"file_bytes\": %lld, \"append_s\": %.6f, \"drain_s\": %.6f}\n",
-              static_cast<long long>(fetched), static_cast<long long>(bytes), append_seconds,
-              seconds_since(drain_begin));
+  std::printf(
+      "\"fetched\": %lld, \"file_bytes\": %lld, \"pss_kib\": %lld, \"append_s\": %.6f, "
+      "\"drain_s\": %.6f}\n",
+      static_cast<long long>(fetched), static_cast<long long>(bytes), static_cast<long long>(pss),
+      append_seconds, seconds_since(drain_begin));
   if ((arguments.mode.ends_with("online") || arguments.mode == "drain") && fetched != readings) {
     return Error{Errc::Io, "not everything came back"};
   }

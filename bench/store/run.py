@@ -14,6 +14,25 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 import callgrind  # noqa: E402  pylint: disable=wrong-import-position
 
 READINGS_PER_SECOND = 200
+BACKLOGS = (10_000, 1_000_000, 11_000_000)  # readings
+
+
+def backlog(program, readings):
+    """Of three runs with a flush every 5 s: the fastest drain, and the memory before it."""
+    runs = [json.loads(subprocess.run(
+        [program, "--mode", "drain", "--flushes", str(readings // (5 * READINGS_PER_SECOND))],
+        capture_output=True, text=True, check=True).stdout) for _ in range(3)]
+    return {"readings": readings, "pss_kib": min(run["pss_kib"] for run in runs),
+            "drain_readings_per_s": round(max(run["fetched"] / run["drain_s"] for run in runs))}
+
+
+def print_backlogs(program):
+    rows = [backlog(program, readings) for readings in BACKLOGS]
+    print(f"\n{'backlog':>10} {'PSS KiB':>8} {'drain rd/s':>11} {'of the first':>12}")
+    for r in rows:
+        ratio = r["drain_readings_per_s"] / rows[0]["drain_readings_per_s"]
+        print(f"{r['readings']:>10} {r['pss_kib']:>8} {r['drain_readings_per_s']:>11} {ratio:>12.2f}")
+    return rows
 
 
 def main():
@@ -48,6 +67,7 @@ def main():
         print(f"{r['interval_s']:>4} s {r['floor']:>8} {r['append_with_floor']:>13} "
               f"{r['append']:>7} {r['online_with_floor']:>13} {r['fetch_acknowledge_delete']:>7} "
               f"{r['file_bytes_per_reading']:>10} {r['drain_readings_per_s']:>11}")
+    rows += print_backlogs(args.program)
     callgrind.write(args.json, rows)
 
 
