@@ -9,6 +9,8 @@
 //   online  append, and fetches and acknowledges each flush before the next
 //   drain   append, and when all are stored fetches and acknowledges all, 1000 readings each time
 //   stage-append, stage-online   the same of stage 1, where each sample is an append
+//   both    append as the store does it: each sample into stage 1, each flush from there to the
+//   disk
 #include <sys/stat.h>
 
 #include <cstdio>
@@ -106,6 +108,15 @@ int64_t pss_kib() {
   return 0;
 }
 
+// One flush through both stages.
+Result<> through_both(StageLog& log, Outbox& outbox, std::span<const Staged> samples) {
+  for (const Staged& staged : samples) FP_CHECK_OK(log.append({&staged.sample, 1}));
+  const auto due = FP_TRY(log.read(log.flushed_up_to(), SIZE_MAX));
+  FP_CHECK_OK(outbox.append(due, due.back().number));
+  log.flushed(due.back().number);
+  return {};
+}
+
 double seconds_since(BootTime begin) {
   return static_cast<double>((BootClock::now() - begin).count()) / 1e9;
 }
@@ -132,6 +143,10 @@ Result<> run(const Arguments& arguments) {
     if (arguments.mode == "floor") continue;
     if (arguments.mode.starts_with("stage")) {
       FP_CHECK_OK(stage(*log, samples, arguments.mode == "stage-online", &fetched));
+      continue;
+    }
+    if (arguments.mode == "both") {
+      FP_CHECK_OK(through_both(*log, outbox, samples));
       continue;
     }
     FP_CHECK_OK(outbox.append(samples, samples.back().number));
