@@ -219,10 +219,12 @@ Result<Figures> run_online(const Arguments& a, const Device& device) {
                      uplink->acknowledge(std::move(items));
                    },
                .backlog = [] {},
-               .status = [](const StoreStatus&) {}},
+               .status = [](const StoreStatus&) {},
+               .clock = [] {}},
               symbols);
   uplink = &store;
-  store.append_epoch({.since_ms = 0, .offset_ms = 0});
+  FP_CHECK_OK(store.keep_clock(
+      {}, {.append = Epoch{.since_ms = 0, .offset_ms = 0, .estimated = true}, .may_send = true}));
   store.start();
   Field field(a.devices);
   Figures figures;

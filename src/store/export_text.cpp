@@ -28,7 +28,7 @@ std::string in_json(std::string_view text) { return dump_json(Json(std::string(t
 
 std::string ExportText::head() const {
   if (format_ == ExportFormat::Jsonl) return {};
-  return "time,boot_ms,device,name,attribute,type,value" + std::string(kCsvEnd);
+  return "time,boot_ms,estimated,device,name,attribute,type,value" + std::string(kCsvEnd);
 }
 
 std::string_view ExportText::name_of_device(std::string_view id) const {
@@ -44,13 +44,14 @@ void ExportText::add(const WaitingReadings& readings, std::string& out) const {
     const std::string time = readings.timed ? format_utc(state.time_ms) : "";
     std::string prefix;  // the same for all points of the state
     if (format_ == ExportFormat::Csv) {
-      prefix = time + "," + boot_ms + ",";
+      prefix = time + "," + boot_ms + (state.estimated ? ",1," : ",,");
       put_field(id, prefix);
       prefix += ',';
       put_field(name, prefix);
       for (const Point& point : state.points) add_csv(prefix, point, out);
     } else {
       prefix = readings.timed ? R"({"time":")" + time + '"' : R"({"boot_ms":)" + boot_ms;
+      if (state.estimated) prefix += R"(,"estimated":true)";
       prefix += R"(,"device":)" + in_json(id);
       if (!name.empty()) prefix += R"(,"name":)" + in_json(name);
       for (const Point& point : state.points) add_json(prefix, point, out);

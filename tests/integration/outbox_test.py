@@ -134,7 +134,7 @@ class OutboxTest(unittest.TestCase):
         # Not through text=True: that makes line ends alike.
         raw = subprocess.run([field.BUILD / "bin/fieldpost", "outbox", "export", "--run-dir",
                               self.run], capture_output=True, check=True, timeout=60).stdout.decode()
-        self.assertTrue(raw.startswith("time,boot_ms,device,name,attribute,type,value\r\n"), raw[:99])
+        self.assertTrue(raw.startswith("time,boot_ms,estimated,device,name,attribute,type,value\r\n"), raw[:99])
         rows = parse(raw)
         self.assertGreaterEqual(len(rows), waiting)
         for device, name in ((BOILER, "boiler"), (METER, "meter")):
