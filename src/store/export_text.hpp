@@ -55,6 +55,7 @@ class ExportText {
 
  private:
   std::string_view name_of_device(std::string_view id) const;
+  std::string prefix_of(const WaitingReadings& readings, const State& state) const;
   void add_csv(std::string_view prefix, const Point& point, std::string& out) const;
   void add_json(std::string_view prefix, const Point& point, std::string& out) const;
 
