@@ -41,7 +41,7 @@ def eventually(condition, limit=10.0, what="the condition"):
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} did not come true within {limit} s")
-        time.sleep(0.05)
+        time.sleep(0.01)
 
 
 def free_port():
