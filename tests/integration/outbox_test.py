@@ -22,6 +22,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from fakes import field  # noqa: E402  pylint: disable=wrong-import-position
 from fakes.field import BOILER, GATEWAY, METER, eventually  # noqa: E402
+from fakes.site import HEAD, uplink  # noqa: E402
 
 SIM = """
 [[plugin]]
@@ -59,24 +60,7 @@ offset = 1
 
 
 def config(port, interval="20ms", flush="1s"):
-    return f"""
-config_version = 1
-[gateway]
-device_id = "{GATEWAY}"
-[uplink]
-url = "mqtt://127.0.0.1:{port}"
-backoff_max = "1s"
-[clock]
-trust = "always"
-[outbox]
-flush_interval = "{flush}"
-[[device]]
-name = "boiler"
-id = "{BOILER}"
-[[device]]
-name = "meter"
-id = "{METER}"
-""" + SIM.format(interval=interval)
+    return HEAD + uplink(port) + f'[outbox]\nflush_interval = "{flush}"\n' + SIM.format(interval=interval)
 
 
 def parse(text):
