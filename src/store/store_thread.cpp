@@ -5,7 +5,6 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <map>
 
 #include "base/log.hpp"
 #include "store/wall.hpp"
@@ -18,9 +17,6 @@ using namespace std::chrono_literals;
 constexpr size_t kDeletesAtOnce = 500;   // rows; more are not left to wait
 constexpr size_t kShownAttributes = 20;  // of those that have lost readings
 constexpr auto kDeletesWait = 1s;        // at least, for a flush that takes them along
-// Up to so many percent of stage 1 are for waiting until a full disk has space again.
-constexpr int64_t kStageIsWaitingRoom = 50;
-constexpr size_t kFlushPoints = 100'000;  // of one transaction; bounds memory
 constexpr auto kStatusPeriod = 1s;
 constexpr auto kShortestNap = 10ms;
 constexpr auto kFirstRetry = 100ms;
@@ -269,102 +265,6 @@ Result<> Store::Thread::open_and_write() {
   if (outbox) FP_CHECK_OK(stay_in_place());
   if (!outbox) FP_CHECK_OK(open());
   return write();
-}
-
-// What has no room is tried again when there is some: here, or after steps that make it.
-Result<> Store::Thread::write() {
-  flush_bytes = 0;
-  room.set_patient(!options.disk_first && stage->percent_used() < kStageIsWaitingRoom);
-  auto written = write_what_is_due();
-  if (written || written.error().code != Errc::Full) return written;
-  const Busy busy(busy_since);
-  return FP_TRY(room.make_way(*outbox, flush_bytes)) ? Result<>() : written;
-}
-
-Result<> Store::Thread::write_what_is_due() {
-  const BootTime now = BootClock::now();
-  if (room.due() <= now) {
-    const Busy busy(busy_since);
-    const int64_t readings = outbox->totals().readings;
-    FP_CHECK_OK(room.step(*outbox, handover, now));
-    if (outbox->totals().readings != readings) status_changed = true;
-  }
-  if (room.comes_first()) return {};
-  if (const auto due = flush_at(); due && *due <= now) return flush();
-  const Busy busy(busy_since);
-  if (clock_is_due()) {
-    FP_CHECK_OK(outbox->store_epochs());
-    status_changed = true;
-  }
-  if (!outbox->has_waiting_deletes() || (now < deletes_at && !stop_by)) return {};
-  FP_CHECK_OK(outbox->flush_deletes());
-  room.changed();
-  status_changed = true;
-  return {};
-}
-
-Result<> Store::Thread::flush() {
-  const int64_t up_to = stage->newest();
-  flushing_up_to = up_to;  // acknowledgements from now on concern the disk
-  Result<> part;
-  while (part && stage->flushed_up_to() < up_to) part = flush_part(up_to);
-  if (!part) lost += stage->not_flushed();
-  return part;
-}
-
-Result<> Store::Thread::flush_part(int64_t up_to) {
-  const auto samples =
-      FP_TRY(stage->read(stage->flushed_up_to(), kFlushPoints, Room::kMaxFlushBytes, up_to));
-  if (!samples.empty()) up_to = samples.back().number;  // there may be more than one part
-  flush_bytes = samples_bytes(samples);
-  if (!samples.empty()) FP_CHECK_OK(append_to_disk(samples, up_to));
-  // From here on the uplink gets these from the disk; what it took until now it has on its way.
-  const StageLog::Flushed flushed = stage->flushed(up_to);
-  note_room_in_stage();
-  if (samples.empty()) return {};
-  hand_over(flushed, up_to);
-  exports.flushed(outbox->made());
-  status_changed = true;
-  sinks.committed(
-      std::max(outbox->newest_row(), options.disk_first ? 0 : item_id::of_sample(stage->newest())));
-  return {};
-}
-
-Result<> Store::Thread::append_to_disk(std::span<const Staged> samples, int64_t up_to) {
-  const Busy busy(busy_since);
-  note_clock();
-  auto appended_now = outbox->append(samples, up_to);
-  if (!appended_now && appended_now.error().code == Errc::Full && outbox->has_waiting_deletes()) {
-    // Make room first.
-    FP_CHECK_OK(outbox->flush_deletes());
-    appended_now = outbox->append(samples, up_to);
-  }
-  if (appended_now) room.flushed();
-  return appended_now;
-}
-
-// Rows with samples that the uplink has, or has had acknowledged meanwhile.
-void Store::Thread::hand_over(const StageLog::Flushed& flushed, int64_t up_to) {
-  std::map<int64_t, int> rows_of;  // by number
-  for (const Outbox::Made& made : outbox->made()) {
-    for (const Handover::Member& m : made.members) ++rows_of[m.number];
-  }
-  for (const Outbox::Made& made : outbox->made()) {
-    // A sample so large that it fills several rows goes again, rather than in halves.
-    const bool whole =
-        std::ranges::all_of(made.members, [&](const auto& m) { return rows_of[m.number] == 1; });
-    const bool taken = std::ranges::any_of(made.members, [&](const Handover::Member& m) {
-      return m.number <= flushed.held || flushed.acknowledged.contains(m.number);
-    });
-    if (whole && taken) handover.add(made.row, {made.members, up_to});
-  }
-  std::vector<int64_t> done;
-  for (const auto& [first, last] : flushed.acknowledged) {
-    for (int64_t n = first; n <= std::min(last, up_to); ++n) handover.acknowledge_sample(n, done);
-  }
-  if (const auto noted = outbox->acknowledge(done); !noted) {
-    set_trouble(read_trouble, noted.error().message);
-  }
 }
 
 Result<> Store::Thread::answer_fetches() {
