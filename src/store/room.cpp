@@ -135,15 +135,12 @@ Result<> Room::reduce(Outbox& outbox, Handover& handover, const std::vector<int6
 // What is older than max_age, from the oldest on. Nothing is said of rows whose time nobody knows.
 Result<> Room::drop_aged(Outbox& outbox, Handover& handover, BootTime now) {
   if (options_.max_age.count() == 0 || now < age_at_) return {};
-  const auto ms = [](nanoseconds t) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(t).count();
-  };
   age_at_ = now + kAgePeriod;
   if (now >= age_anew_at_) {
     age_anew_at_ = now + kAgeAnew;
     age_position_ = 0;
   }
-  const auto utc = outbox.to_utc_ms(ms(now.time_since_epoch()));
+  const auto utc = outbox.to_utc_ms(in_ms(now));
   if (!utc) return {};
   std::vector<int64_t> rows;
   int64_t after = age_position_;
@@ -152,7 +149,7 @@ Result<> Room::drop_aged(Outbox& outbox, Handover& handover, BootTime now) {
   for (int looks = 0; looks < kAgeLooks && readings < kMaxStepReadings; ++looks) {
     const auto row = FP_TRY(outbox.next_row(after, handover));
     const auto end = row ? outbox.end_utc_ms(*row) : std::nullopt;
-    more = row && (!end || *end < *utc - ms(options_.max_age));
+    more = row && (!end || *end < *utc - in_ms(options_.max_age));
     if (!more || rows.size() == kMaxStepRows) break;
     after = row->id;
     if (end && !row->held) {

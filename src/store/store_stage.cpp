@@ -17,10 +17,6 @@ constexpr auto kAgePeriod = 60s;          // between looks at ages
 constexpr int64_t kRoomAgain = 10;        // percent of stage 1
 constexpr size_t kSamplesInRecord = 500;  // that are appended anew at once
 
-int64_t ms_of(nanoseconds t) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(t).count();
-}
-
 }  // namespace
 
 // The older file is used again for the half of what was in it.
@@ -55,8 +51,8 @@ bool Store::Thread::thin_stage(bool for_room) {
   if (const auto epochs = stage->epochs(); !epochs.empty()) {
     bounds.utc_offset_ms = epochs.back().offset_ms;
     if (options.max_age.count() > 0) {
-      const int64_t now_utc = ms_of(BootClock::now().time_since_epoch()) + bounds.utc_offset_ms;
-      bounds.oldest_utc_ms = now_utc - ms_of(options.max_age);
+      const int64_t now_utc = in_ms(BootClock::now()) + bounds.utc_offset_ms;
+      bounds.oldest_utc_ms = now_utc - in_ms(options.max_age);
     }
   }
   const auto left = thin_samples(*std::move(evicted), bounds, keep_rules, toll);
