@@ -43,6 +43,19 @@ void Health::ask(BootTime now) {
   }
 }
 
+// Once, when it has lasted; of the gateway's own sensors this is all that is said.
+void Health::note_error_of(Device& device, BootTime now) {
+  if (device.condition.error.empty()) {
+    device.error_since.reset();
+    device.error_noted = false;
+    return;
+  }
+  if (!device.error_since) device.error_since = now;
+  if (device.error_noted || now - *device.error_since < kSettle) return;
+  device.error_noted = true;
+  note_error(device.condition.error);
+}
+
 // What is worth a report of its own when it is another. Numbers that always change are not in it.
 std::string Health::changing_part(size_t index, const GatewayFacts& gateway) const {
   if (index == 0) {
@@ -78,12 +91,17 @@ std::optional<Health::Wish> Health::wish_of(size_t index, bool online, BootTime 
 std::vector<DeviceSample> Health::report(const GatewayFacts& gateway,
                                          std::span<const Condition> conditions, bool online,
                                          BootTime now) {
-  std::vector<Wish> wishes;
   for (size_t i = 0; i < devices_.size(); ++i) {
     Device& device = devices_[i];
     if (device.attributes.empty()) continue;
     const bool known = conditions[i].state != Condition::State::Unknown;
     if (known) device.condition = conditions[i];
+    note_error_of(device, now);
+  }
+  std::vector<Wish> wishes;
+  for (size_t i = 0; i < devices_.size(); ++i) {
+    Device& device = devices_[i];
+    if (device.attributes.empty()) continue;
     std::string now_is = changing_part(i, gateway);
     if (now_is.empty()) continue;  // there is nothing to say of it yet
     look(device, std::move(now_is), online, now);

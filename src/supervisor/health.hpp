@@ -48,7 +48,8 @@ class Health {
   void configure(const Config& config);
   bool enabled() const { return config_.enabled; }
 
-  // Something went wrong; said with the next report of the gateway. Without its secrets.
+  // Something went wrong; said with the next report of the gateway. Without its secrets. What is
+  // wrong with a device need not be told.
   void note_error(std::string_view what);
   const std::string& last_error() const { return last_error_; }
   // Every device is to be reported as soon as that may be.
@@ -68,6 +69,8 @@ class Health {
     std::string told;                     // what may change, as it was reported; empty: never was
     std::optional<BootTime> other_since;  // that it is different from `told`
     std::optional<BootTime> asked;
+    std::optional<BootTime> error_since;  // that something is wrong with it
+    bool error_noted = false;
     BootTime due{};  // of the next report, if the broker is there
     double changes = kChanges;
     BootTime counted{};  // up to here
@@ -78,6 +81,7 @@ class Health {
     BootTime since;
   };
 
+  void note_error_of(Device& device, BootTime now);
   void look(Device& device, std::string now_is, bool online, BootTime now) const;
   std::optional<Wish> wish_of(size_t index, bool online, BootTime now) const;
   std::string changing_part(size_t index, const GatewayFacts& gateway) const;

@@ -105,11 +105,23 @@ TEST_F(HealthTest, ADeadSensorIsToldAtOnceAndItsReturnToo) {
   ASSERT_EQ(dead.at(kMeter).size(), 1u);
   EXPECT_EQ(value(dead.at(kMeter)[0], "fp_online"), Value(false));
   EXPECT_EQ(value(dead.at(kMeter)[0], "fp_error"), Value(std::string("no answer")));
-  EXPECT_FALSE(dead.contains(kGateway));
   conditions_[1] = {State::Unknown, ""};  // it is being restarted
-  EXPECT_TRUE(pass(10).empty());
+  EXPECT_FALSE(pass(10).contains(kMeter));
   conditions_[1] = {State::Good, ""};
   EXPECT_EQ(value(pass(4).at(kMeter).at(0), "fp_online"), Value(true));
+}
+
+TEST_F(HealthTest, WhatIsWrongWithADeviceIsTheGatewaysLastError) {
+  pass(10);
+  conditions_[0] = {State::Good, "cpu: no such file"};  // of the gateway nothing else is said
+  const auto reported = pass(6);
+  ASSERT_EQ(reported.at(kGateway).size(), 1u);
+  EXPECT_EQ(value(reported.at(kGateway)[0], "fp_last_error"),
+            Value(std::string("cpu: no such file")));
+  conditions_[0] = {State::Good, ""};
+  EXPECT_TRUE(pass(10).empty()) << "the last one stays";
+  conditions_[1] = {State::Bad, "no answer"};
+  EXPECT_EQ(value(pass(6).at(kGateway).at(0), "fp_last_error"), Value(std::string("no answer")));
 }
 
 TEST_F(HealthTest, OneGlitchIsNone) {
@@ -146,7 +158,7 @@ TEST_F(HealthTest, ThirtyDaysWithoutABrokerAreFewStates) {
     conditions_[1] = {good ? State::Good : State::Bad, good ? "" : "no answer"};
   };
   const auto reported = pass(30 * 24 * 3600);
-  EXPECT_FALSE(reported.contains(kGateway)) << "nothing of it has changed";
+  EXPECT_EQ(reported.at(kGateway).size(), 1u) << "its last error, which stayed the same";
   EXPECT_LE(reported.at(kMeter).size(), 30u * 24u + 6u);
   EXPECT_GE(reported.at(kMeter).size(), 30u * 24u) << "but they are there";
 }
