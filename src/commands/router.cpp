@@ -114,7 +114,8 @@ void CommandRouter::on_command(const IncomingCommand& incoming, BootTime now) {
     if (is_repeat(incoming, *json, report)) {
       return finish(std::move(report), CommandStatus::Rejected, "it came before");
     }
-    return finish(std::move(report), sinks_.own(*route, *arguments));
+    const CommandRoute own = *route;  // what it does may well bring other routes
+    return finish(std::move(report), sinks_.own(own, *arguments));
   }
   if (running_.size() >= kMaxRunning) {
     return finish(std::move(report), CommandStatus::Rejected, "too many commands are running");

@@ -69,10 +69,15 @@ Daemon::Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble)
       paths_(std::move(paths)),
       config_(std::move(config)),
       config_trouble_(std::move(trouble)),
+      own_commands_(own_actions()),
       router_(config_.commands.timeout,
               {.call =
                    [this](const CommandRoute& route, message::Call call) {
                      return supervisor_.call(route.instance, std::move(call));
+                   },
+               .own =
+                   [this](const CommandRoute& route, const auto& arguments) {
+                     return own_commands_.run(route, arguments, BootClock::now());
                    },
                .report = [this](const CommandReport& report) { on_report(report); }}),
       supervisor_(loop, {paths_.plugin_dir, paths_.plugin_host}, supervisor_sinks(), symbols_),
@@ -115,6 +120,7 @@ Result<> Daemon::start() {
   }
   store_->start();
   local_state_.configure(config_);
+  configure_health();
   supervisor_.apply(config_);
   log::info("started", {{"FP_DEVICE_ID", config_.gateway.device_id},
                         {"FP_PLUGINS", std::to_string(config_.plugins.size())}});
@@ -226,6 +232,7 @@ void Daemon::log_report(const CommandReport& report) {
 
 void Daemon::on_report(const CommandReport& report) {
   log_report(report);
+  note_refusal(report);
   last_command_ = report;
   if (config_.commands.answer_topic.empty()) return;
   Json answer = to_json(report);
@@ -234,7 +241,7 @@ void Daemon::on_report(const CommandReport& report) {
 }
 
 void Daemon::update_routes() {
-  std::vector<CommandRoute> routes;
+  std::vector<CommandRoute> routes = own_commands_.routes(config_.devices[0]);
   for (const auto& entry : supervisor_.entries()) {
     const auto& commands = entry->instance.commands();
     for (uint32_t i = 0; i < commands.size(); ++i) {
@@ -282,6 +289,7 @@ void Daemon::on_second() {
                  {{"FP_COUNT", std::to_string(n)}});
   }
   supervisor_.watch(control_.has_watchers());
+  report_health();
   keep_sockets();
   if (std::string line = status_line(); line != shown_) {
     shown_ = std::move(line);
@@ -328,6 +336,7 @@ void Daemon::on(Loaded&& loaded) {
     store_->set_keep(keep_rules(config_));
     router_.set_timeout(config_.commands.timeout);
     local_state_.configure(config_);
+    configure_health();
     time_sync_->set_trusted(trusts_clock(config_));
     clock_->set_hold(config_.clock.hold);
     uplink_->apply(uplink_options(config_, paths_));

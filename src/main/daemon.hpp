@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <variant>
@@ -17,12 +18,15 @@
 #include "base/mailbox.hpp"
 #include "base/time_sync.hpp"
 #include "cli/paths.hpp"
+#include "commands/own_commands.hpp"
 #include "commands/router.hpp"
 #include "config/load.hpp"
 #include "main/clock_keeper.hpp"
 #include "store/drain_rate.hpp"
 #include "store/store.hpp"
+#include "supervisor/condition.hpp"
 #include "supervisor/control.hpp"
+#include "supervisor/health.hpp"
 #include "supervisor/local_state.hpp"
 #include "supervisor/rate.hpp"
 #include "supervisor/supervisor.hpp"
@@ -86,6 +90,13 @@ class Daemon {
   void reload();
   void stop();
 
+  OwnCommands::Actions own_actions();  // this and the next: health.cpp
+  void configure_health();
+  GatewayFacts gateway_facts(std::span<const Service> services, BootTime now) const;
+  void report_health();
+  void note_troubles();
+  void note_refusal(const CommandReport& report);
+
   // Control requests: requests.cpp.
   Json handle(const Json& request, ControlRight right, bool* watch, UniqueFd passed);
   Json start_export(const Json& request, UniqueFd pipe);
@@ -113,6 +124,9 @@ class Daemon {
   Rate reports_{5, 100};                      // that are logged
   int64_t reports_unlogged_ = 0;
   LocalState local_state_{symbols_};
+  Health health_{symbols_};
+  std::vector<std::string> troubles_;  // that health_ was told of
+  OwnCommands own_commands_;
   CommandRouter router_;
   std::optional<CommandReport> last_command_;
   UplinkStatus uplink_status_;
