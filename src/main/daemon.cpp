@@ -103,9 +103,11 @@ Result<> Daemon::start() {
                      .disk_first = disk_first,
                      .stage_bytes = outbox.stage_size,
                      .max_size = outbox.max_size,
-                     .max_age = outbox.max_age},
+                     .max_age = outbox.max_age,
+                     .note_path = paths_.stored_traffic()},
       store_sinks(), symbols_);
   store_->set_keep(keep_rules(config_));
+  load_traffic();
   uplink_ = std::make_unique<Uplink>(uplink_options(config_, paths_), uplink_sinks());
   FP_CHECK_OK(watch_clock());
   sources_.push_back(FP_TRY(loop_->on_readable(mail_.fd(), [this] { on_mail(); })));
@@ -152,6 +154,8 @@ Uplink::Sinks Daemon::uplink_sinks() {  // on the uplink thread
       .acknowledge = [this](std::vector<int64_t> rows) { store_->acknowledge(std::move(rows)); },
       .command = [this](IncomingCommand command) { post_command(std::move(command)); },
       .status = [this](const UplinkStatus& status) { post(status); },
+      .sent = [this](std::string_view device,
+                     size_t bytes) { traffic_.count(device, bytes, utc_ms(BootClock::now())); },
       .published =
           [this](const Publication& publication, bool delivered) {
             post(Delivery{publication, delivered});
@@ -205,6 +209,7 @@ void Daemon::on(UplinkStatus&& status) {
 
 void Daemon::on(IncomingCommand&& command) {
   command_bytes_ -= command.payload.size();
+  traffic_.count(command.device_id, command.payload.size(), utc_ms(BootClock::now()));
   router_.on_command(command, BootClock::now());
 }
 
@@ -236,7 +241,7 @@ void Daemon::on_report(const CommandReport& report) {
   last_command_ = report;
   if (config_.commands.answer_topic.empty()) return;
   Json answer = to_json(report);
-  answer["time"] = in_ms(BootClock::now().time_since_epoch() + wall_offset());
+  answer["time"] = utc_ms(BootClock::now());
   uplink_->publish({fill_topic(config_.commands.answer_topic, report), dump_json(answer)});
 }
 
@@ -290,6 +295,7 @@ void Daemon::on_second() {
   }
   supervisor_.watch(control_.has_watchers());
   report_health();
+  save_traffic();
   keep_sockets();
   if (std::string line = status_line(); line != shown_) {
     shown_ = std::move(line);
@@ -367,6 +373,8 @@ void Daemon::stop() {
 
 bool Daemon::finish() {
   uplink_->stop(kUplinkLimit);  // first: what it still learns of acknowledgements saves a re-send
+  stopped_ = true;
+  save_traffic();
   const bool stored = store_->stop(kStoreLimit);
   if (!stored) {
     log::error("the disk did not take everything before the end",

@@ -22,6 +22,7 @@
 #include "commands/router.hpp"
 #include "config/load.hpp"
 #include "main/clock_keeper.hpp"
+#include "main/traffic.hpp"
 #include "store/drain_rate.hpp"
 #include "store/store.hpp"
 #include "supervisor/condition.hpp"
@@ -96,6 +97,8 @@ class Daemon {
   void report_health();
   void note_troubles();
   void note_refusal(const CommandReport& report);
+  void load_traffic();
+  void save_traffic();  // in the run directory, and for the store to keep
 
   // Control requests: requests.cpp.
   Json handle(const Json& request, ControlRight right, bool* watch, UniqueFd passed);
@@ -107,6 +110,7 @@ class Daemon {
   Json outbox_json(BootTime now) const;
   Json clock_json(BootTime now) const;
   Json commands_json() const;
+  Json traffic_json() const;
   std::string status_line() const;
 
   EventLoop* loop_;
@@ -129,6 +133,9 @@ class Daemon {
   OwnCommands own_commands_;
   CommandRouter router_;
   std::optional<CommandReport> last_command_;
+  Traffic traffic_;            // any thread
+  std::string saved_traffic_;  // in the run directory
+  BootTime traffic_saved_at_{};
   UplinkStatus uplink_status_;
   DrainRate drain_;
   std::unique_ptr<Store> store_;
@@ -141,6 +148,7 @@ class Daemon {
   std::thread loader_;  // reads the configuration; its result comes as mail
   bool reload_again_ = false;
   bool stopping_ = false;
+  bool stopped_ = false;     // nothing more is sent
   uint64_t answered_ = 0;    // of the uplink, at the last watchdog turn
   std::string shown_;        // the status line that systemd has
   std::string run_trouble_;  // why the sockets are not where they should be; empty: they are

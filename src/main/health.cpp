@@ -3,10 +3,20 @@
 // What the daemon says of itself upstream, and what it can be told from there (docs/health.md).
 #include <algorithm>
 
+#include "base/file.hpp"
+#include "base/log.hpp"
 #include "config/own_names.hpp"
 #include "main/daemon.hpp"
 
 namespace fieldpost {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kTrafficPeriod = 5s;  // what a crash may cost of the counts
+constexpr size_t kMaxTraffic = size_t{4} << 20;
+
+}  // namespace
 
 OwnCommands::Actions Daemon::own_actions() {
   return {.report = [this]() -> Result<> {
@@ -32,8 +42,7 @@ GatewayFacts Daemon::gateway_facts(std::span<const Service> services, BootTime n
   const StoreStatus store = store_->status();
   GatewayFacts facts{.version = kVersion, .uptime = now - started_};
   if (store.totals.oldest_utc_ms > 0) {
-    const int64_t utc_ms = in_ms(now.time_since_epoch() + wall_offset());
-    const int64_t age_ms = std::max<int64_t>(0, utc_ms - store.totals.oldest_utc_ms);
+    const int64_t age_ms = std::max<int64_t>(0, utc_ms(now) - store.totals.oldest_utc_ms);
     facts.outbox_age = std::chrono::milliseconds(age_ms);
   }
   facts.outbox_bytes = store.totals.file_bytes;
@@ -82,6 +91,34 @@ void Daemon::note_refusal(const CommandReport& report) {
   }
   health_.note_error(report.name + " " + std::string(name_of(report.status)) + ": " +
                      report.reason);
+}
+
+// ---- What went over the line.
+
+void Daemon::load_traffic() {
+  for (const bool newest : {true, false}) {
+    const std::string path = newest ? paths_.traffic() : paths_.stored_traffic();
+    const auto text = read_file(path, kMaxTraffic);
+    if (!text && text.error().code == Errc::NotFound) continue;
+    const auto restored = text ? traffic_.restore(*text, newest) : Result<>(text.error());
+    if (restored) break;
+    log::warning("the counts of traffic cannot be read",
+                 {{"FP_PATH", path}, {"FP_REASON", restored.error().message}});
+  }
+  save_traffic();  // from here on what is on the disk is not complete
+}
+
+void Daemon::save_traffic() {
+  const BootTime now = BootClock::now();
+  if (!stopped_ && now < traffic_saved_at_ + kTrafficPeriod) return;
+  traffic_saved_at_ = now;
+  std::string text = traffic_.text(stopped_);
+  if (text == saved_traffic_) return;
+  store_->keep_note(text);
+  if (const auto saved = replace_file(paths_.traffic(), text); !saved) {
+    log::debug("the counts of traffic are not saved", {{"FP_REASON", saved.error().message}});
+  }
+  saved_traffic_ = std::move(text);
 }
 
 }  // namespace fieldpost

@@ -43,6 +43,8 @@ class Busy {
 
 // The uplink waits so long for a disk that does not open, before it goes on without the backlog.
 inline constexpr auto kDiskGrace = std::chrono::seconds(2);
+// Between two writes of a note.
+inline constexpr auto kNotePeriod = std::chrono::hours(1);
 
 struct Store::Thread {
   struct Wake {};
@@ -114,6 +116,7 @@ struct Store::Thread {
   bool marked = false;  // the mark has been set by a synchronised clock since the start
   std::optional<int64_t> seen_offset_ms;  // none: main has not said yet
   Unsendable unsendable;
+  std::string note;    // guarded by mutex
   std::thread thread;  // belongs to the Store
 
   // ---- The store thread.
@@ -153,6 +156,7 @@ struct Store::Thread {
   Result<> answer_fetches();
   Result<std::vector<Chunk>> fetch_rows(const Fetch& fetch);
   bool may_fetch() const;
+  void write_note();
   void set_trouble(std::string& trouble, std::string text);
   void log_damaged();
   void report();
@@ -174,6 +178,8 @@ struct Store::Thread {
   BootTime fetch_at{};                  // nothing is read before it
   BootTime look_at_stage{}, look_at{};  // whether the files of either are where they were
   std::string write_trouble, read_trouble, stage_trouble, warning;
+  std::string written_note;
+  BootTime note_at{};  // not written before it
   int64_t reported_lost = 0;
   int64_t reported_damaged = 0;
   BootTime status_at{};

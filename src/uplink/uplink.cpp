@@ -375,6 +375,7 @@ void Uplink::Thread::send_publications() {
       give_up({std::move(*publication)});
       continue;
     }
+    if (sinks.sent) sinks.sent(options.client_id, publication->payload.size());
     publications.sent(std::move(*publication), *mid);
   }
 }
@@ -387,6 +388,7 @@ bool Uplink::Thread::send_states() {
       line->fail(mid.error().message);
       return false;
     }
+    if (sinks.sent) sinks.sent(*message->device, message->payload.size());
     sender.sent(*message, *mid);
   }
   return true;

@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import sys
 import time
@@ -150,6 +151,51 @@ class HealthTest(SiteTest):
         self.wait_for(GATEWAY, "fp_last_error", lambda v: v and "reload = false" in v)
         self.assertEqual(self.agent.plugin("sim")["pid"], pid)
         self.assertEqual(self.agent.status()["config"]["loads"], 0)
+
+    def counted(self):
+        """Payloads and bytes of each device this month."""
+        now = self.agent.status()["traffic"][0]
+        self.assertFalse(now["at_least"])
+        return {d["device_id"]: (d["payloads"], d["bytes"]) for d in now["devices"]}
+
+    def arrived(self):
+        """The same, as the platform counts."""
+        counts = {}
+        for line in self.broker.record():
+            if line["event"] in ("publish", "deliver") and line["client"] == GATEWAY:
+                parts = line["topic"].split("/")
+                device = parts[1] if parts[0] == "losant" else GATEWAY
+                payloads, size = counts.get(device, (0, 0))
+                counts[device] = (payloads + 1, size + line["bytes"])
+        return counts
+
+    def test_payloads_are_counted_by_device_and_month_also_over_a_restart(self):
+        self.start(lambda port: ANSWERS + sim())
+        for turn in range(2):
+            self.assertEqual(self.command("fp-status")["status"], "done")
+            seen = len(self.witness.values(METER, "count"))
+            eventually(lambda: len(self.witness.values(METER, "count")) > seen + 15)
+            self.agent.end()
+            arrived = self.arrived()
+            if turn == 1:  # the machine was switched off in order: what is not on a disk is gone
+                shutil.rmtree(self.agent.run_dir)
+            self.broker.stop()  # else it would count on while it is compared
+            self.agent = self.field.agent().wait_until_up()
+            self.assertEqual(self.counted(), arrived)
+            self.broker.start()
+            eventually(lambda: self.agent.status()["uplink"]["state"] == "connected")
+
+    def test_a_power_cut_is_told_of_in_the_counts(self):
+        self.start(lambda port: sim())
+        eventually(lambda: len(self.witness.values(METER, "count")) > 15)
+        self.agent.end()
+        agent = self.field.agent().wait_until_up()
+        eventually(lambda: agent.status()["uplink"]["published"] > 2)
+        agent.end(signal.SIGKILL)
+        shutil.rmtree(agent.run_dir)
+        agent = self.field.agent().wait_until_up()
+        self.assertTrue(agent.status()["traffic"][0]["at_least"])
+        self.assertRegex(agent.cli("status").stdout, r"traffic   [0-9]{4}-[0-9]{2}: at least [0-9]+")
 
     def test_health_can_be_switched_off(self):
         self.start(lambda port: ANSWERS + "[health]\nenabled = false\n" + sim())
