@@ -48,15 +48,19 @@ Traffic::Count Traffic::Month::all() const {
 }
 
 void Traffic::count(std::string_view device, size_t bytes, int64_t utc_ms) {
-  const std::string name = format_utc(utc_ms).substr(0, kMonthText);
   const std::scoped_lock lock(mutex_);
-  Count& count = month(name).devices[std::string(device)];
-  ++count.payloads;
-  count.bytes += static_cast<int64_t>(bytes);
+  auto& devices = month(utc_ms).devices;
+  auto it = devices.find(device);
+  if (it == devices.end()) it = devices.emplace(device, Count{}).first;
+  ++it->second.payloads;
+  it->second.bytes += static_cast<int64_t>(bytes);
 }
 
-Traffic::Month& Traffic::month(const std::string& name) {
-  const auto [it, first] = months_.try_emplace(name, Month{.name = name});
+Traffic::Month& Traffic::month(int64_t utc_ms) {
+  constexpr int64_t kHour = 3'600'000;
+  if (utc_ms / kHour != std::exchange(hour_, utc_ms / kHour))
+    name_ = format_utc(utc_ms).substr(0, kMonthText);
+  const auto it = months_.try_emplace(name_, Month{.name = name_}).first;
   // What was lost may have been of this month, or of the newest before it.
   it->second.at_least |= std::exchange(torn_, false);
   // The oldest goes, but not the one that is asked for, if the clock is far off.

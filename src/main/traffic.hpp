@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -28,9 +29,9 @@ class Traffic {
     int64_t bytes = 0;
   };
   struct Month {
-    std::string name;                      // "2026-11"
-    bool at_least = false;                 // some of it was not counted
-    std::map<std::string, Count> devices;  // by Losant id
+    std::string name;                                   // "2026-11"
+    bool at_least = false;                              // some of it was not counted
+    std::map<std::string, Count, std::less<>> devices;  // by Losant id
     Count all() const;
   };
 
@@ -46,9 +47,11 @@ class Traffic {
   Result<> restore(std::string_view text, bool newest);
 
  private:
-  Month& month(const std::string& name);
+  Month& month(int64_t utc_ms);
 
   mutable std::mutex mutex_;
+  int64_t hour_ = -1;  // since 1970, that name_ is for: a message must not cost a calendar
+  std::string name_;
   std::map<std::string, Month> months_;  // by name
   bool torn_ = false;                    // the next that is counted may belong to a torn month
 };
