@@ -67,7 +67,7 @@ std::string Health::changing_part(size_t index, const GatewayFacts& gateway) con
          condition.error;
 }
 
-void Health::look(Device& device, std::string now_is, bool online, BootTime now) const {
+void Health::look(Device& device, const std::string& now_is, bool online, BootTime now) const {
   const double period = online ? seconds(config_.interval) : seconds(kAway);
   device.changes = std::min(kChanges, device.changes + seconds(now - device.counted) / period);
   device.counted = now;
@@ -102,9 +102,9 @@ std::vector<DeviceSample> Health::report(const GatewayFacts& gateway,
   for (size_t i = 0; i < devices_.size(); ++i) {
     Device& device = devices_[i];
     if (device.attributes.empty()) continue;
-    std::string now_is = changing_part(i, gateway);
+    const std::string now_is = changing_part(i, gateway);
     if (now_is.empty()) continue;  // there is nothing to say of it yet
-    look(device, std::move(now_is), online, now);
+    look(device, now_is, online, now);
     if (const auto wish = wish_of(i, online, now)) wishes.push_back(*wish);
   }
   // Changes first, then who has waited longest.

@@ -82,7 +82,7 @@ class Health {
   };
 
   void note_error_of(Device& device, BootTime now);
-  void look(Device& device, std::string now_is, bool online, BootTime now) const;
+  void look(Device& device, const std::string& now_is, bool online, BootTime now) const;
   std::optional<Wish> wish_of(size_t index, bool online, BootTime now) const;
   std::string changing_part(size_t index, const GatewayFacts& gateway) const;
   DeviceSample sample_of(size_t index, const GatewayFacts& gateway, BootTime now) const;
