@@ -109,8 +109,8 @@ void print_commands(const Json& c) {
 void print_traffic(const Json& months) {
   if (months.empty()) return;
   const auto line = [](const Json& count) {
-    std::cout << count["payloads"] << " payloads, " << format_size(count["bytes"].get<int64_t>())
-              << "\n";
+    std::cout << count["payloads"] << (count["payloads"] == 1 ? " payload, " : " payloads, ")
+              << format_size(count["bytes"].get<int64_t>()) << "\n";
   };
   const Json& month = months[0];
   std::cout << "traffic   " << text(month, "month") << ": "
