@@ -18,6 +18,18 @@ std::string ago(const Json& seconds) {
 
 std::string text(const Json& json, const char* key) { return json.value(key, std::string()); }
 
+// Where the rate limits are felt.
+void print_pace(const Json& u) {
+  if (u.value("live_devices", 0) > 1 && u.value("batch_age_s", 0.0) > 1) {
+    std::cout << "          new readings wait up to " << ago(u["batch_age_s"])
+              << " for others: " << u["live_devices"] << " devices share the rate limits\n";
+  }
+  if (u.value("held_back", false)) std::cout << "          the rate limits hold messages back\n";
+  if (u.value("slowed", false)) {
+    std::cout << "          half of the rate limits for an hour: the broker had thrown us out\n";
+  }
+}
+
 void print_uplink(const Json& u) {
   std::cout << "uplink    " << text(u, "state") << " " << text(u, "url") << " for "
             << ago(u["since_s"]);
@@ -28,6 +40,7 @@ void print_uplink(const Json& u) {
             << " messages delivered, " << u["in_flight"] << " in flight";
   if (u["refused"] != 0) std::cout << ", " << u["refused"] << " refused as too large";
   std::cout << "\n";
+  print_pace(u);
 }
 
 void print_outbox(const Json& o) {

@@ -11,6 +11,7 @@
 
 #include "base/clock.hpp"
 #include "model/plugin_info.hpp"
+#include "model/rate_limits.hpp"
 
 namespace fieldpost {
 
@@ -56,6 +57,11 @@ struct UplinkConfig {
   int64_t window_bytes = 0;
   int64_t max_payload = 0;      // bytes of one publish
   nanoseconds batch_max_age{};  // that a reading may wait for others
+  std::string order;            // "live-first" or "oldest-first"
+  std::string limits;           // "losant" or "plain"
+  int topic_messages = 0;       // 0: as `limits` says; as is the next
+  int connection_messages = 0;
+  RateLimits rate_limits() const;
   bool operator==(const UplinkConfig&) const = default;
 };
 

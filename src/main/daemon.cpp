@@ -42,6 +42,8 @@ Uplink::Options uplink_options(const Config& config, const Paths& paths) {
                     .window_messages = u.window_messages,
                     .window_bytes = u.window_bytes,
                     .max_payload = u.max_payload,
+                    .limits = u.rate_limits(),
+                    .live_first = u.order == "live-first",
                     .batch_max_age = u.batch_max_age};
   for (const DeviceConfig& device : config.devices) o.device_ids.push_back(device.id);
   return o;
@@ -140,14 +142,16 @@ Result<> Daemon::watch_signals() {
 
 Store::Sinks Daemon::store_sinks() {  // on any thread of the store's callers
   return {.committed = [this](int64_t newest) { uplink_->on_committed(newest); },
-          .chunks = [this](std::vector<Chunk> chunks) { uplink_->on_chunks(std::move(chunks)); },
+          .stored = [this](int64_t newest_row) { uplink_->on_stored(newest_row); },
+          .chunks = [this](Fetched fetched) { uplink_->on_fetched(std::move(fetched)); },
           .backlog = [this] { uplink_->on_backlog(); },
           .status = [](const StoreStatus&) {}};  // asked for when somebody wants to know
 }
 
 Uplink::Sinks Daemon::uplink_sinks() {  // on the uplink thread
   return {
-      .fetch = [this](int64_t after, size_t max_points) { store_->fetch(after, max_points); },
+      .fetch = [this](Lane lane, int64_t after,
+                      size_t max_points) { store_->fetch(lane, after, max_points); },
       .acknowledge = [this](std::vector<int64_t> rows) { store_->acknowledge(std::move(rows)); },
       .command = [this](IncomingCommand command) { post_command(std::move(command)); },
       .status = [this](const UplinkStatus& status) { post(status); },

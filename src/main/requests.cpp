@@ -132,7 +132,11 @@ Json Daemon::uplink_json(BootTime now) const {
             {"published_bytes", u.published_bytes},
             {"readings", u.readings},
             {"in_flight", u.in_flight},
-            {"refused", u.refused}};
+            {"refused", u.refused},
+            {"batch_age_s", seconds(nanoseconds(u.batch_age_ns))},
+            {"live_devices", u.live_devices},
+            {"held_back", u.held_back},
+            {"slowed", u.slowed}};
   const nanoseconds wait = nanoseconds(u.retry_ns) - now.time_since_epoch();
   if (u.state == UplinkStatus::State::Waiting && wait.count() > 0) json["retry_s"] = seconds(wait);
   return json;

@@ -30,6 +30,24 @@ struct Chunk {
   std::vector<State> states;  // ascending, times unique
 };
 
+// What is asked for of all that waits.
+enum class Lane : uint8_t {
+  All,      // oldest first
+  Live,     // what is new
+  Backlog,  // what is on the disk, oldest first
+};
+
+// An answer.
+struct Fetched {
+  Lane lane = Lane::All;
+  std::vector<Chunk> chunks;  // ids ascend
+  // Live: all that waits after `from` and up to `up_to` is in `chunks`, and held by who asked; what
+  // is between the place that was asked for and `from` has gone to the disk, and comes with the
+  // backlog. Else `up_to` alone counts: where to go on.
+  int64_t from = item_id::kBeforeAll;
+  int64_t up_to = item_id::kBeforeAll;
+};
+
 struct OutboxTotals {
   int64_t rows = 0;
   int64_t readings = 0;
@@ -80,6 +98,9 @@ class Outbox {
   // that is returned ascend. A row that cannot be decoded is counted, set aside and skipped. At a
   // row of this boot while it has no epoch it ends: nobody can say yet what its times are.
   Result<std::vector<Chunk>> fetch(int64_t after, size_t max_points, const Handover& handover = {});
+
+  // The newest row of each device that has one among the last thousands, as fetch() returns it.
+  Result<std::vector<Chunk>> fetch_newest(const Handover& handover = {});
 
   // The rows may go; they are deleted with the next append, or by flush_deletes(), and are not
   // fetched again. Idempotent. Errors: Io (of rows that were not fetched).

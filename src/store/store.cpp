@@ -21,6 +21,11 @@ int64_t points_of(std::span<const DeviceSample> samples) {
   return points;
 }
 
+Fetched answer(Lane lane, int64_t after, std::vector<Chunk> chunks) {
+  const int64_t up_to = chunks.empty() ? after : chunks.back().row;
+  return {.lane = lane, .chunks = std::move(chunks), .from = after, .up_to = up_to};
+}
+
 std::unique_ptr<StageLog> open_stage(const Store::Options& options, SymbolTable& symbols) {
   const StageLog::Options stage{
       .folder = options.run_folder, .bytes = options.stage_bytes, .boot_id = options.boot_id};
@@ -79,12 +84,19 @@ void Store::append_epoch(Epoch epoch) {
   t.post(epoch);
 }
 
-void Store::fetch(int64_t after, size_t max_points) {
+void Store::fetch(Lane lane, int64_t after, size_t max_points) {
   Thread& t = *thread_;
-  if (!t.options.disk_first && t.disk_is_open) {
-    if (auto staged = t.take_staged(after, max_points)) return t.sinks.chunks(*std::move(staged));
+  if (!t.options.disk_first && t.disk_is_open && lane != Lane::Backlog) {
+    if (lane == Lane::Live && after > item_id::kBeforeAll) {
+      return t.sinks.chunks(t.take_live(after, max_points));
+    }
+    if (lane == Lane::All) {
+      if (auto staged = t.take_staged(after, max_points)) {
+        return t.sinks.chunks(answer(lane, after, *std::move(staged)));
+      }
+    }
   }
-  t.post(Thread::Fetch{after, max_points});
+  t.post(Thread::Fetch{lane, after, max_points});
 }
 
 void Store::acknowledge(std::vector<int64_t> items) {

@@ -54,6 +54,7 @@ Result<> Store::Thread::open() {
   status_changed = true;
   disk_is_open = true;
   if (answered_without_disk && outbox->totals().rows > 0) sinks.backlog();
+  if (outbox->totals().rows > 0) sinks.stored(outbox->newest_row());
   sinks.committed(std::max(outbox->newest_row(), item_id::of_sample(stage->newest())));
   return {};
 }

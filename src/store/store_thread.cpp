@@ -77,6 +77,16 @@ std::optional<std::vector<Chunk>> Store::Thread::take_staged(int64_t after, size
   return chunks;
 }
 
+Fetched Store::Thread::take_live(int64_t after, size_t max_points) {
+  for (;;) {
+    const int64_t from = std::max(after, item_id::of_sample(stage->flushed_up_to()));
+    auto staged = take_staged(from, max_points);
+    if (!staged) continue;  // a flush came in between
+    const int64_t up_to = staged->empty() ? from : staged->back().row;
+    return {.lane = Lane::Live, .chunks = *std::move(staged), .from = from, .up_to = up_to};
+  }
+}
+
 void Store::Thread::fill(StoreStatus& status) const {
   status.staged = stage->pending_readings();
   status.appended = appended;
@@ -255,6 +265,7 @@ Result<> Store::Thread::flush_part(int64_t up_to) {
   if (samples.empty()) return {};
   hand_over(flushed, up_to);
   status_changed = true;
+  sinks.stored(outbox->newest_row());
   sinks.committed(
       std::max(outbox->newest_row(), options.disk_first ? 0 : item_id::of_sample(stage->newest())));
   return {};
@@ -297,22 +308,45 @@ void Store::Thread::hand_over(const StageLog::Flushed& flushed, int64_t up_to) {
 
 Result<> Store::Thread::answer_fetches() {
   while (!fetches.empty()) {
-    const Fetch fetch = fetches.front();
-    std::vector<Chunk> chunks;
-    if (outbox) {
-      chunks = FP_TRY(fetch_rows(fetch));
-    } else {
-      answered_without_disk = true;
-    }
+    Fetched answer = FP_TRY(answer_to(fetches.front()));
     fetches.pop_front();
-    if (chunks.empty() && !options.disk_first) {
-      // Also what is not acknowledged of the disk is held by the uplink, or it would have come.
-      const int64_t after = std::max(fetch.after, item_id::of_sample(stage->flushed_up_to()));
-      chunks = take_staged(after, fetch.max_points).value_or(std::vector<Chunk>());
-    }
-    sinks.chunks(std::move(chunks));
+    sinks.chunks(std::move(answer));
   }
   return {};
+}
+
+Result<Fetched> Store::Thread::answer_to(const Fetch& fetch) {
+  if (!outbox) answered_without_disk = true;
+  if (fetch.lane == Lane::Live) {
+    if (fetch.after == item_id::kBeforeAll) return begin_live();
+    if (!options.disk_first) return take_live(fetch.after, fetch.max_points);
+  }
+  Fetched answer{.lane = fetch.lane, .chunks = {}, .from = fetch.after, .up_to = fetch.after};
+  if (outbox) answer.chunks = FP_TRY(fetch_rows(fetch));
+  if (answer.chunks.empty() && fetch.lane == Lane::All && !options.disk_first) {
+    // Also what is not acknowledged of the disk is held by the uplink, or it would have come.
+    const int64_t after = std::max(fetch.after, item_id::of_sample(stage->flushed_up_to()));
+    answer.chunks = take_staged(after, fetch.max_points).value_or(std::vector<Chunk>());
+  }
+  if (!answer.chunks.empty()) {
+    answer.up_to = answer.chunks.back().row;
+  } else if (outbox && outbox->totals().rows == 0) {
+    answer.up_to = std::max(fetch.after, outbox->newest_row());
+  }
+  return answer;
+}
+
+Result<Fetched> Store::Thread::begin_live() {
+  Fetched answer{.lane = Lane::Live, .chunks = {}};
+  if (outbox) {
+    const Busy busy(busy_since);
+    answer.chunks = FP_TRY(outbox->fetch_newest(handover));
+  }
+  // One more, lest it asks to begin once more.
+  const int64_t on_disk =
+      options.disk_first ? outbox->newest_row() : item_id::of_sample(stage->flushed_up_to());
+  answer.from = answer.up_to = std::max(on_disk, item_id::kBeforeAll + 1);
+  return answer;
 }
 
 Result<std::vector<Chunk>> Store::Thread::fetch_rows(const Fetch& fetch) {

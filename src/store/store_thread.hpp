@@ -40,6 +40,7 @@ class Busy {
 struct Store::Thread {
   struct Wake {};
   struct Fetch {
+    Lane lane = Lane::All;
     int64_t after = 0;
     size_t max_points = 0;
   };
@@ -59,6 +60,7 @@ struct Store::Thread {
   // Pending samples of stage 1 after an item_id, stamped; none while nobody knows the time.
   // Nothing, not even an empty list, when what the disk has comes first.
   std::optional<std::vector<Chunk>> take_staged(int64_t after, size_t max_points);
+  Fetched take_live(int64_t after, size_t max_points);
   void fill(StoreStatus& status) const;  // what is counted outside of the store thread
 
   const Options options;
@@ -105,6 +107,8 @@ struct Store::Thread {
   Result<> append_to_disk(std::span<const Staged> samples, int64_t up_to);
   void hand_over(const StageLog::Flushed& flushed, int64_t up_to);
   Result<> answer_fetches();
+  Result<Fetched> answer_to(const Fetch& fetch);
+  Result<Fetched> begin_live();
   Result<std::vector<Chunk>> fetch_rows(const Fetch& fetch);
   bool may_fetch() const;
   void set_trouble(std::string& trouble, std::string text);

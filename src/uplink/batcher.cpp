@@ -151,9 +151,18 @@ std::string Batcher::take_part(Queue& queue, std::vector<Taken>& ret_taken) {
   return to_payload({ret_taken.front().state});
 }
 
-std::optional<StateMessage> Batcher::next(size_t array_bytes) {
-  const auto queue =
-      std::ranges::min_element(queues_, {}, [](const Queue& q) { return q.chunks.front().row; });
+std::vector<Batcher::Queue>::iterator Batcher::oldest(const May& may) {
+  auto oldest = queues_.end();
+  for (auto queue = queues_.begin(); queue != queues_.end(); ++queue) {
+    const bool older =
+        oldest == queues_.end() || queue->chunks.front().row < oldest->chunks.front().row;
+    if (older && (!may || may(queue->device))) oldest = queue;
+  }
+  return oldest;
+}
+
+std::optional<StateMessage> Batcher::next(size_t array_bytes, const May& may) {
+  const auto queue = oldest(may);
   if (queue == queues_.end()) return std::nullopt;
   const Symbol device = queue->device;
   std::vector<Taken> taken;

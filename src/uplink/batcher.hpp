@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -42,10 +43,13 @@ class Batcher {
   // payload may be or not legal, is refused and counted; the rest of its row goes on.
   void add(Chunk chunk);
 
-  // The message with the oldest waiting row. An array ends before it exceeds `array_bytes`; a
-  // single state may, up to max_payload. One that exceeds even that is split by attributes under
-  // one stamp. Nothing if nothing waits.
-  std::optional<StateMessage> next(size_t array_bytes);
+  // Whether a message of this device may leave now.
+  using May = std::function<bool(Symbol device)>;
+
+  // The message with the oldest waiting row of those that may leave. An array ends before it
+  // exceeds `array_bytes`; a single state may, up to max_payload. One that exceeds even that is
+  // split by attributes under one stamp. Nothing if nothing waits.
+  std::optional<StateMessage> next(size_t array_bytes, const May& may = {});
 
   // The readings of a message, or 0 if the ticket is unknown (it was rewound).
   int64_t acknowledged(uint64_t ticket);
@@ -89,6 +93,7 @@ class Batcher {
 
   bool carries(const Point& point) const;
   size_t refuse_points(Chunk& chunk) const;
+  std::vector<Queue>::iterator oldest(const May& may);
   std::string take_array(Queue& queue, size_t array_bytes, std::vector<Taken>& ret_taken);
   std::string take_part(Queue& queue, std::vector<Taken>& ret_taken);
   Taken take_front(Queue& queue);

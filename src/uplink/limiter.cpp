@@ -120,6 +120,13 @@ int Limiter::scaled(int limit, BootTime now) const {
   return slowed(now) ? std::max(1, limit / 2) : limit;
 }
 
+RateLimits Limiter::limits_at(BootTime now) const {
+  RateLimits limits = limits_;
+  if (limits.per_topic > 0) limits.per_topic = scaled(limits.per_topic, now);
+  if (limits.per_connection > 0) limits.per_connection = scaled(limits.per_connection, now);
+  return limits;
+}
+
 BootTime Limiter::free_at(std::string_view topic, Traffic traffic, BootTime now) {
   if (limits_.per_topic == 0 && limits_.per_connection == 0) return now;
   expire(now);

@@ -46,6 +46,8 @@ class Limiter {
 
   void set_limits(RateLimits limits) { limits_ = limits; }
   const RateLimits& limits() const { return limits_; }
+  // As they hold while slowed down.
+  RateLimits limits_at(BootTime now) const;
   // What is kept free of backlog and custom topics, for live messages to come: on each topic, and
   // on the connection.
   void set_reserve(int per_topic, int per_connection);

@@ -51,12 +51,14 @@ void Line::fail(const std::string& reason) {
   watched_.close(ignored);
   tick_.cancel(ignored);
   login_.cancel(ignored);
+  End end = reason == Transport::kClosed ? End::Broker : End::Other;
+  if (session_ && session_->refusal_code() == 5) end = End::Refusal;
   // Later, because we may be inside a call of either; and so that nobody destroys this under us.
-  asio::post(io_, [alive = std::weak_ptr(alive_), reason] {
+  asio::post(io_, [alive = std::weak_ptr(alive_), reason, end] {
     const auto line = alive.lock();
     if (!line) return;
     (*line)->session_.reset();
-    (*line)->events_.down(reason);
+    (*line)->events_.down(reason, end);
   });
 }
 

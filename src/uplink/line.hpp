@@ -26,11 +26,17 @@ class Line {
     Transport::Options transport;
     Session::Options session;
   };
+  // Who ended it.
+  enum class End : uint8_t {
+    Broker,   // in order
+    Refusal,  // CONNACK 5
+    Other,
+  };
   // Called from the loop, never from within a call into the line.
   struct Events {
     std::function<void(const std::string& step)> step;
-    std::function<void()> up;                             // the broker has accepted us
-    std::function<void(const std::string& reason)> down;  // once, the last one
+    std::function<void()> up;                                      // the broker has accepted us
+    std::function<void(const std::string& reason, End end)> down;  // once, the last one
     std::function<void(const std::vector<int>& mids)> acknowledged;
     Session::OnMessage message;  // must not call the line
   };

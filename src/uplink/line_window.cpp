@@ -6,7 +6,7 @@
 namespace fieldpost {
 namespace {
 
-constexpr nanoseconds kQueue = std::chrono::seconds(1);  // that we want to fill at most
+constexpr nanoseconds kQueue = std::chrono::milliseconds(500);  // that we fill at most
 // Where even the fastest takes longer than this, it may have been in a queue of its own making.
 constexpr nanoseconds kQuick = std::chrono::seconds(2);
 

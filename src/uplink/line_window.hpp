@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How many bytes may be on their way: as many as the line carries in about a second, so that what
-// is live waits no longer than that behind the backlog, and a ping is answered in time. Found out
-// from how long acknowledgements take: what they take longer than the fastest one is spent in a
+// How many bytes may be on their way: as many as the line carries in about half a second, so that
+// what is live waits no longer than that behind the backlog, and a ping is answered in time. Found
+// out from how long acknowledgements take: what they take longer than the fastest one is spent in a
 // queue that we have filled. Pure; kept over reconnects, as the line is the same.
 #pragma once
 

@@ -33,6 +33,7 @@ SentFile::SentFile(const std::string& folder, const std::string& boot_id) {
 Result<> SentFile::open(const std::string& folder, const std::string& boot_id) {
   static_assert(std::is_trivially_copyable_v<Content>);
   const std::string path = folder + "/sent";
+  (void)::mkdir(folder.c_str(), 0700);  // the transport, which needs it as well, says what is wrong
   const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return Error::from_errno(errno, "open '" + path + "'");
   // A hole in it would end us by a signal when the file system is full.

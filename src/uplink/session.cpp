@@ -149,6 +149,7 @@ void Session::disconnect() {
 
 void Session::on_connect(int code) {
   if (code != 0) {
+    refusal_code_ = code;
     refusal_ = words_of_connack(code);
     return;
   }

@@ -47,6 +47,9 @@ class Session {
   bool wants_write() const;
   bool connected() const { return connected_; }  // the broker has accepted us
 
+  // The CONNACK that refused us; 0: none has.
+  int refusal_code() const { return refusal_code_; }
+
   Result<> read();   // when fd() is readable
   Result<> write();  // when it is writable, and after anything that sends
   Result<> tick();   // once a second
@@ -89,6 +92,7 @@ class Session {
   OnMessage on_message_;
   std::unique_ptr<mosquitto, Destroy> client_;
   bool connected_ = false;
+  int refusal_code_ = 0;
   std::string refusal_;  // in words, when the broker did not accept us
   std::vector<int> acknowledged_;
   std::map<int, Asked> asked_;  // subscriptions without an answer, by message id

@@ -13,13 +13,16 @@ using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-Sender::Limits sender_limits(const Uplink::Options& o) {
-  return {.window_messages = o.window_messages,
+Lanes::Options lane_options(const Uplink::Options& o) {
+  return {.live_first = o.live_first,
+          .window_messages = o.window_messages,
           .window_bytes = o.window_bytes,
-          .max_payload = o.max_payload};
+          .max_payload = o.max_payload,
+          .batch_max_age = o.batch_max_age,
+          .devices = std::max<int64_t>(1, static_cast<int64_t>(o.device_ids.size()))};
 }
 
-Backoff backoff_of(const Uplink::Options& o) {
+std::pair<Redial::Duration, Redial::Duration> pauses(const Uplink::Options& o) {
   const auto cap = duration_cast<milliseconds>(o.backoff_max);
   return {std::min<milliseconds>(seconds(1), cap), cap};
 }
@@ -49,7 +52,7 @@ bool needs_reconnect(const Uplink::Options& a, const Uplink::Options& b) {
   return a.run_dir != b.run_dir || a.client_id != b.client_id || a.tls != b.tls ||
          a.host != b.host || a.port != b.port || a.ca_file != b.ca_file ||
          a.access_key_file != b.access_key_file || a.access_secret_file != b.access_secret_file ||
-         a.keepalive != b.keepalive;
+         a.keepalive != b.keepalive || a.live_first != b.live_first;
 }
 
 std::string state_topic(std::string_view device_id) {

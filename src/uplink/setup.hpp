@@ -7,18 +7,20 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "base/backoff.hpp"
 #include "uplink/credentials.hpp"
+#include "uplink/lanes.hpp"
 #include "uplink/line.hpp"
-#include "uplink/sender.hpp"
+#include "uplink/redial.hpp"
 #include "uplink/uplink.hpp"
 
 namespace fieldpost {
 
-Sender::Limits sender_limits(const Uplink::Options& options);
-Backoff backoff_of(const Uplink::Options& options);
+Lanes::Options lane_options(const Uplink::Options& options);
+// The first pause after a failure, and the longest.
+std::pair<Redial::Duration, Redial::Duration> pauses(const Uplink::Options& options);
 Line::Options line_options(const Uplink::Options& options, Credentials credentials);
 // Messages, of all kinds, that may be unacknowledged.
 int max_in_flight(const Uplink::Options& options);

@@ -355,7 +355,7 @@ void Relay::on_client_closed() {
 
 void Relay::on_lost(error_code error) {
   if (error == asio::error::eof || error == asio::ssl::error::stream_truncated) {
-    return fail("the broker closed the connection");
+    return fail(Transport::kClosed);
   }
   if (error == asio::error::connection_reset) return fail("the broker reset the connection");
   if (error == asio::error::timed_out) {

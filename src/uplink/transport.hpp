@@ -41,6 +41,9 @@ class Transport {
     std::function<void(const std::string& reason)> ended;
   };
 
+  // The reason when the broker has closed the connection in order.
+  static constexpr const char* kClosed = "the broker closed the connection";
+
   // Ends everything at once; no event comes any more. May be called from an event.
   virtual ~Transport() = default;
 

@@ -42,6 +42,8 @@ TEST_F(Load, FillsInEveryFallback) {
   EXPECT_EQ(config.uplink.window_bytes, 1'048'576);
   EXPECT_EQ(config.uplink.max_payload, 240'000);
   EXPECT_EQ(config.uplink.batch_max_age, 1s);
+  EXPECT_EQ(config.uplink.order, "live-first");
+  EXPECT_EQ(config.uplink.rate_limits(), kLosantLimits);
   EXPECT_EQ(config.outbox, (OutboxConfig{"memory", 5s, 50ms, 16'000'000}));
   EXPECT_EQ(config.commands, (CommandsConfig{"", 10s}));
   ASSERT_EQ(config.devices.size(), 1u);
@@ -55,7 +57,8 @@ TEST_F(Load, ReadsEveryCoreValue) {
       load("name = \"gw\"\n[uplink]\nurl = \"mqtt://[::1]:11883/\"\nca_file = \"" + ca +
            "\"\nkeepalive = \"30s\"\nconnect_timeout = \"2s\"\nbackoff_max = \"1min\"\n"
            "window_messages = 5\nwindow_bytes = \"64KiB\"\nmax_payload = \"100kB\"\n"
-           "batch_max_age = \"2s\"\n"
+           "batch_max_age = \"2s\"\norder = \"oldest-first\"\nlimits = \"plain\"\n"
+           "topic_messages = 10\nconnection_messages = 100\n"
            "[outbox]\ndurability = \"disk\"\nflush_interval = \"30s\"\ncommit_delay = \"0s\"\n"
            "stage_size = \"8MB\"\n"
            "[commands]\nanswer_topic = \"a/${device_id}/b\"\n"
@@ -74,11 +77,36 @@ TEST_F(Load, ReadsEveryCoreValue) {
                               .window_messages = 5,
                               .window_bytes = 65'536,
                               .max_payload = 100'000,
-                              .batch_max_age = 2s};
+                              .batch_max_age = 2s,
+                              .order = "oldest-first",
+                              .limits = "plain",
+                              .topic_messages = 10,
+                              .connection_messages = 100};
+  EXPECT_EQ(expected.rate_limits(), (RateLimits{.per_topic = 10, .per_connection = 100}));
   EXPECT_EQ(loaded.config.uplink, expected);
   EXPECT_EQ(loaded.config.outbox, (OutboxConfig{"disk", 30s, 0ns, 8'000'000}));
   EXPECT_EQ(loaded.config.commands, (CommandsConfig{"a/${device_id}/b", 1500ms}));
   EXPECT_EQ(loaded.config.devices[0].name, "gw");
+}
+
+TEST_F(Load, SaysWhenManyDevicesMakeReadingsWait) {
+  const auto site = [](const std::string& interval) {
+    std::string text;
+    for (int i = 100; i < 150; ++i) {
+      const std::string n = std::to_string(i);
+      text += "[[device]]\nname = \"d" + n + "\"\nid = \"575ecf887ae143cd83dc4" + n +
+              "\"\n[[plugin]]\nname = \"p" + n + "\"\ntype = \"modbus\"\ndevice = \"d" + n +
+              "\"\ninterval = \"" + interval + "\"\noptions.url = \"tcp://" + n +
+              "\"\n[[plugin.register]]\nattribute = \"a\"\ntable = \"coil\"\naddress = 1\n";
+    }
+    return text;
+  };
+  EXPECT_EQ(words(load("[uplink]\n" + site("1s"))),
+            Lines{"~/fieldpost.toml:4:1: warning: uplink.batch_max_age: 50 devices share the 280 "
+                  "messages in 15 s that the broker bears, so readings wait up to 3.8 s for others "
+                  "instead of 1.0 s; longer intervals or uplink.limits would change that"});
+  EXPECT_EQ(words(load(site("1min"))), Lines{});
+  EXPECT_EQ(words(load("[uplink]\nlimits = \"plain\"\n" + site("1s"))), Lines{});
 }
 
 constexpr const char* kDevices =

@@ -33,7 +33,7 @@ id = "{METER}"
 
 
 def uplink(port):
-    return f'[uplink]\nurl = "mqtt://127.0.0.1:{port}"\nbackoff_max = "1s"\n'
+    return f'[uplink]\nurl = "mqtt://127.0.0.1:{port}"\nbackoff_max = "1s"\nlimits = "plain"\n'
 
 
 def modbus(port, name="plc", device="boiler", interval="100ms", rows="", options=""):

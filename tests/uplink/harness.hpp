@@ -41,7 +41,7 @@ class Harness {
   void start() {
     uplink = std::make_unique<Uplink>(
         options, Uplink::Sinks{
-                     .fetch = [this](int64_t after, size_t points) { fetch(after, points); },
+                     .fetch = [this](Lane, int64_t after, size_t points) { fetch(after, points); },
                      .acknowledge = [this](const std::vector<int64_t>& done) { acknowledge(done); },
                      .command =
                          [this](IncomingCommand command) {
@@ -144,7 +144,8 @@ class Harness {
     }
     // The first fetch may come while start() has not got the pointer yet.
     eventually([this] { return target_ != nullptr; });
-    target_.load()->on_chunks(std::move(chunks));
+    const int64_t up_to = chunks.empty() ? after : chunks.back().row;
+    target_.load()->on_fetched({.chunks = std::move(chunks), .from = after, .up_to = up_to});
   }
   void acknowledge(const std::vector<int64_t>& done) {
     const std::scoped_lock lock(mutex);

@@ -71,7 +71,7 @@ TEST(LineWindow, StaysAtOneMessageOnAVerySlowLine) {
 TEST(LineWindow, KeepsTheQueueShortOnASlowLine) {
   LineWindow window(1 << 20);
   Simulated line{.bytes_per_second = 50'000, .delay = 0.1};
-  EXPECT_LT(line.run(window, 60), 1.6);
+  EXPECT_LT(line.run(window, 60), 1.5);
   EXPECT_GT(window.bytes(), 20'000);
 }
 
