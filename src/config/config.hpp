@@ -37,8 +37,9 @@ struct Problem {
 std::string to_string(const Problem& problem);
 
 struct GatewayConfig {
-  std::string device_id;  // Losant id; also the MQTT client id
-  std::string name;       // as [[plugin]] device = … refers to it; default "gateway"
+  std::string device_id;     // Losant id; also the MQTT client id
+  std::string name;          // as [[plugin]] device = … refers to it; default "gateway"
+  std::string flow_version;  // that its states name; empty: none
   bool operator==(const GatewayConfig&) const = default;
 };
 
@@ -81,7 +82,8 @@ struct CommandsConfig {
 
 struct DeviceConfig {
   std::string name;
-  std::string id;  // Losant id
+  std::string id;                 // Losant id
+  std::string flow_version = {};  // that its states name; empty: none
   Location location;
 };
 

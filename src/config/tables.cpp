@@ -58,6 +58,17 @@ std::vector<CoreOption> top_options() {
   };
 }
 
+template <auto Member>
+CoreOption flow_version() {
+  return {.spec = {.name = "flow_version",
+                   .help = "The version of an edge workflow that Losant is to associate with the "
+                           "states of this device. Unless given: none."},
+          .store = into<Member>,
+          .check = forms::flow_version,
+          .form = forms::kFlowVersion,
+          .example = "v1"};
+}
+
 std::vector<CoreOption> gateway_options() {
   return {
       {.spec = {.name = "device_id",
@@ -74,6 +85,7 @@ std::vector<CoreOption> gateway_options() {
        .store = into<&GatewayConfig::name>,
        .check = forms::local_name,
        .form = "a name"},
+      flow_version<&GatewayConfig::flow_version>(),
   };
 }
 
@@ -259,6 +271,7 @@ std::vector<CoreOption> device_options() {
        .check = forms::device_id,
        .form = forms::kDeviceId,
        .example = "575ecf887ae143cd83dc4aa3"},
+      flow_version<&DeviceConfig::flow_version>(),
   };
 }
 

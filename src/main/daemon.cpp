@@ -45,7 +45,10 @@ Uplink::Options uplink_options(const Config& config, const Paths& paths) {
                     .limits = u.rate_limits(),
                     .live_first = u.order == "live-first",
                     .batch_max_age = u.batch_max_age};
-  for (const DeviceConfig& device : config.devices) o.device_ids.push_back(device.id);
+  for (const DeviceConfig& device : config.devices) {
+    o.device_ids.push_back(device.id);
+    if (!device.flow_version.empty()) o.flow_versions[device.id] = device.flow_version;
+  }
   return o;
 }
 

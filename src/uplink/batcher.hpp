@@ -37,6 +37,8 @@ class Batcher {
 
   // For what is added and built from now on.
   void set_max_payload(size_t bytes) { max_payload_ = bytes; }
+  // The flow version of states, by the Losant id of their device.
+  void set_flow_versions(const std::map<std::string, std::string>& versions);
 
   // Rows must come in ascending order; after rewind() again from resume_after(). A row that is
   // done already is passed over. A reading that no message can carry, because it is larger than a
@@ -91,7 +93,8 @@ class Batcher {
     State state;
   };
 
-  bool carries(const Point& point) const;
+  const std::string& member_of(Symbol device) const;
+  bool carries(const Point& point, size_t overhead) const;
   size_t refuse_points(Chunk& chunk) const;
   std::vector<Queue>::iterator oldest(const May& may);
   std::string take_array(Queue& queue, size_t array_bytes, std::vector<Taken>& ret_taken);
@@ -101,7 +104,8 @@ class Batcher {
   void settle(int64_t row);
 
   size_t max_payload_;
-  std::vector<Queue> queues_;  // those with something waiting
+  std::map<std::string, std::string> members_;  // payload::flow_version_member, by device
+  std::vector<Queue> queues_;                   // those with something waiting
   size_t waiting_points_ = 0;
   std::map<int64_t, Row> rows_;  // not done
   std::unordered_map<uint64_t, Message> messages_;

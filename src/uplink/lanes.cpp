@@ -65,6 +65,7 @@ Lanes::Lanes(const Options& options, Limiter& limiter)
       live_(options.max_payload),
       backlog_(options.max_payload) {
   set_reserve();
+  set_flow_versions();
 }
 
 void Lanes::set_options(const Options& options) {
@@ -75,6 +76,12 @@ void Lanes::set_options(const Options& options) {
   live_.set_max_payload(options.max_payload);
   backlog_.set_max_payload(options.max_payload);
   set_reserve();
+  set_flow_versions();
+}
+
+void Lanes::set_flow_versions() {
+  live_.set_flow_versions(options_.flow_versions);
+  backlog_.set_flow_versions(options_.flow_versions);
 }
 
 void Lanes::set_reserve() {

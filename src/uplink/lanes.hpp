@@ -6,7 +6,9 @@
 // clock; the uplink carries out what it answers.
 #pragma once
 
+#include <map>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -41,7 +43,8 @@ class Lanes {
     int64_t window_bytes = int64_t{1} << 20;
     int64_t max_payload = 240'000;
     nanoseconds batch_max_age{};
-    int64_t devices = 1;  // that may have something live
+    int64_t devices = 1;                                    // that may have something live
+    std::map<std::string, std::string> flow_versions = {};  // by device
   };
   struct Request {
     Lane lane = Lane::All;
@@ -103,6 +106,7 @@ class Lanes {
                               BootTime now);
   void hand_to_live(Fetched fetched);
   void set_reserve();
+  void set_flow_versions();
 
   Options options_;
   bool next_order_;  // live_first of the next connection

@@ -20,6 +20,9 @@ class Sender {
 
   explicit Sender(int64_t max_payload);
   void set_max_payload(int64_t bytes);
+  void set_flow_versions(const std::map<std::string, std::string>& versions) {
+    batcher_.set_flow_versions(versions);
+  }
 
   // The line is up: sending starts at the oldest row that is not done.
   void on_connected();

@@ -19,7 +19,8 @@ Lanes::Options lane_options(const Uplink::Options& o) {
           .window_bytes = o.window_bytes,
           .max_payload = o.max_payload,
           .batch_max_age = o.batch_max_age,
-          .devices = std::max<int64_t>(1, static_cast<int64_t>(o.device_ids.size()))};
+          .devices = std::max<int64_t>(1, static_cast<int64_t>(o.device_ids.size())),
+          .flow_versions = o.flow_versions};
 }
 
 std::pair<Redial::Duration, Redial::Duration> pauses(const Uplink::Options& o) {

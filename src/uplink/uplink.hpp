@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -55,9 +56,10 @@ class Uplink {
     int64_t max_payload = 240'000;
     RateLimits limits;        // none unless given
     bool live_first = false;  // what is new beside the backlog; else strictly the oldest first
-    std::chrono::nanoseconds batch_max_age{};  // that a sample may wait for others
-    std::vector<std::string> device_ids;       // whose command topics are subscribed
-    Resolver resolve = system_resolver;        // how host names become addresses
+    std::chrono::nanoseconds batch_max_age{};          // that a sample may wait for others
+    std::map<std::string, std::string> flow_versions;  // of states, by device id
+    std::vector<std::string> device_ids;               // whose command topics are subscribed
+    Resolver resolve = system_resolver;                // how host names become addresses
   };
   // Called on the uplink thread; must only post to a mailbox.
   struct Sinks {

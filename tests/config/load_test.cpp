@@ -109,6 +109,15 @@ TEST_F(Load, SaysWhenManyDevicesMakeReadingsWait) {
   EXPECT_EQ(words(load("[uplink]\nlimits = \"plain\"\n" + site("1s"))), Lines{});
 }
 
+TEST_F(Load, ADeviceHasAFlowVersion) {
+  const Loaded loaded = load(
+      "flow_version = \"g1\"\n[[device]]\nname = \"a\"\n"
+      "id = \"575ecf887ae143cd83dc4aa3\"\nflow_version = \"\u00e4\"\n");
+  EXPECT_EQ(words(loaded), Lines{});
+  EXPECT_EQ(loaded.config.devices.at(0).flow_version, "g1");
+  EXPECT_EQ(loaded.config.devices.at(1).flow_version, "\u00e4");
+}
+
 constexpr const char* kDevices =
     "[[device]]\nname = \"boiler\"\nid = \"575ecf887ae143cd83dc4aa3\"\n"
     "[[device]]\nname = \"meter-3\"\nid = \"575ecf887ae143cd83dc4aa4\"\n"
