@@ -117,7 +117,7 @@ void Limiter::expire(BootTime now) {
 }
 
 int Limiter::scaled(int limit, BootTime now) const {
-  return slowed(now) ? std::max(1, limit / 2) : limit;
+  return slowed(now) ? (limit + 1) / 2 : limit;
 }
 
 RateLimits Limiter::limits_at(BootTime now) const {

@@ -114,6 +114,12 @@ TEST_F(LimiterTest, HalfOfItForAWhileAfterBeingThrownOut) {
   EXPECT_EQ(send_all("a"), 28);
 }
 
+TEST_F(LimiterTest, HalfOfOneIsOne) {
+  limiter_.set_limits({.per_topic = 1, .per_connection = 1});
+  limiter_.slow_down_until(now_ + 1h);
+  EXPECT_EQ(send_all("a", Traffic::Backlog), 1);
+}
+
 TEST_F(LimiterTest, KnowsWhoIsLive) {
   send_all("a");
   send_all("b", Traffic::Backlog);
