@@ -30,7 +30,7 @@ Result<std::vector<Chunk>> Outbox::fetch_newest(const Handover& handover) {
     const ResetGuard guard(o.select);
     o.select.bind(1, *row - 1);
     if (!FP_TRY(o.select.step()) || o.has_no_time_yet()) break;
-    FP_TRY(o.take(*row, item_id::kBeforeAll, handover, chunks));
+    (void)FP_TRY(o.take(*row, item_id::kBeforeAll, handover, chunks));
   }
   std::ranges::stable_sort(chunks, {}, &Chunk::row);
   return chunks;

@@ -173,7 +173,7 @@ class Witness {
 TEST(LimiterProperty, NoWindowEverExceeds) {
   for (unsigned seed = 1; seed <= 20; ++seed) {
     std::mt19937 random(seed);
-    const auto ms = [&](int most) { return std::chrono::milliseconds(random() % most); };
+    const auto ms = [&](unsigned most) { return std::chrono::milliseconds(random() % most); };
     std::array<Limiter::Record, Limiter::kRecords> records{};
     BootTime now = kStart;
     auto limiter = std::make_unique<Limiter>(kLosantLimits, records, now);
@@ -181,7 +181,7 @@ TEST(LimiterProperty, NoWindowEverExceeds) {
     Witness witness;
     std::multimap<BootTime, std::string> arrivals;
     std::multimap<BootTime, size_t> acknowledgements;
-    const int slowness = 1 << random() % 14;  // ms to the broker, at most, and back
+    const unsigned slowness = 1U << random() % 14;  // ms to the broker, at most, and back
     for (int i = 0; i < 40'000; ++i) {
       now += random() % 500 == 0 ? ms(20'000) : ms(20);
       while (!arrivals.empty() && arrivals.begin()->first <= now) {
