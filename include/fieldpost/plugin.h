@@ -174,7 +174,9 @@ typedef struct fp_host {
   void (*problem)(void* ctx, fp_section section, const char* option, fp_str message);
 
   /* Takes a sample: readings of one instant. `boottime_ns` is CLOCK_BOOTTIME, or 0 for now.
-   * FP_E_INVALID: a field is out of bounds; the message is in the log and nothing was taken. */
+   * A good reading whose value or time cannot be sent (not finite, text over 64 KiB or not UTF-8,
+   * not of the declared type; negative, in the future) is taken as FP_OUT_OF_RANGE, with a detail.
+   * FP_E_INVALID: another field is out of bounds; the message is in the log, nothing was taken. */
   fp_status (*emit)(void* ctx, int64_t boottime_ns, const fp_reading* readings, size_t n);
   /* Says in a sentence why the running call is about to fail. */
   void (*error)(void* ctx, fp_str message);

@@ -163,7 +163,7 @@ void Bus::connect_rtu() {
   ioctl(fd, TIOCEXCL);
   tcflush(fd, TCIOFLUSH);
   quiet_since_ = Clock::now();
-  suspect_ = -1;
+  late_until_.fill({});
 }
 
 // Something came that nobody asked for, or the other side has hung up.
@@ -183,11 +183,11 @@ void Bus::settle(int unit) {
   if (!endpoint_.rtu) return;
   const int fd = modbus_get_socket(line_.get());
   const nanoseconds gap = endpoint_.baud > 19200 ? nanoseconds(1'750'000) : on_the_line(7) / 2;
-  if (suspect_ == unit) {
-    // Its late answer looks like that to the next request: wait until it came or cannot any more.
+  // Its late answer looks like that to the next request: wait until it came or cannot any more.
+  const auto late_until = std::exchange(late_until_.at(static_cast<size_t>(unit)), {});
+  if (late_until > Clock::now()) {
     pollfd p{fd, POLLIN, 0};
-    poll(&p, 1, poll_ms(suspect_until_ - Clock::now()));
-    suspect_ = -1;
+    poll(&p, 1, poll_ms(late_until - Clock::now()));
   }
   // Whatever is still coming in is nobody's.
   const auto give_up = Clock::now() + on_the_line(300) + kAdapterLatency;
@@ -203,8 +203,7 @@ void Bus::settle(int unit) {
 void Bus::after_silence(int unit, nanoseconds timeout) {
   if (!endpoint_.rtu) return close();
   quiet_since_ = Clock::now();
-  suspect_ = unit;
-  suspect_until_ = Clock::now() + timeout;
+  late_until_.at(static_cast<size_t>(unit)) = quiet_since_ + timeout;
 }
 
 template <class F>

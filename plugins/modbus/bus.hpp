@@ -9,6 +9,7 @@
 #include <fieldpost/plugin.hpp>
 #include <modbus/modbus.h>
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -66,8 +67,8 @@ class Bus {
   std::unique_ptr<modbus_t, Closer> line_;
   bool fresh_ = false;               // nothing has been answered on this connection yet
   Clock::time_point quiet_since_{};  // when the last byte passed at the latest
-  int suspect_ = -1;                 // serial: the unit whose answer may still come
-  Clock::time_point suspect_until_{};
+  // Serial: until then the answer of a unit that was silent may still come.
+  std::array<Clock::time_point, 256> late_until_{};
 };
 
 }  // namespace fieldpost::modbus

@@ -50,7 +50,7 @@ std::optional<double> number_of(const std::string& text) {
   return number && std::isfinite(*number) ? number : std::nullopt;
 }
 
-uint32_t type_of(const std::string& text) {
+uint32_t likely_type_of(const std::string& text) {
   if (text == "true" || text == "false") return FP_BOOLEAN;
   return number_of(text) ? FP_NUMBER : FP_STRING;
 }
@@ -94,28 +94,60 @@ void CsvReader::rewind() {
   line_ = 0;
   const auto header = record();
   if (!header) fail("is empty");
-  const auto needed = [&](const char* name) {
+  const auto column = [&](const char* name) -> std::optional<size_t> {
     const auto it = std::ranges::find(*header, name);
-    if (it == header->end()) fail(std::string("the header has no column '") + name + "'");
+    if (it == header->end()) return {};
     return static_cast<size_t>(it - header->begin());
+  };
+  const auto needed = [&](const char* name) {
+    const auto found = column(name);
+    if (!found) fail(std::string("the header has no column '") + name + "'");
+    return *found;
   };
   columns_ = header->size();
   time_ = needed("time");
   attribute_ = needed("attribute");
   value_ = needed("value");
-  if (!device_.empty()) device_column_ = needed("device");
+  device_column_ = device_.empty() ? column("device") : needed("device");
+  name_ = column("name");
+  type_ = column("type");
+  boot_ms_ = column("boot_ms");
 }
 
 std::optional<CsvRow> CsvReader::next() {
   while (auto fields = record()) {
     if (fields->size() == 1 && fields->front().empty()) continue;  // an empty line
     if (fields->size() != columns_) fail("expected " + std::to_string(columns_) + " fields");
-    if (!device_.empty() && (*fields)[device_column_] != device_) continue;
+    if (!is_wanted(*fields)) continue;
     const auto time = parse_time((*fields)[time_]);
     if (!time) fail("expected a time, got '" + (*fields)[time_] + "'");
-    return CsvRow{*time, std::move((*fields)[attribute_]), std::move((*fields)[value_])};
+    CsvRow row{*time, std::move((*fields)[attribute_]), std::move((*fields)[value_])};
+    row.type = type_of(*fields);
+    if (row.type == FP_NUMBER && !number_of(row.value)) {
+      fail("expected a number, got '" + row.value + "'");
+    }
+    if (row.type == FP_BOOLEAN && row.value != "true" && row.value != "false") {
+      fail("expected true or false, got '" + row.value + "'");
+    }
+    if (device_column_) row.device = std::move((*fields)[*device_column_]);
+    return row;
   }
   return {};
+}
+
+bool CsvReader::is_wanted(const std::vector<std::string>& fields) const {
+  if (fields[time_].empty() && boot_ms_ && !fields[*boot_ms_].empty()) return false;
+  return device_.empty() || fields[*device_column_] == device_ ||
+         (name_ && fields[*name_] == device_);
+}
+
+uint32_t CsvReader::type_of(const std::vector<std::string>& fields) const {
+  if (!type_) return 0;
+  const std::string& type = fields[*type_];
+  if (type == "number") return FP_NUMBER;
+  if (type == "boolean") return FP_BOOLEAN;
+  if (type == "string") return FP_STRING;
+  fail("expected number, boolean or string as type, got '" + type + "'");
 }
 
 // RFC 4180: fields in quotes may hold commas, line ends and doubled quotes.
@@ -153,11 +185,17 @@ void CsvReader::fail(const std::string& why) const {
 
 CsvSummary summarise(CsvReader& reader) {
   CsvSummary all;
+  std::map<std::string, std::string> devices;  // by attribute
   while (const auto row = reader.next()) {
-    if (all.rows++ == 0) all.first_ms = row->time_ms;
+    if (all.rows++ == 0) all.first_ms = all.last_ms = row->time_ms;
+    all.first_ms = std::min(all.first_ms, row->time_ms);
     all.last_ms = std::max(all.last_ms, row->time_ms);
-    const auto [it, fresh] = all.types.try_emplace(row->attribute, type_of(row->value));
-    if (!fresh && it->second != type_of(row->value)) it->second = FP_STRING;
+    const uint32_t type = row->type != 0 ? row->type : likely_type_of(row->value);
+    const auto [it, fresh] = all.types.try_emplace(row->attribute, type);
+    if (!fresh && it->second != type) it->second = FP_STRING;
+    if (devices.try_emplace(row->attribute, row->device).first->second != row->device) {
+      reader.fail("'" + row->attribute + "' is of more than one device: name one with csv_device");
+    }
   }
   reader.rewind();
   return all;

@@ -41,8 +41,10 @@ inline constexpr std::array<fp_option, 10> kFlatOptions{{
                 .type = FP_OPT_INTEGER,
                 .fallback = "0",
                 .help = "how many polls are good before"},
-    sdk::Option{.name = "csv", .help = "replays this recording: a file with time,attribute,value"},
-    sdk::Option{.name = "csv_device", .help = "only rows whose column `device` says this"},
+    sdk::Option{.name = "csv",
+                .help = "replays this recording: what `fieldpost outbox export` writes, or any "
+                        "file with the columns time,attribute,value"},
+    sdk::Option{.name = "csv_device", .help = "only rows of this device, by name or id"},
     sdk::Option{.name = "csv_repeat",
                 .type = FP_OPT_BOOLEAN,
                 .fallback = "true",

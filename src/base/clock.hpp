@@ -27,6 +27,11 @@ struct BootClock {
 };
 using BootTime = BootClock::time_point;
 
+inline int64_t in_ms(nanoseconds time) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+}
+inline int64_t in_ms(BootTime time) { return in_ms(time.time_since_epoch()); }
+
 // Wall time minus boot time, now, to the microsecond (both clocks are read until no scheduling
 // gap lies between).
 nanoseconds wall_offset();

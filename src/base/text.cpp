@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <ctime>
 #include <numeric>
 #include <vector>
 
@@ -137,6 +138,19 @@ Result<double> parse_number(std::string_view text) {
     return Error{Errc::Invalid, "a number"};
   }
   return value;
+}
+
+std::string format_utc(int64_t ms) {
+  int64_t seconds = ms / 1000;
+  int64_t rest = ms % 1000;
+  if (rest < 0) rest += 1000, --seconds;
+  const std::time_t time = seconds;
+  std::tm tm{};
+  ::gmtime_r(&time, &tm);
+  std::array<char, 64> out{};
+  const size_t n = std::strftime(out.data(), out.size(), "%Y-%m-%dT%H:%M:%S", &tm);
+  (void)std::snprintf(out.data() + n, out.size() - n, ".%03dZ", static_cast<int>(rest));
+  return out.data();
 }
 
 std::string format_number(double value) {

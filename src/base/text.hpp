@@ -21,6 +21,9 @@ std::string format_duration(std::chrono::nanoseconds duration);
 // For people, rounded: "3 d 4 h", "12 min", "5.2 s".
 std::string about(std::chrono::nanoseconds duration);
 
+// Milliseconds since 1970 as RFC 3339 in UTC: "2026-05-04T10:00:00.250Z".
+std::string format_utc(int64_t ms);
+
 // "512MB", "64KiB": a whole number and one of B, kB, KB, MB, GB, KiB, MiB, GiB. Errors: Invalid.
 Result<int64_t> parse_size(std::string_view text);
 // For people: "12.4 MB".

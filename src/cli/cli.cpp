@@ -21,6 +21,18 @@ void send_options(po::options_description& o) {
                   "(default: now)");
 }
 
+void outbox_options(po::options_description& o) {
+  const auto text = [](const char* name) { return po::value<std::string>()->value_name(name); };
+  json_option(o);
+  o.add_options()("format", text("FORMAT"), "of export: csv (the default) or jsonl, JSON lines");
+  o.add_options()("device", text("DEVICE"), "export: only this one, by name or Losant id");
+  o.add_options()("output", text("FILE"), "export, salvage: where to (export's default: stdout)");
+  o.add_options()("file", text("FILE"), "a copy of an outbox.db instead of the agent's");
+  o.add_options()("state-dir",
+                  po::value<std::string>()->default_value(Paths().state_dir)->value_name("PATH"),
+                  "where the outbox of an agent that does not run is");
+}
+
 constexpr size_t kAny = SIZE_MAX;
 
 constexpr Subcommand kSubcommands[] = {
@@ -44,6 +56,13 @@ constexpr Subcommand kSubcommands[] = {
      "A VALUE that is a number, true or false is one; quote it twice to send it as text: "
      "name='\"42\"'.",
      send_options, 0, kAny, send},
+    {"outbox", "status|export|verify|salvage FILE", "Look into what waits for the broker",
+     "`status`: how much waits, of which device and since when, and how long it takes to deliver. "
+     "`export`: all of it as CSV or JSON lines, while the agent goes on; the sim plugin replays "
+     "it. `verify`: whether the file is sound. `salvage FILE`: what can be read of a broken file, "
+     "and with --output a new one of that; FILE stays as it is. Without a running agent, or with "
+     "--file, the file is read directly and nothing is written.",
+     outbox_options, 1, 2, outbox},
     {"attributes", "[PATH]", "List every attribute, as Losant's devices must declare them",
      "Losant drops attributes that a device does not declare, without a word. This lists, for each "
      "device of the configuration, what to declare there.",

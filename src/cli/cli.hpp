@@ -49,6 +49,7 @@ int check(const Call&);
 int status(const Call&);
 int watch(const Call&);
 int send(const Call&);
+int outbox(const Call&);
 int attributes(const Call&);
 int plugins(const Call&);
 int reload(const Call&);

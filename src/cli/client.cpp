@@ -4,9 +4,12 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 
+#include <array>
 #include <cstring>
+#include <string_view>
 
 namespace fieldpost {
 namespace {
@@ -30,6 +33,24 @@ Error why_not_connected(int errno_value, const std::string& path, bool act) {
   return Error::from_errno(errno_value, "connect to '" + path + "'");
 }
 
+// As send(), with a descriptor, unless it is -1.
+ssize_t send_with(int fd, std::string_view bytes, int pass) {
+  if (pass < 0) return ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof pass)> space{};
+  iovec from{const_cast<char*>(bytes.data()), bytes.size()};
+  msghdr message{};
+  message.msg_iov = &from;
+  message.msg_iovlen = 1;
+  message.msg_control = space.data();
+  message.msg_controllen = space.size();
+  cmsghdr* const c = CMSG_FIRSTHDR(&message);
+  c->cmsg_level = SOL_SOCKET;
+  c->cmsg_type = SCM_RIGHTS;
+  c->cmsg_len = CMSG_LEN(sizeof pass);
+  std::memcpy(CMSG_DATA(c), &pass, sizeof pass);
+  return ::sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 }  // namespace
 
 Result<ControlClient> ControlClient::connect(const Paths& paths, bool act) {
@@ -51,10 +72,11 @@ Result<ControlClient> ControlClient::connect(const Paths& paths, bool act) {
   return ControlClient(std::move(fd));
 }
 
-Result<Json> ControlClient::ask(const Json& request, std::chrono::milliseconds limit) {
+Result<Json> ControlClient::ask(const Json& request, std::chrono::milliseconds limit, int pass) {
   const std::string line = dump_json(request) + "\n";
   for (size_t sent = 0; sent < line.size();) {
-    const ssize_t n = ::send(fd_.get(), line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
+    const ssize_t n =
+        send_with(fd_.get(), std::string_view(line).substr(sent), sent == 0 ? pass : -1);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) break;  // what it said before it closed is still to be read
     sent += static_cast<size_t>(n);

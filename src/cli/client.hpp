@@ -20,7 +20,10 @@ class ControlClient {
 
   // Sends a request and waits for its answer, at most `limit`. Errors: Timeout, Unavailable (the
   // agent went away), Invalid (the agent's own words, when "ok" is false).
-  Result<Json> ask(const Json& request, std::chrono::milliseconds limit = std::chrono::seconds(10));
+  // The descriptor `pass`, unless it is -1, goes along with the request: the agent gets a copy of
+  // it.
+  Result<Json> ask(const Json& request, std::chrono::milliseconds limit = std::chrono::seconds(10),
+                   int pass = -1);
 
   // The next line, for `watch`; waits without a limit when `limit` is negative.
   Result<std::string> next_line(std::chrono::milliseconds limit);

@@ -2,11 +2,13 @@
 //
 // `status` and `watch`: what the agent says of itself, for people.
 #include <algorithm>
+#include <cmath>
 #include <iostream>
 
 #include "base/text.hpp"
 #include "cli/cli.hpp"
 #include "cli/client.hpp"
+#include "cli/outbox_text.hpp"
 
 namespace fieldpost::cli {
 namespace {
@@ -43,12 +45,71 @@ void print_uplink(const Json& u) {
   print_pace(u);
 }
 
+// For want of space, or for its age; the attributes that lost most.
+void print_given_up(const Json& o) {
+  constexpr size_t kShown = 5;
+  if (o.value("thinned", int64_t{0}) + o.value("dropped", int64_t{0}) == 0) return;
+  std::cout << "          " << o["thinned"] << " readings thinned, " << o["dropped"]
+            << " dropped since the start\n";
+  const Json& lines = o["given_up"];
+  for (size_t i = 0; i < std::min(lines.size(), kShown); ++i) {
+    const Json& line = lines[i];
+    const std::string attribute = text(line, "attribute");
+    std::cout << "            " << text(line, "device_id") << " "
+              << (attribute.empty() ? "(could not be read)" : attribute) << ": " << line["thinned"]
+              << " thinned, " << line["dropped"] << " dropped\n";
+  }
+}
+
 void print_outbox(const Json& o) {
   std::cout << "outbox    " << o["waiting"] << " readings waiting";
   if (o.contains("oldest_s")) std::cout << ", the oldest " << ago(o["oldest_s"]) << " old";
   std::cout << "; " << format_size(o["file_bytes"].get<int64_t>()) << " on disk, " << o["lost"]
             << " lost\n";
-  if (const std::string t = text(o, "trouble"); !t.empty()) std::cout << "          " << t << "\n";
+  print_given_up(o);
+  for (const char* what : {"trouble", "warning"}) {
+    if (const std::string t = text(o, what); !t.empty()) std::cout << "          " << t << "\n";
+  }
+  if (o.contains("disk")) std::cout << "disk      " << disk_line(o["disk"]) << "\n";
+}
+
+void print_waiting_for_time(const Json& c) {
+  std::cout << "          " << c["waiting"] << " readings wait for the right time, ";
+  if (c.contains("held_s")) {
+    std::cout << "for at most " << ago(c["held_s"])
+              << " more; then they go with an estimated one\n";
+  } else {
+    std::cout << "at least until the broker is in reach\n";
+  }
+}
+
+void print_not_sent(const Json& c) {
+  const auto say = [](const Json& count, const char* what) {
+    if (count != 0) std::cout << "          " << count << " readings " << what << "\n";
+  };
+  say(c["too_old"], "not sent: older than 30 days, which the broker drops");
+  say(c["too_new"], "not sent: more than a day ahead of now, which the broker drops");
+  say(c["repeated"],
+      "have times that others had before the clock was set back, and may replace those");
+}
+
+void print_clock(const Json& c) {
+  const bool synchronised = c["synchronised"] == true;
+  std::cout << "clock     " << (synchronised ? "" : "not ") << "synchronised";
+  if (const std::string by = text(c, "source"); !by.empty()) std::cout << " by " << by;
+  std::cout << " for " << ago(c["since_s"]);
+  if (const std::string why = text(c, "reason"); !why.empty()) std::cout << ": " << why;
+  std::cout << "\n";
+  const std::string stamps = text(c, "stamps");
+  if (stamps == "none" && c["waiting"] != 0) print_waiting_for_time(c);
+  if (stamps == "estimated") std::cout << "          times are estimates, and sent as such\n";
+  if (c.contains("ignored_step_s")) {
+    const double step = c["ignored_step_s"].get<double>();
+    std::cout << "          the clock was set " << (step < 0 ? "back" : "ahead") << " by "
+              << ago(std::abs(step)) << "; not believed until a time service confirms it\n";
+  }
+  print_not_sent(c);
+  if (const std::string t = text(c, "trouble"); !t.empty()) std::cout << "          " << t << "\n";
 }
 
 void print_commands(const Json& c) {
@@ -104,6 +165,7 @@ int status(const Call& call) {
   }
   print_uplink(s["uplink"]);
   print_outbox(s["outbox"]);
+  print_clock(s["clock"]);
   print_commands(s["commands"]);
   for (const Json& p : s["plugins"]) print_plugin(p);
   return 0;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "model/keep.hpp"
 #include "model/plugin_info.hpp"
 #include "model/rate_limits.hpp"
 
@@ -44,13 +45,20 @@ struct GatewayConfig {
 };
 
 struct UplinkConfig {
-  std::string url;  // mqtt:// or mqtts://, host, port filled in
+  std::string url;  // as given; what it means:
   bool tls = false;
   std::string host;
   uint16_t port = 0;
+  std::string web_socket_path;  // begins with '/'; empty: no WebSocket
+  std::string proxy;            // as given; empty: none
+  std::string proxy_host;
+  uint16_t proxy_port = 0;
+  std::string proxy_login_file;    // USER:PASSWORD; empty: none
   std::string access_key_file;     // the user name; empty: no user name
   std::string access_secret_file;  // the password
   std::string ca_file;             // empty: the system's trust store
+  std::string cert_file;           // to show to the broker; empty: none
+  std::string key_file;            // belongs to cert_file
   nanoseconds keepalive{};
   nanoseconds connect_timeout{};  // for each step of connecting
   nanoseconds backoff_max{};
@@ -71,7 +79,16 @@ struct OutboxConfig {
   nanoseconds flush_interval{};  // "memory": after that an unacknowledged sample goes to the disk
   nanoseconds commit_delay{};    // "disk": how long a sample may wait for others to be committed
   int64_t stage_size = 0;        // bytes of stage 1
+  int64_t max_size = 0;          // bytes on disk, all files together
+  nanoseconds max_age{};         // older readings are dropped
   bool operator==(const OutboxConfig&) const = default;
+};
+
+struct ClockConfig {
+  std::string trust;  // "auto": as far as a time service vouches for it; "always"
+  nanoseconds
+      hold{};  // age of a boot without time from which its readings go with estimated stamps
+  bool operator==(const ClockConfig&) const = default;
 };
 
 struct CommandsConfig {
@@ -98,17 +115,22 @@ struct PluginConfig {
   // For each section the device its row names, or its unit's, or its instance's. Lets the running
   // daemon map a declaration that changed because the plugin was upgraded.
   std::vector<size_t> section_device;
-  std::string failed;  // why it cannot run; empty: it can
+  std::vector<Keep> section_keep;  // in the same way
+  std::string failed;              // why it cannot run; empty: it can
 };
 
 struct Config {
   GatewayConfig gateway;
   UplinkConfig uplink;
   OutboxConfig outbox;
+  ClockConfig clock;
   CommandsConfig commands;
   std::vector<DeviceConfig> devices;  // [0] is the gateway
   std::vector<PluginConfig> plugins;
 };
+
+// What each attribute that an instance declares is to be kept as.
+KeepRules keep_rules(const Config& config);
 
 // What plugins say of themselves and of a configuration. Implemented by running a throw-away host
 // (supervisor/probe.hpp): a broken plugin cannot break validation.

@@ -27,7 +27,7 @@ Change compare(const PluginConfig& a, const Config& before, const PluginConfig& 
   const bool same = ids_of(a.attribute_device, before) == ids_of(b.attribute_device, after) &&
                     ids_of(a.command_device, before) == ids_of(b.command_device, after) &&
                     ids_of(a.section_device, before) == ids_of(b.section_device, after) &&
-                    a.unit_names == b.unit_names;
+                    a.section_keep == b.section_keep && a.unit_names == b.unit_names;
   return same ? Change::None : Change::Mapping;
 }
 
@@ -47,7 +47,7 @@ std::set<std::pair<std::string, std::string>> names_and_ids(const Config& config
 
 bool ConfigDiff::empty() const {
   return added.empty() && removed.empty() && changed.empty() && remapped.empty() && !gateway &&
-         !uplink && !outbox && !commands && !devices;
+         !uplink && !outbox && !clock && !commands && !devices;
 }
 
 ConfigDiff diff(const Config& before, const Config& after) {
@@ -78,6 +78,7 @@ ConfigDiff diff(const Config& before, const Config& after) {
   found.gateway = before.gateway != after.gateway;
   found.uplink = before.uplink != after.uplink;
   found.outbox = before.outbox != after.outbox;
+  found.clock = before.clock != after.clock;
   found.commands = before.commands != after.commands;
   found.devices = names_and_ids(before) != names_and_ids(after);
   return found;

@@ -20,13 +20,14 @@ struct ConfigDiff {
   std::vector<size_t> added;    // indices into the new configuration's plugins
   std::vector<size_t> removed;  // indices into the old one's
   std::vector<Pair> changed;    // the host must be started anew
-  // The host runs on as it is, but its attributes or commands belong to other devices now, or
-  // its units have other names.
+  // The host runs on as it is, but its attributes or commands belong to other devices now, or are
+  // kept in another way, or its units have other names.
   std::vector<Pair> remapped;
   std::vector<Pair> unchanged;
   bool gateway = false;
   bool uplink = false;
   bool outbox = false;
+  bool clock = false;
   bool commands = false;
   bool devices = false;  // a device came, went, or has another id: whose commands are subscribed
   bool empty() const;    // nothing to do

@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 #include "base/text.hpp"
 #include "model/names.hpp"
@@ -59,24 +60,43 @@ uint16_t parse_port(std::string_view text) {
   return error == std::errc{} && end == text.data() + text.size() ? port : uint16_t{0};
 }
 
-// "host", "host:port", "[::1]:port" into url.host and url.port.
-bool split_authority(std::string_view authority, BrokerUrl& url) {
+struct Authority {
+  std::string host;
+  uint16_t port = 0;  // 0: not given
+};
+
+// "host", "host:port", "[::1]:port"; nothing: it is none of them.
+std::optional<Authority> parse_authority(std::string_view text) {
+  Authority found;
   std::string_view rest;
-  if (authority.starts_with('[')) {
-    const size_t end = authority.find(']');
-    if (end == std::string_view::npos) return false;
-    url.host = authority.substr(1, end - 1);
-    rest = authority.substr(end + 1);
-    if (!is_ipv6(url.host)) return false;
+  if (text.starts_with('[')) {
+    const size_t end = text.find(']');
+    if (end == std::string_view::npos) return std::nullopt;
+    found.host = text.substr(1, end - 1);
+    rest = text.substr(end + 1);
+    if (!is_ipv6(found.host)) return std::nullopt;
   } else {
-    const size_t colon = std::min(authority.find(':'), authority.size());
-    url.host = authority.substr(0, colon);
-    rest = authority.substr(colon);
-    if (!is_host(url.host)) return false;
+    const size_t colon = std::min(text.find(':'), text.size());
+    found.host = text.substr(0, colon);
+    rest = text.substr(colon);
+    if (!is_host(found.host)) return std::nullopt;
   }
-  if (rest.empty()) return true;
-  url.port = rest.starts_with(':') ? parse_port(rest.substr(1)) : uint16_t{0};
-  return url.port != 0;
+  if (rest.empty()) return found;
+  found.port = rest.starts_with(':') ? parse_port(rest.substr(1)) : uint16_t{0};
+  return found.port != 0 ? std::optional(found) : std::nullopt;
+}
+
+// The scheme in lower case, and what follows "://".
+std::pair<std::string, std::string_view> split_scheme(std::string_view url) {
+  const size_t mark = url.find("://");
+  if (mark == std::string_view::npos) return {"", ""};
+  return {lower(url.substr(0, mark)), url.substr(mark + 3)};
+}
+
+// "/", "/mqtt?x=1": what stands in an HTTP request as it is.
+bool is_url_path(std::string_view path) {
+  return path.starts_with('/') && path.size() <= 1000 &&
+         std::ranges::all_of(path, [](char c) { return c > ' ' && c < 0x7F && c != '#'; });
 }
 
 // What is wrong with "${…}" in a template; empty: nothing.
@@ -137,6 +157,13 @@ std::optional<Finding> broker_url(const Value& value) {
   return url ? std::nullopt : std::optional(Finding{false, url.error().message});
 }
 
+std::optional<Finding> proxy_url(const Value& value) {
+  const std::string& text = std::get<std::string>(value);
+  if (text.empty()) return std::nullopt;  // none
+  const auto url = parse_proxy_url(text);
+  return url ? std::nullopt : std::optional(Finding{false, url.error().message});
+}
+
 std::optional<Finding> topic(const Value& value) {
   const std::string& text = std::get<std::string>(value);
   if (text.empty()) return std::nullopt;  // none
@@ -164,27 +191,42 @@ std::optional<Finding> interval(const Value& value) {
 }
 
 Result<BrokerUrl> parse_broker_url(std::string_view text) {
-  const auto invalid = [](std::string message) { return Error{Errc::Invalid, std::move(message)}; };
-  const size_t mark = text.find("://");
-  const std::string scheme = mark == std::string_view::npos ? "" : lower(text.substr(0, mark));
-  const std::string_view rest = mark == std::string_view::npos ? "" : text.substr(mark + 3);
   if (text.find('@') != std::string_view::npos) {  // however it is misspelled otherwise
-    return invalid("expected " + std::string(kUrl) +
-                   " without user and password, which belong in files: access_key_file and "
-                   "access_secret_file");
+    return Error{Errc::Invalid, "expected " + std::string(kUrl) +
+                                    " without user and password, which belong in files: "
+                                    "access_key_file and access_secret_file"};
   }
-  if (scheme == "ws" || scheme == "wss") {
-    return invalid(scheme + ":// is not supported yet by this version; expected " + kUrl +
-                   got(text));
+  const auto [scheme, rest] = split_scheme(text);
+  const bool web = scheme == "ws" || scheme == "wss";
+  const size_t slash = std::min(rest.find_first_of("/?#"), rest.size());
+  const std::string_view path = slash == rest.size() ? "/" : rest.substr(slash);
+  const auto authority = parse_authority(rest.substr(0, slash));
+  const bool known = web || scheme == "mqtt" || scheme == "mqtts";
+  if (!known || !authority || !is_url_path(path) || (!web && path != "/")) {
+    return Error{Errc::Invalid, "expected " + std::string(kUrl) + got(text)};
   }
-  BrokerUrl url;
-  url.tls = scheme == "mqtts";
-  const std::string_view authority = rest.ends_with('/') ? rest.substr(0, rest.size() - 1) : rest;
-  if ((scheme != "mqtt" && scheme != "mqtts") || !split_authority(authority, url)) {
-    return invalid("expected " + std::string(kUrl) + got(text));
-  }
+  BrokerUrl url{.tls = scheme.ends_with('s') && scheme != "ws",
+                .host = authority->host,
+                .port = authority->port,
+                .web_socket_path = std::string(web ? path : "")};
+  if (url.port == 0 && web) url.port = url.tls ? 443 : 80;
   if (url.port == 0) url.port = url.tls ? 8883 : 1883;
   return url;
+}
+
+Result<ProxyUrl> parse_proxy_url(std::string_view text) {
+  if (text.find('@') != std::string_view::npos) {
+    return Error{Errc::Invalid, "expected " + std::string(kProxy) +
+                                    " without user and password, which belong in a file: "
+                                    "proxy_login_file"};
+  }
+  const auto [scheme, rest] = split_scheme(text);
+  const auto authority =
+      parse_authority(rest.substr(0, rest.size() - (rest.ends_with('/') ? 1 : 0)));
+  if (scheme != "http" || !authority || authority->port == 0) {
+    return Error{Errc::Invalid, "expected " + std::string(kProxy) + got(text)};
+  }
+  return ProxyUrl{authority->host, authority->port};
 }
 
 }  // namespace fieldpost::forms

@@ -45,7 +45,7 @@ class InstanceReader {
     if (const Member* given = row.find("device"); given != nullptr && is_text(given->value)) {
       device = find_device(core.device, given->value.at, "plugin.device", *config_, *problems_);
     }
-    if (!core.type.empty()) read_sections(row, device, plugin, origin);
+    if (!core.type.empty()) read_sections(row, device, core.keep, plugin, origin);
     if (problems_->kept()) {
       const std::string why = problems_->demote(mark, Problem::Severity::Instance);
       if (!why.empty()) fail(plugin, origin, device, why);
@@ -55,11 +55,12 @@ class InstanceReader {
   }
 
  private:
-  void read_sections(const Node& row, size_t device, PluginConfig& plugin, Origin& origin) {
+  void read_sections(const Node& row, size_t device, Keep keep, PluginConfig& plugin,
+                     Origin& origin) {
     const Result<PluginInfo>& info = plugins_->describe(plugin.type);
     Result<> read;
     if (info) {
-      read = SectionReader(*info, *config_, plugin, origin, *problems_).read(row, device);
+      read = SectionReader(*info, *config_, plugin, origin, *problems_).read(row, device, keep);
       if (read) return;
     }
     fail(plugin, origin, device, info ? read.error().message : info.error().message);
@@ -72,6 +73,7 @@ class InstanceReader {
     plugin.instance.sections = {ConfigSection{}};
     plugin.instance.units = {0};
     plugin.section_device = {device};
+    plugin.section_keep = {Keep::Thin};
     plugin.unit_names = {plugin.name};
     origin.sections = {{origin.at, "plugin", {}, nullptr}};
   }

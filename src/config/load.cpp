@@ -57,13 +57,29 @@ void read_core(const Node& root, Config& config, Problems& problems) {
   }
 }
 
-void check_ca(const Node& table, const UplinkConfig& uplink, Problems& problems) {
-  const Member* ca = table.find("ca_file");
-  if (ca == nullptr || uplink.ca_file.empty()) return;
-  if (const auto content = read_regular_file(uplink.ca_file, kMaxFile); !content) {
-    problems.error(ca->value.at,
-                   "uplink.ca_file: '" + uplink.ca_file + "' " + content.error().message);
+void check_readable(const Node& table, const std::string& key, const std::string& path,
+                    Problems& problems) {
+  const Member* given = table.find(key);
+  if (given == nullptr || path.empty()) return;
+  if (const auto content = read_regular_file(path, kMaxFile); !content) {
+    problems.error(given->value.at,
+                   "uplink." + key + ": '" + path + "' " + content.error().message);
   }
+}
+
+void expect_beside(const Node& table, const std::string& key, const std::string& other,
+                   Problems& problems) {
+  const Member* given = table.find(key);
+  if (given == nullptr || table.find(other) != nullptr) return;
+  problems.error(given->at, "uplink." + key + ": expected " + other + " beside it");
+}
+
+void check_certificates(const Node& table, const UplinkConfig& uplink, Problems& problems) {
+  check_readable(table, "ca_file", uplink.ca_file, problems);
+  check_readable(table, "cert_file", uplink.cert_file, problems);
+  check_readable(table, "key_file", uplink.key_file, problems);
+  if (uplink.key_file.empty()) expect_beside(table, "cert_file", "key_file", problems);
+  if (uplink.cert_file.empty()) expect_beside(table, "key_file", "cert_file", problems);
 }
 
 void finish_uplink(const Node& root, UplinkConfig& uplink, Problems& problems) {
@@ -71,12 +87,18 @@ void finish_uplink(const Node& root, UplinkConfig& uplink, Problems& problems) {
     uplink.tls = url->tls;
     uplink.host = url->host;
     uplink.port = url->port;
+    uplink.web_socket_path = url->web_socket_path;
+  }
+  if (const auto proxy = forms::parse_proxy_url(uplink.proxy)) {
+    uplink.proxy_host = proxy->host;
+    uplink.proxy_port = proxy->port;
   }
   Node empty;
   const Node& table = find_table(root, "uplink", empty);
   const size_t mark = problems.mark();
   check_secrets(table, uplink, problems);
-  check_ca(table, uplink, problems);
+  check_certificates(table, uplink, problems);
+  expect_beside(table, "proxy_login_file", "proxy", problems);
   if (problems.kept()) problems.demote(mark, Problem::Severity::Warning);
 }
 

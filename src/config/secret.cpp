@@ -36,6 +36,9 @@ bool is_losant_secret(std::string_view text) {
   return text.size() == 64 && std::ranges::all_of(text, is_hex);
 }
 
+// For HTTP's Basic authentication.
+bool is_login(std::string_view text) { return text.find(':') != std::string_view::npos; }
+
 // What [uplink] says of one secret, and what is known of the form Losant gives it.
 struct Kind {
   const char* key;         // access_key_file
@@ -48,17 +51,36 @@ constexpr Kind kKey = {"access_key_file", "fieldpost_access_key", is_uuid,
 constexpr Kind kSecret = {"access_secret_file", "fieldpost_access_secret", is_losant_secret,
                           "a Losant access secret (64 hex digits)"};
 
-std::string credential(const Kind& kind) {
+constexpr Kind kProxy = {"proxy_login_file", "fieldpost_proxy_login", is_login, "USER:PASSWORD"};
+
+// The file of that name among systemd's credentials; empty: none.
+std::string credential(const std::string& name) {
   const char* folder = ::secure_getenv("CREDENTIALS_DIRECTORY");  // set by systemd only
   if (folder == nullptr || *folder == '\0') return "";
-  const std::string path = (fs::path(folder) / kind.credential).string();
+  const std::string path = (fs::path(folder) / name).string();
   std::error_code error;
   return fs::exists(path, error) ? path : "";
 }
 
+// The group may read: that is how a service that is not root gets at a file of root's.
+void check_mode(const Location& at, const std::string& name, const std::string& path,
+                Problems& problems) {
+  using enum fs::perms;
+  std::error_code error;
+  const fs::perms mode = fs::status(path, error).permissions();
+  if (error) return;
+  if ((mode & others_read) != none) {
+    problems.warning(at, name + "everybody on this machine can read '" + printable(path) +
+                             "'; chmod o= takes that away");
+  } else if ((mode & (others_write | group_write)) != none) {
+    problems.warning(
+        at, name + "others can change '" + printable(path) + "'; chmod go-w takes that away");
+  }
+}
+
 void check_one(const Kind& kind, const Node& uplink, std::string& path, Problems& problems) {
   const Member* given = uplink.find(kind.key);
-  if (given == nullptr) path = credential(kind);
+  if (given == nullptr) path = credential(kind.credential);
   if (path.empty()) return;  // none, or named in a form that has been reported
   const Location at = given != nullptr ? given->value.at : Location{path, 0, 0};
   const std::string name = std::string("uplink.") + kind.key + ": ";
@@ -69,12 +91,7 @@ void check_one(const Kind& kind, const Node& uplink, std::string& path, Problems
     problems.warning(
         at, name + "what '" + printable(path) + "' holds does not look like " + kind.usual_form);
   }
-  std::error_code error;
-  const fs::perms mode = fs::status(path, error).permissions();
-  if (!error && (mode & fs::perms::others_read) != fs::perms::none) {
-    problems.warning(at, name + "everybody on this machine can read '" + printable(path) +
-                             "'; chmod o= takes that away");
-  }
+  check_mode(at, name, path, problems);
 }
 
 }  // namespace
@@ -96,6 +113,12 @@ void check_secrets(const Node& uplink, UplinkConfig& config, Problems& problems)
   const size_t errors = problems.errors();
   check_one(kKey, uplink, config.access_key_file, problems);
   check_one(kSecret, uplink, config.access_secret_file, problems);
+  check_one(kProxy, uplink, config.proxy_login_file, problems);
+  if (uplink.find("cert_file") == nullptr) config.cert_file = credential("fieldpost_client_cert");
+  if (uplink.find("key_file") == nullptr) config.key_file = credential("fieldpost_client_key");
+  if (const Member* key = uplink.find("key_file"); key != nullptr && !config.key_file.empty()) {
+    check_mode(key->value.at, "uplink.key_file: ", config.key_file, problems);
+  }
   const Member* secret = uplink.find(kSecret.key);
   if (problems.errors() == errors && secret != nullptr && config.access_key_file.empty() &&
       uplink.find(kKey.key) == nullptr && !config.access_secret_file.empty()) {

@@ -39,7 +39,7 @@ bool has_option(const std::vector<OptionSpec>& specs, const std::string& name) {
 
 }  // namespace
 
-Result<> SectionReader::read(const Node& row, size_t device) {
+Result<> SectionReader::read(const Node& row, size_t device, Keep keep) {
   check_keys(row);
   const Member* options = row.find(kOptions);
   Node none;
@@ -58,6 +58,7 @@ Result<> SectionReader::read(const Node& row, size_t device) {
   (void)FP_TRY(add(*given, info_->options, 0, "", "plugin.options"));
   origin_->sections[0].at = row.at;
   plugin_->section_device.push_back(device);
+  plugin_->section_keep.push_back(keep);
 
   const TableSpec* units = units_of(*info_);
   const Member* unit_rows = units == nullptr ? nullptr : row.find(units->name);
@@ -108,6 +109,7 @@ Result<> SectionReader::read_unit(const Node& unit, const TableSpec& table, size
   RowKeys keys;
   read_options(unit, unit_options(), &keys, path, false, *problems_);
   plugin_->section_device.push_back(device_of(unit, keys, path, device));
+  plugin_->section_keep.push_back(keys.keep.value_or(plugin_->section_keep[0]));
   plugin_->instance.units.push_back(section);
   plugin_->unit_names.push_back(unit_name(unit, keys, path));
   return read_rows(unit, section, path);
@@ -125,6 +127,7 @@ Result<> SectionReader::read_rows(const Node& node, uint32_t parent, const std::
       read_options(row, row_options(), &keys, row_path, false, *problems_);
       plugin_->section_device.push_back(
           device_of(row, keys, row_path, plugin_->section_device[parent]));
+      plugin_->section_keep.push_back(keys.keep.value_or(plugin_->section_keep[parent]));
     }
   }
   return {};

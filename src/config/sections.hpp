@@ -17,8 +17,9 @@ class SectionReader {
         origin_(&ret_origin),
         problems_(&problems) {}
 
-  // `device` is the instance's. Errors: Invalid (the plugin's tables contradict themselves).
-  Result<> read(const Node& row, size_t device);
+  // `device` and `keep` are the instance's. Errors: Invalid (the plugin's tables contradict
+  // themselves).
+  Result<> read(const Node& row, size_t device, Keep keep);
 
  private:
   Result<> read_units(const Node& row, const TableSpec& table, size_t device);

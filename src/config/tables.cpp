@@ -19,6 +19,17 @@ struct MemberOf<Member> {
   using Type = T;
 };
 
+// In the order of the values of Keep.
+const std::vector<std::string>& keep_words() {
+  static const std::vector<std::string> words = {"thin", "all", "newest"};
+  return words;
+}
+
+Keep keep_of(const Value& value) {
+  return static_cast<Keep>(std::ranges::find(keep_words(), std::get<std::string>(value)) -
+                           keep_words().begin());
+}
+
 // into<&UplinkConfig::port>: stores a checked value in that member.
 template <auto Member>
 void into(void* object, const Value& value) {
@@ -28,6 +39,8 @@ void into(void* object, const Value& value) {
     field = std::get<std::string>(value);
   } else if constexpr (std::is_same_v<Type, bool>) {
     field = std::get<bool>(value);
+  } else if constexpr (std::is_same_v<Type, Keep> || std::is_same_v<Type, std::optional<Keep>>) {
+    field = keep_of(value);
   } else if constexpr (std::is_same_v<Type, nanoseconds>) {
     field = nanoseconds(std::llround(std::get<double>(value) * 1e9));
   } else {
@@ -93,7 +106,8 @@ std::vector<CoreOption> uplink_options() {
   return {
       {.spec = {.name = "url",
                 .fallback = "mqtts://broker.losant.com",
-                .help = "The broker. Ports are 1883 and 8883 unless given."},
+                .help = "The broker. Unless given, ports are 1883, 8883, 80 and 443, and the path "
+                        "of a WebSocket is /."},
        .store = into<&UplinkConfig::url>,
        .check = forms::broker_url,
        .form = forms::kUrl},
@@ -117,6 +131,40 @@ std::vector<CoreOption> uplink_options() {
        .check = forms::path,
        .form = forms::kPath,
        .example = "/etc/fieldpost/ca.pem"},
+      {.spec =
+           {.name = "cert_file",
+            .help =
+                "Certificate that shows the broker who we are, in PEM, with those between "
+                "it and its authority. Access key and secret may be left out then. Unless given: "
+                "the systemd credential fieldpost_client_cert, if there is one."},
+       .store = into<&UplinkConfig::cert_file>,
+       .check = forms::path,
+       .form = forms::kPath,
+       .example = "/etc/fieldpost/client.pem"},
+      {.spec =
+           {.name = "key_file",
+            .help =
+                "The private key of cert_file, in PEM, not encrypted. Unless given: the systemd "
+                "credential fieldpost_client_key, if there is one."},
+       .store = into<&UplinkConfig::key_file>,
+       .check = forms::path,
+       .form = forms::kPath,
+       .example = "/etc/fieldpost/client.key"},
+      {.spec = {.name = "proxy",
+                .fallback = "",
+                .help = "HTTP proxy to reach the broker through (CONNECT), which then looks up its "
+                        "name; \"\": none."},
+       .store = into<&UplinkConfig::proxy>,
+       .check = forms::proxy_url,
+       .form = forms::kProxy,
+       .example = "http://proxy.example:3128"},
+      {.spec = {.name = "proxy_login_file",
+                .help = "File that holds USER:PASSWORD for the proxy. Unless given: the systemd "
+                        "credential fieldpost_proxy_login, if there is one."},
+       .store = into<&UplinkConfig::proxy_login_file>,
+       .check = forms::path,
+       .form = forms::kPath,
+       .example = "/etc/fieldpost/credentials/proxy_login"},
       {.spec = {.name = "keepalive",
                 .type = Duration,
                 .fallback = "60s",
@@ -128,7 +176,7 @@ std::vector<CoreOption> uplink_options() {
       {.spec = {.name = "connect_timeout",
                 .type = Duration,
                 .fallback = "10s",
-                .help = "For each step of connecting: name, address, TLS, login.",
+                .help = "For each step of connecting: name, address, proxy, TLS, WebSocket, login.",
                 .min = 1,
                 .max = 300},
        .store = into<&UplinkConfig::connect_timeout>},
@@ -237,6 +285,45 @@ std::vector<CoreOption> outbox_options() {
                 .min = kMb,
                 .max = 256 * kMb},
        .store = into<&OutboxConfig::stage_size>},
+      {.spec = {.name = "max_size",
+                .type = Size,
+                .fallback = "512MB",
+                .help = "What the outbox may take of the disk, its files together; 6 MiB of it "
+                        "are for SQLite's log and put by for a full disk. Near that old readings "
+                        "are thinned, as `keep` says; the oldest are dropped when that is not "
+                        "enough.",
+                .min = 16 * kMb,
+                .max = 1e12},
+       .store = into<&OutboxConfig::max_size>},
+      {.spec = {.name = "max_age",
+                .type = Duration,
+                .fallback = "30d",
+                .help = "Readings that waited longer are dropped. Losant takes none older than 30 "
+                        "days.",
+                .min = kHour,
+                .max = 3650 * kDay},
+       .store = into<&OutboxConfig::max_age>},
+  };
+}
+
+std::vector<CoreOption> clock_options() {
+  return {
+      {.spec = {.name = "trust",
+                .type = Choice,
+                .fallback = "auto",
+                .help = "\"auto\": the system clock is right once a time service (NTP) has set it. "
+                        "\"always\": it is right whatever they say, as with a battery-backed clock "
+                        "on a site without NTP.",
+                .choices = {"auto", "always"}},
+       .store = into<&ClockConfig::trust>},
+      {.spec = {.name = "hold",
+                .type = Duration,
+                .fallback = "24h",
+                .help = "How long after a boot readings wait for the right time before they are "
+                        "sent with an estimated one, which is said in their meta.",
+                .min = 0,
+                .max = 30 * kDay},
+       .store = into<&ClockConfig::hold>},
   };
 }
 
@@ -314,6 +401,16 @@ std::vector<CoreOption> plugin_options() {
                 .min = 0.1,
                 .max = kHour},
        .store = into<&PluginRow::deadline>},
+      {.spec = {.name = "keep",
+                .type = Choice,
+                .fallback = "thin",
+                .help = "What becomes of readings that wait for the broker when the outbox runs "
+                        "short of space. \"thin\": old ones are thinned; every hour keeps its "
+                        "least and greatest number, every change of a boolean or a text stays. "
+                        "\"newest\": of old ones only the newest of a stretch stays. \"all\": all "
+                        "stay, until there is nothing else to give.",
+                .choices = keep_words()},
+       .store = into<&PluginRow::keep>},
   };
 }
 
@@ -323,6 +420,15 @@ CoreOption row_device() {
                            "or of the instance."},
           .store = into<&RowKeys::device>,
           .form = "the name of a device"};
+}
+
+CoreOption row_keep() {
+  return {.spec = {.name = "keep",
+                   .type = Choice,
+                   .help = "What becomes of waiting readings when space is short, as in "
+                           "[[plugin]]. Unless given: as the unit, or the instance.",
+                   .choices = keep_words()},
+          .store = into<&RowKeys::keep>};
 }
 
 template <auto Part>
@@ -346,6 +452,10 @@ std::vector<CoreSection> make_sections() {
        .help = "Where readings wait until the broker has acknowledged them.",
        .options = outbox_options(),
        .object = part<&Config::outbox>},
+      {.name = "clock",
+       .help = "Which time readings are stamped with.",
+       .options = clock_options(),
+       .object = part<&Config::clock>},
       {.name = "commands",
        .help = "What comes from the broker.",
        .options = command_options(),
@@ -376,13 +486,14 @@ const CoreSection* find_section(std::string_view name) {
 }
 
 std::span<const CoreOption> row_options() {
-  static const std::vector<CoreOption> options = {row_device()};
+  static const std::vector<CoreOption> options = {row_device(), row_keep()};
   return options;
 }
 
 std::span<const CoreOption> unit_options() {
   static const std::vector<CoreOption> options = {
       row_device(),
+      row_keep(),
       {.spec = {.name = "name", .help = "What status and logs call the unit."},
        .store = into<&RowKeys::name>,
        .check = forms::local_name,

@@ -49,10 +49,12 @@ const CoreSection* find_section(std::string_view name);
 struct PluginRow {
   std::string name, type, device;
   nanoseconds interval{}, deadline{};
+  Keep keep = Keep::Thin;
 };
 // What the core takes in every row of a plugin's tables, and in every unit.
 struct RowKeys {
   std::string device;
+  std::optional<Keep> keep;
   std::string name;  // units only
 };
 std::span<const CoreOption> row_options();

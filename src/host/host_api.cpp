@@ -19,6 +19,19 @@ constexpr size_t kReadingOverhead = 24;  // encoded bytes of a reading besides i
 
 Error invalid(std::string message) { return {Errc::Invalid, std::move(message)}; }
 
+// No value of its own, and it says why.
+void set_out_of_range(Reading& reading, std::string why) {
+  reading.quality = Quality::OutOfRange;
+  reading.value = {};
+  reading.detail = std::move(why);
+}
+
+std::string what_is_wrong_with(BootTime time, BootTime now) {
+  if (time < BootTime{}) return "its time is negative: is it CLOCK_BOOTTIME?";
+  if (time <= now + kFutureAllowed) return "";
+  return "its time is " + about(time - now) + " ahead: is it CLOCK_BOOTTIME?";
+}
+
 std::string_view view(fp_str text) {
   return text.data == nullptr ? std::string_view() : std::string_view(text.data, text.len);
 }
@@ -155,16 +168,16 @@ void HostApi::problem(fp_section section, std::string_view option, std::string_v
 // ---- Running.
 
 // Fills in a fresh `ret`: this is done for every value, and moving a Result<Reading> costs as much
-// as making it.
+// as making it. A value that cannot be sent is the device's doing as often as the plugin's: it is
+// out of range, and its neighbours go on. Errors are the plugin's alone.
 Result<> HostApi::to_reading(const fp_reading& row, Reading& ret) const {
   if (row.attribute >= declaration_.attributes.size()) {
     return invalid("attribute " + std::to_string(row.attribute) + " was not declared");
   }
   const AttributeSpec& spec = declaration_.attributes[row.attribute].spec;
-  const auto refuse = [&](const std::string& why) {
-    return invalid("'" + spec.name + "': " + why);
-  };
-  if (row.quality > FP_STUCK) return refuse("unknown quality " + std::to_string(row.quality));
+  if (row.quality > FP_STUCK) {
+    return invalid("'" + spec.name + "': unknown quality " + std::to_string(row.quality));
+  }
   ret.attribute = row.attribute;
   ret.quality = static_cast<Quality>(row.quality);
   if (ret.quality != Quality::Good) {
@@ -172,11 +185,10 @@ Result<> HostApi::to_reading(const fp_reading& row, Reading& ret) const {
     return {};
   }
   if (const auto done = read_value(row.value, ret.value); !done) {
-    return refuse(done.error().message);
-  }
-  if (type_of(ret.value) != spec.type) {
-    return refuse("a " + std::string(name_of(type_of(ret.value))) + ", but it was declared a " +
-                  std::string(name_of(spec.type)));
+    set_out_of_range(ret, done.error().message);
+  } else if (type_of(ret.value) != spec.type) {
+    set_out_of_range(ret, "a " + std::string(name_of(type_of(ret.value))) +
+                              ", but it was declared a " + std::string(name_of(spec.type)));
   }
   return {};
 }
@@ -188,10 +200,8 @@ Result<Sample> HostApi::to_sample(int64_t boottime_ns, const fp_reading* reading
   if (n > message::kMaxReadings) return invalid(std::to_string(n) + " readings at once");
   const BootTime now = BootClock::now();
   Sample sample{boottime_ns == 0 ? now : BootTime(nanoseconds(boottime_ns)), {}};
-  if (boottime_ns < 0) return invalid("a negative time");
-  if (sample.time > now + kFutureAllowed) {
-    return invalid("a time " + about(sample.time - now) + " ahead: is it CLOCK_BOOTTIME?");
-  }
+  const std::string wrong_time = what_is_wrong_with(sample.time, now);
+  if (!wrong_time.empty()) sample.time = now;
   const size_t stride = n == 0 ? 0 : readings->size;
   if (n > 0 && (stride < sizeof(fp_reading) || stride > 1'024)) {
     return invalid("a reading says it is " + std::to_string(stride) + " bytes long");
@@ -203,6 +213,9 @@ Result<Sample> HostApi::to_sample(int64_t boottime_ns, const fp_reading* reading
     std::memcpy(&row, reinterpret_cast<const char*>(readings) + i * stride, sizeof row);
     Reading& reading = sample.readings.emplace_back();
     FP_CHECK_OK(to_reading(row, reading));
+    if (!wrong_time.empty() && reading.quality == Quality::Good) {
+      set_out_of_range(reading, wrong_time);
+    }
     const auto* text = std::get_if<std::string>(&reading.value);
     ret_bytes += kReadingOverhead + reading.detail.size() + (text == nullptr ? 0 : text->size());
   }

@@ -2,7 +2,6 @@
 #include "main/daemon.hpp"
 
 #include <signal.h>
-#include <sys/timerfd.h>
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
@@ -33,9 +32,15 @@ Uplink::Options uplink_options(const Config& config, const Paths& paths) {
                     .tls = u.tls,
                     .host = u.host,
                     .port = u.port,
+                    .web_socket_path = u.web_socket_path,
                     .ca_file = u.ca_file,
+                    .cert_file = u.cert_file,
+                    .key_file = u.key_file,
+                    .proxy_host = u.proxy_host,
+                    .proxy_port = u.proxy_port,
                     .access_key_file = u.access_key_file,
                     .access_secret_file = u.access_secret_file,
+                    .proxy_login_file = u.proxy_login_file,
                     .keepalive = u.keepalive,
                     .connect_timeout = u.connect_timeout,
                     .backoff_max = u.backoff_max,
@@ -51,6 +56,8 @@ Uplink::Options uplink_options(const Config& config, const Paths& paths) {
   }
   return o;
 }
+
+bool trusts_clock(const Config& config) { return config.clock.trust == "always"; }
 
 }  // namespace
 
@@ -74,8 +81,8 @@ Daemon::Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble)
                    },
                .report = [this](const CommandReport& report) { on_report(report); }}),
       supervisor_(loop, {paths_.plugin_dir, paths_.plugin_host}, supervisor_sinks(), symbols_),
-      control_(loop, [this](const Json& request, ControlRight right, bool* watch) {
-        return handle(request, right, watch);
+      control_(loop, [this](const Json& request, ControlRight right, bool* watch, UniqueFd passed) {
+        return handle(request, right, watch, std::move(passed));
       }) {}
 
 Daemon::~Daemon() {
@@ -94,8 +101,11 @@ Result<> Daemon::start() {
                      .boot_id = boot,
                      .flush_interval = disk_first ? outbox.commit_delay : outbox.flush_interval,
                      .disk_first = disk_first,
-                     .stage_bytes = outbox.stage_size},
+                     .stage_bytes = outbox.stage_size,
+                     .max_size = outbox.max_size,
+                     .max_age = outbox.max_age},
       store_sinks(), symbols_);
+  store_->set_keep(keep_rules(config_));
   uplink_ = std::make_unique<Uplink>(uplink_options(config_, paths_), uplink_sinks());
   FP_CHECK_OK(watch_clock());
   sources_.push_back(FP_TRY(loop_->on_readable(mail_.fd(), [this] { on_mail(); })));
@@ -118,22 +128,6 @@ Result<> Daemon::start() {
   return {};
 }
 
-Result<> Daemon::open_control() {
-  UniqueFd act;
-  char** names = nullptr;
-  const int passed = sd_listen_fds_with_names(1, &names);  // the .socket unit's
-  for (int i = 0; i < passed; ++i) {
-    UniqueFd fd(SD_LISTEN_FDS_START + i);
-    if (std::string_view(names[i]) == "control") act = std::move(fd);
-    ::free(names[i]);  // NOLINT: sd-daemon hands out malloc'ed names
-  }
-  ::free(static_cast<void*>(names));  // NOLINT
-  if (!act) act = FP_TRY(listen_unix(paths_.control_socket(), kActGroup));
-  FP_CHECK_OK(control_.serve(std::move(act), ControlRight::Act));
-  return control_.serve(FP_TRY(listen_unix(paths_.status_socket(), kReadGroup)),
-                        ControlRight::Read);
-}
-
 Result<> Daemon::watch_signals() {
   sources_.push_back(FP_TRY(loop_->on_signal(SIGTERM, [this] { stop(); })));
   sources_.push_back(FP_TRY(loop_->on_signal(SIGINT, [this] { stop(); })));
@@ -148,7 +142,8 @@ Store::Sinks Daemon::store_sinks() {  // on any thread of the store's callers
           .stored = [this](int64_t newest_row) { uplink_->on_stored(newest_row); },
           .chunks = [this](Fetched fetched) { uplink_->on_fetched(std::move(fetched)); },
           .backlog = [this] { uplink_->on_backlog(); },
-          .status = [](const StoreStatus&) {}};  // asked for when somebody wants to know
+          .status = [](const StoreStatus&) {},  // asked for when somebody wants to know
+          .clock = [this] { post(ClockNews{}); }};
 }
 
 Uplink::Sinks Daemon::uplink_sinks() {  // on the uplink thread
@@ -202,7 +197,12 @@ void Daemon::on_mail() {
   }
 }
 
-void Daemon::on(UplinkStatus&& status) { uplink_status_ = std::move(status); }
+void Daemon::on(UplinkStatus&& status) {
+  uplink_status_ = std::move(status);
+  const bool online = uplink_status_.state == UplinkStatus::State::Connected;
+  clock_->on_line(online ? std::optional(BootTime(nanoseconds(uplink_status_.since_ns)))
+                         : std::nullopt);
+}
 
 void Daemon::on(IncomingCommand&& command) {
   command_bytes_ -= command.payload.size();
@@ -256,30 +256,32 @@ void Daemon::update_routes() {
 
 // ---- Time.
 
-// A timer far away that is cancelled when somebody sets the clock (timerfd_create(2)).
 Result<> Daemon::watch_clock() {
-  clock_timer_ = UniqueFd(::timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK));
-  if (!clock_timer_) return Error::from_errno(errno, "make a clock timer");
-  clock_source_ = FP_TRY(loop_->on_readable(clock_timer_.get(), [this] { on_clock_set(); }));
-  on_clock_set();
+  clock_ = std::make_unique<ClockKeeper>(*store_, ClockKeeper::Options{.hold = config_.clock.hold});
+  UniqueFd timer = FP_TRY(ClockWatch::timer());
+  time_sync_ = FP_TRY(TimeSync::start(*loop_, std::move(timer), {.trusted = trusts_clock(config_)},
+                                      [this](const TimeSyncState& state) { on(state); }));
   return {};
 }
 
-void Daemon::on_clock_set() {
-  uint64_t ignored = 0;
-  (void)!::read(clock_timer_.get(), &ignored, sizeof ignored);  // ECANCELED is the message
-  itimerspec never{};
-  never.it_value.tv_sec = std::numeric_limits<int32_t>::max();  // 2038; 32-bit systems have no more
-  (void)::timerfd_settime(clock_timer_.get(), TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never,
-                          nullptr);
-  const auto ms = [](nanoseconds t) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(t).count();
-  };
-  store_->append_epoch({ms(BootClock::now().time_since_epoch()), ms(wall_offset())});
+void Daemon::on(const TimeSyncState& state) {
+  if (state.synchronised != said_synchronised_) {
+    if (state.synchronised) {
+      log::notice("the clock is synchronised", {{"FP_SOURCE", std::string(name_of(state.source))}});
+    } else {
+      log::warning("the clock is not synchronised", {{"FP_REASON", state.reason}});
+    }
+    said_synchronised_ = state.synchronised;
+  }
+  clock_->on_time_sync(state.synchronised);
 }
+
+void Daemon::on(ClockNews&&) { clock_->look(); }
 
 void Daemon::on_second() {
   router_.expire(BootClock::now());
+  clock_->look();
+  drain_.note(BootClock::now(), uplink_status_.readings, store_->status().appended);
   if (const int64_t n = std::exchange(reports_unlogged_, 0); n > 0) {
     log::warning("commands come too fast to log each", {{"FP_COUNT", std::to_string(n)}});
   }
@@ -288,6 +290,7 @@ void Daemon::on_second() {
                  {{"FP_COUNT", std::to_string(n)}});
   }
   supervisor_.watch(control_.has_watchers());
+  keep_sockets();
   if (std::string line = status_line(); line != shown_) {
     shown_ = std::move(line);
     sd_notifyf(0, "STATUS=%s", shown_.c_str());
@@ -330,8 +333,11 @@ void Daemon::on(Loaded&& loaded) {
     }
     config_ = loaded.config;
     config_trouble_.clear();
+    store_->set_keep(keep_rules(config_));
     router_.set_timeout(config_.commands.timeout);
     local_state_.configure(config_);
+    time_sync_->set_trusted(trusts_clock(config_));
+    clock_->set_hold(config_.clock.hold);
     uplink_->apply(uplink_options(config_, paths_));
     supervisor_.apply(config_);
     if (const auto kept = keep_config(loaded, paths_.last_good_config()); !kept) {

@@ -15,9 +15,12 @@
 
 #include "base/event_loop.hpp"
 #include "base/mailbox.hpp"
+#include "base/time_sync.hpp"
 #include "cli/paths.hpp"
 #include "commands/router.hpp"
 #include "config/load.hpp"
+#include "main/clock_keeper.hpp"
+#include "store/drain_rate.hpp"
 #include "store/store.hpp"
 #include "supervisor/control.hpp"
 #include "supervisor/local_state.hpp"
@@ -53,9 +56,11 @@ class Daemon {
     Publication publication;
     bool delivered = false;
   };
-  using Mail = std::variant<UplinkStatus, IncomingCommand, Delivery>;
+  struct ClockNews {};  // store_->clock() is another
+  using Mail = std::variant<UplinkStatus, IncomingCommand, Delivery, ClockNews>;
 
-  Result<> open_control();
+  Result<> open_control();  // this and the next: sockets.cpp
+  void keep_sockets();
   Result<> watch_signals();
   Store::Sinks store_sinks();
   Uplink::Sinks uplink_sinks();
@@ -67,12 +72,13 @@ class Daemon {
   void on(UplinkStatus&& status);
   void on(IncomingCommand&& command);
   void on(Delivery&& delivery);
+  void on(ClockNews&&);
+  void on(const TimeSyncState& state);
   void on(Loaded&& loaded);
 
   void on_report(const CommandReport& report);
   void log_report(const CommandReport& report);
   void on_reading(const Instance& instance, const Sample& sample);
-  void on_clock_set();
   void on_second();
   void on_watchdog();
   void update_routes();
@@ -81,11 +87,14 @@ class Daemon {
   void stop();
 
   // Control requests: requests.cpp.
-  Json handle(const Json& request, ControlRight right, bool* watch);
+  Json handle(const Json& request, ControlRight right, bool* watch, UniqueFd passed);
+  Json start_export(const Json& request, UniqueFd pipe);
+  Json export_outcome(const Json& request) const;
   Json status_json() const;
   Json config_json() const;
   Json uplink_json(BootTime now) const;
   Json outbox_json(BootTime now) const;
+  Json clock_json(BootTime now) const;
   Json commands_json() const;
   std::string status_line() const;
 
@@ -107,7 +116,10 @@ class Daemon {
   CommandRouter router_;
   std::optional<CommandReport> last_command_;
   UplinkStatus uplink_status_;
+  DrainRate drain_;
   std::unique_ptr<Store> store_;
+  std::unique_ptr<ClockKeeper> clock_;
+  std::unique_ptr<TimeSync> time_sync_;
   std::unique_ptr<Uplink> uplink_;
   Supervisor supervisor_;
   ControlServer control_;
@@ -115,11 +127,12 @@ class Daemon {
   std::thread loader_;  // reads the configuration; its result comes as mail
   bool reload_again_ = false;
   bool stopping_ = false;
-  uint64_t answered_ = 0;  // of the uplink, at the last watchdog turn
-  std::string shown_;      // the status line that systemd has
-  UniqueFd clock_timer_;
+  uint64_t answered_ = 0;    // of the uplink, at the last watchdog turn
+  std::string shown_;        // the status line that systemd has
+  std::string run_trouble_;  // why the sockets are not where they should be; empty: they are
+  std::optional<bool> said_synchronised_;  // in the log
   std::vector<Source> sources_;
-  Source clock_source_, stop_timer_;
+  Source stop_timer_;
 };
 
 }  // namespace fieldpost

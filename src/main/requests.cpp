@@ -2,9 +2,6 @@
 //
 // What the daemon answers on its control sockets (docs/control-protocol.md).
 #include <algorithm>
-#include <array>
-#include <cstdio>
-#include <ctime>
 
 #include "base/text.hpp"
 #include "main/daemon.hpp"
@@ -18,16 +15,6 @@ int64_t utc_ms(BootTime time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch() +
                                                                wall_offset())
       .count();
-}
-
-std::string rfc3339(int64_t ms) {
-  const std::time_t s = ms / 1000;
-  std::tm tm{};
-  ::gmtime_r(&s, &tm);
-  std::array<char, 40> out{};
-  const size_t n = std::strftime(out.data(), out.size(), "%Y-%m-%dT%H:%M:%S", &tm);
-  (void)std::snprintf(out.data() + n, out.size() - n, ".%03dZ", static_cast<int>(ms % 1000));
-  return out.data();
 }
 
 std::string_view name_of(UplinkStatus::State state) {
@@ -45,11 +32,23 @@ std::string_view name_of(UplinkStatus::State state) {
   return "unknown";
 }
 
+// By attribute, those that lost most first.
+Json given_up_json(const StoreStatus& status) {
+  Json lines = Json::array();
+  for (const Toll::Line& line : status.given_up) {
+    lines.push_back({{"device_id", line.device},
+                     {"attribute", line.attribute},
+                     {"thinned", line.thinned},
+                     {"dropped", line.dropped}});
+  }
+  return lines;
+}
+
 Json refusal(std::string_view why) { return Json{{"ok", false}, {"error", why}}; }
 
 }  // namespace
 
-Json Daemon::handle(const Json& request, ControlRight right, bool* watch) {
+Json Daemon::handle(const Json& request, ControlRight right, bool* watch, UniqueFd passed) {
   const Json what = request.value("do", Json());
   if (what == "status") return Json{{"ok", true}, {"status", status_json()}};
   if (what == "watch") {
@@ -57,9 +56,13 @@ Json Daemon::handle(const Json& request, ControlRight right, bool* watch) {
     supervisor_.watch(true);
     return Json{{"ok", true}};
   }
+  if (what == "export") return start_export(request, std::move(passed));
+  if (what == "export-outcome") return export_outcome(request);
   const bool acts = what == "send" || what == "reload" || what == "reconnect";
   if (!acts) {
-    return refusal("unknown request; known are status, watch, send, reload, reconnect");
+    return refusal(
+        "unknown request; known are status, watch, export, export-outcome, send, reload, "
+        "reconnect");
   }
   if (right != ControlRight::Act) {
     return refusal("this socket only reads; use control.sock (sudo adduser $USER " +
@@ -82,8 +85,38 @@ Json Daemon::handle(const Json& request, ControlRight right, bool* watch) {
   return Json{{"ok", true}};
 }
 
+// Reading what was read is what `watch` does too, so the right to read is enough.
+Json Daemon::start_export(const Json& request, UniqueFd pipe) {
+  ExportRequest wanted{.pipe = std::move(pipe)};
+  const Json format = request.value("format", Json());
+  if (format == "csv") {
+    wanted.format = ExportFormat::Csv;
+  } else if (format == "jsonl") {
+    wanted.format = ExportFormat::Jsonl;
+  } else if (format != "counts") {
+    return refusal("format: expected csv, jsonl or counts");
+  }
+  for (const DeviceConfig& d : config_.devices) wanted.names[d.id] = d.name;
+  const Json device = request.value("device", Json());
+  if (device.is_string()) wanted.device = device_id_of(wanted.names, device.get<std::string>());
+  const auto number = store_->start_export(std::move(wanted));
+  return number ? Json{{"ok", true}, {"export", *number}} : refusal(number.error().message);
+}
+
+Json Daemon::export_outcome(const Json& request) const {
+  const Json number = request.value("export", Json());
+  if (!number.is_number_integer()) return refusal("export: expected the number of an export");
+  const auto outcome = store_->export_outcome(number.get<int64_t>());
+  if (!outcome) return refusal(outcome.error().message);
+  return Json{{"ok", true},
+              {"ended", outcome->ended},
+              {"readings", outcome->readings},
+              {"damaged_rows", outcome->damaged_rows},
+              {"trouble", outcome->trouble}};
+}
+
 void Daemon::on_reading(const Instance& instance, const Sample& sample) {
-  const std::string time = rfc3339(utc_ms(sample.time));
+  const std::string time = format_utc(utc_ms(sample.time));
   for (const Reading& r : sample.readings) {
     if (r.attribute >= instance.attributes().size()) continue;
     const Instance::Attribute& a = instance.attributes()[r.attribute];
@@ -112,6 +145,7 @@ Json Daemon::status_json() const {
       {"config", config_json()},
       {"uplink", uplink_json(now)},
       {"outbox", outbox_json(now)},
+      {"clock", clock_json(now)},
       {"commands", commands_json()},
       {"plugins", std::move(plugins)}};
 }
@@ -152,15 +186,59 @@ Json Daemon::outbox_json(BootTime now) const {
             {"appended", s.appended},
             {"acknowledged", s.acknowledged},
             {"lost", s.lost},
-            {"trouble", s.trouble}};
+            {"thinned", s.thinned},
+            {"dropped", s.dropped},
+            {"given_up", given_up_json(s)},
+            {"trouble", s.trouble},
+            {"warning", s.warning}};
   if (s.totals.oldest_utc_ms > 0) {
-    json["oldest_s"] = static_cast<double>(utc_ms(now) - s.totals.oldest_utc_ms) / 1e3;
+    // The system's clock may not have been set yet.
+    const int64_t age_ms = std::max<int64_t>(0, utc_ms(now) - s.totals.oldest_utc_ms);
+    json["oldest_s"] = static_cast<double>(age_ms) / 1e3;
+  }
+  const bool connected = uplink_status_.state == UplinkStatus::State::Connected;
+  if (const auto left = drain_.time_left(s.totals.readings); connected && left)
+    json["drained_in_s"] = seconds(*left);
+  if (s.wear) {
+    json["disk"] = {{"written", s.wear->bytes},
+                    {"recent_written", s.wear->recent_bytes},
+                    {"recent_s", seconds(s.wear->recent)}};
+    if (s.appended > 0) {
+      json["disk"]["per_reading"] =
+          static_cast<double>(s.wear->bytes) / static_cast<double>(s.appended);
+    }
   }
   // Only what lasts is worth a word: a healthy fsync on an SD card takes some 10 ms.
   const nanoseconds since(s.busy_since_ns);
   const nanoseconds busy = now.time_since_epoch() - since;
   if (since.count() > 0 && busy > std::chrono::seconds(1)) {
     json["trouble"] = "the disk has been stalled for " + about(busy);
+  }
+  return json;
+}
+
+Json Daemon::clock_json(BootTime now) const {
+  const TimeSyncState& sync = time_sync_->state();
+  const ClockKeeper::View& view = clock_->view();
+  const StoreStatus store = store_->status();
+  Json json{{"synchronised", sync.synchronised},
+            {"source", name_of(sync.source)},
+            {"since_s", seconds(now - sync.since)},
+            {"reason", sync.reason},
+            {"stamps", !view.may_send   ? "none"
+                       : view.estimated ? "estimated"
+                                        : "right"},
+            {"waiting", store.unstamped},
+            {"too_old", store.too_old},
+            {"too_new", store.too_new},
+            {"repeated", store.repeated},
+            {"trouble", view.trouble}};
+  if (view.held_until_ms) {
+    const int64_t left_ms = std::max<int64_t>(0, *view.held_until_ms - in_ms(now));
+    json["held_s"] = static_cast<double>(left_ms) / 1e3;
+  }
+  if (view.ignored_step_ms != 0) {
+    json["ignored_step_s"] = static_cast<double>(view.ignored_step_ms) / 1e3;
   }
   return json;
 }
@@ -181,10 +259,15 @@ std::string Daemon::status_line() const {
   if (uplink_status_.state != UplinkStatus::State::Connected && !why.empty())
     line += " (" + why + ")";
   const StoreStatus store = store_->status();
-  line += "; " + std::to_string(store.waiting()) + " readings waiting; " +
-          std::to_string(supervisor_.up()) + " of " + std::to_string(config_.plugins.size()) +
-          " plugins up";
+  line += "; " + std::to_string(store.waiting()) + " readings waiting";
+  if (clock_->view().known && store.unstamped > 0) {
+    line += ", " + std::to_string(store.unstamped) + " of them for the time";
+    if (!time_sync_->state().reason.empty()) line += " (" + time_sync_->state().reason + ")";
+  }
+  line += "; " + std::to_string(supervisor_.up()) + " of " +
+          std::to_string(config_.plugins.size()) + " plugins up";
   if (!store.trouble.empty()) line += "; outbox: " + store.trouble;
+  if (!run_trouble_.empty()) line += "; " + run_trouble_;
   if (!config_trouble_.empty()) line += "; " + config_trouble_;
   return printable(line);
 }

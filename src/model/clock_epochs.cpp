@@ -66,8 +66,9 @@ void decide_next(const Epoch& last, const ClockFacts& facts, ClockDecision& deci
 }
 
 // Each ended boot between the mark and the boot after it, where its own clock put it or, if that
-// is not known, as late as possible: most boots end because the next one begins. Where not all
-// fit, the order of boots is what is kept.
+// is not known or cannot be (a clock that said 1970), as late as possible: most boots end because
+// the next one begins, and what is placed too early may be too old to be sent. Where not all fit,
+// the order of boots is what is kept.
 std::vector<Epoch> place_ended(const ClockFacts& facts, int64_t next_start_utc_ms) {
   std::vector<Epoch> epochs(facts.ended.size());
   int64_t earliest = floor_ms(facts);
@@ -75,8 +76,8 @@ std::vector<Epoch> place_ended(const ClockFacts& facts, int64_t next_start_utc_m
     const EndedBoot& boot = facts.ended[i];
     earliest -= boot.last_ms;
     const int64_t latest = next_start_utc_ms - boot.last_ms;
-    const int64_t wanted = std::max(boot.seen_offset_ms.value_or(latest), earliest);
-    epochs[i] = {0, std::min(wanted, latest), true};
+    const int64_t seen = boot.seen_offset_ms.value_or(latest);
+    epochs[i] = {0, seen < earliest ? latest : std::min(seen, latest), true};
     next_start_utc_ms = epochs[i].offset_ms;
   }
   return epochs;

@@ -36,6 +36,7 @@ struct EndedBoot {
   int64_t last_ms = 0;  // boot time of its last row
   // What its clock, which nobody vouched for, said: UTC minus boot time. None: it was not noted.
   std::optional<int64_t> seen_offset_ms;
+  int64_t id = 0;  // the caller's
 };
 
 struct ClockFacts {

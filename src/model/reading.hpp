@@ -60,6 +60,7 @@ struct DeviceSample {
 struct State {
   int64_t time_ms = 0;
   std::vector<Point> points;
+  bool estimated = false;  // nobody vouched for the clock that the time is from
 };
 
 }  // namespace fieldpost

@@ -5,8 +5,10 @@
 // was stamped once keeps its stamp. When to append which one: model/clock_epochs.hpp.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace fieldpost {
@@ -15,7 +17,7 @@ struct Epoch {
   int64_t since_ms = 0;    // boot time from which it holds
   int64_t offset_ms = 0;   // UTC minus boot time
   bool estimated = false;  // nobody vouched for the clock it was taken from
-  bool operator==(const Epoch&) const = default;
+  auto operator<=>(const Epoch&) const = default;
 };
 
 // What a boot time means to people.
@@ -28,6 +30,8 @@ struct Stamp {
 // The epochs of one boot, ascending.
 class WallView {
  public:
+  WallView() = default;
+  explicit WallView(std::vector<Epoch> epochs) : epochs_(std::move(epochs)) {}
   bool empty() const { return epochs_.empty(); }
   const Epoch& last() const { return epochs_.back(); }
   const std::vector<Epoch>& epochs() const { return epochs_; }

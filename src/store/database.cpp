@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+#include "store/medium.hpp"
+
 namespace fieldpost {
 namespace {
 
@@ -19,6 +21,7 @@ Errc code_of(int extended, int system_errno) {
       return Errc::Corrupt;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
+    case SQLITE_READONLY:
       return Errc::Unavailable;
     default:
       // fsync() is where a network or thin-provisioned disk says that it is full.
@@ -26,15 +29,21 @@ Errc code_of(int extended, int system_errno) {
   }
 }
 
-Error error_of(sqlite3* db, const char* path, std::string_view what) {
+// `call_errno`: what the failed call left, having begun with 0. SQLite does not tell it of a
+// COMMIT.
+Error error_of(sqlite3* db, const char* path, std::string_view what, int call_errno) {
   const int extended = sqlite3_extended_errcode(db);
   const int primary = extended & 0xff;
   // SQLite keeps the errno of the last failed call, also of one that did not matter.
   const bool by_system = primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN;
-  const int system_errno = by_system ? sqlite3_system_errno(db) : 0;
+  int system_errno = by_system ? sqlite3_system_errno(db) : 0;
+  if (primary == SQLITE_IOERR && system_errno == 0) system_errno = call_errno;
   std::string message(what);
   message += std::string(" '") + (path != nullptr ? path : "") + "': " + sqlite3_errmsg(db);
-  if (system_errno != 0) message += ": " + std::generic_category().message(system_errno);
+  const bool by_rights = by_system || primary == SQLITE_READONLY || primary == SQLITE_PERM;
+  std::string why = path != nullptr && by_rights ? why_not_writable(path) : "";
+  if (why.empty() && system_errno != 0) why = std::generic_category().message(system_errno);
+  if (!why.empty()) message += ": " + why;
   if (primary == SQLITE_BUSY) message += " (another process has it open)";
   return {code_of(extended, system_errno), std::move(message)};
 }
@@ -63,15 +72,17 @@ void Statement::bind_blob(int index, std::string_view blob) {
 }
 
 Result<bool> Statement::step() {
+  errno = 0;
   switch (sqlite3_step(statement_.get())) {
     case SQLITE_ROW:
       return true;
     case SQLITE_DONE:
       return false;
     default: {
+      const int call_errno = errno;
       sqlite3* db = sqlite3_db_handle(statement_.get());
       return error_of(db, sqlite3_db_filename(db, "main"),
-                      std::string("run '") + sqlite3_sql(statement_.get()) + "' in");
+                      std::string("run '") + sqlite3_sql(statement_.get()) + "' in", call_errno);
     }
   }
 }
@@ -116,6 +127,7 @@ Result<Database> Database::open(const std::string& path) {
   // Before the first access of a WAL database, so that the WAL's index is kept in memory and not
   // in a file that the kernel writes back.
   FP_CHECK_OK(database.exec("PRAGMA locking_mode = EXCLUSIVE"));
+  database.file_ = id_of(path);
   return database;
 }
 
@@ -123,12 +135,42 @@ Result<> Database::set_up() {
   FP_CHECK_OK(
       exec("PRAGMA page_size = 1024; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;"
            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-           "PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 2097152"));
-  int grow_by = 1 << 20;  // a file that grows often costs the file system's journal each time
+           "PRAGMA journal_size_limit = 2097152"));
+  int grow_by = kGrowBytes;
   sqlite3_file_control(db_.get(), "main", SQLITE_FCNTL_CHUNK_SIZE, &grow_by);
+  // In the place of SQLite's own automatic checkpoint, which passes over errors.
+  const auto note = [](void* frames, sqlite3*, const char*, int in_wal) {
+    *static_cast<int*>(frames) = in_wal;
+    return SQLITE_OK;
+  };
+  sqlite3_wal_hook(db_.get(), note, frames_.get());
+  *frames_ = static_cast<int>(size_of(path_ + "-wal") / kFrameBytes);  // no less than there are
   begin_ = FP_TRY(prepare("BEGIN IMMEDIATE"));
   commit_ = FP_TRY(prepare("COMMIT"));
   rollback_ = FP_TRY(prepare("ROLLBACK"));
+  page_count_ = FP_TRY(prepare("PRAGMA page_count"));
+  free_count_ = FP_TRY(prepare("PRAGMA freelist_count"));
+  return {};
+}
+
+Result<Database::Space> Database::space() {
+  Space space;
+  const ResetGuard pages(page_count_);
+  if (FP_TRY(page_count_.step())) space.pages = page_count_.integer(0);
+  const ResetGuard free(free_count_);
+  if (FP_TRY(free_count_.step())) space.free = free_count_.integer(0);
+  return space;
+}
+
+Result<> Database::limit_pages(int64_t pages) {
+  return exec(("PRAGMA max_page_count = " + std::to_string(pages)).c_str());
+}
+
+Result<> Database::checkpoint() {
+  const int r =
+      sqlite3_wal_checkpoint_v2(db_.get(), "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  if (r != SQLITE_OK) return error("bring the WAL of");
+  *frames_ = 0;
   return {};
 }
 
@@ -152,7 +194,28 @@ Result<int64_t> Database::integer(const char* sql) {
 
 int64_t Database::file_bytes() const { return size_of(path_) + size_of(path_ + "-wal"); }
 
-Result<> Database::begin() { return begin_.run(); }
+Database::FileId Database::id_of(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return {};
+  return {.device = info.st_dev, .inode = info.st_ino};
+}
+
+bool Database::in_place() {
+  const FileId wal = id_of(path_ + "-wal");
+  if (wal_ == FileId{}) wal_ = wal;  // SQLite makes it with the first write
+  return id_of(path_) == file_ && wal == wal_;
+}
+
+Result<> Database::copy_to(const std::string& path) {
+  Statement copy = FP_TRY(prepare("VACUUM INTO ?"));
+  copy.bind_text(1, path);
+  return copy.run();
+}
+
+Result<> Database::begin() {
+  if (*frames_ >= kWalFrames) FP_CHECK_OK(checkpoint());
+  return begin_.run();
+}
 Result<> Database::commit() { return commit_.run(); }
 
 void Database::roll_back() {
@@ -161,7 +224,7 @@ void Database::roll_back() {
 }
 
 Error Database::error(std::string_view what) const {
-  return error_of(db_.get(), path_.c_str(), what);
+  return error_of(db_.get(), path_.c_str(), what, 0);
 }
 
 }  // namespace fieldpost

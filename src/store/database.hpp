@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // SQLite with ownership and errors, set up for one writer on flash. One connection, one thread.
-// Errors of everything here: Full (no space), Corrupt, Unavailable (another process has it), Io;
-// they name the file and carry SQLite's text.
+// Errors of everything here: Full (no space), Corrupt, Unavailable (another process has it, or a
+// file could not be written when it was opened: then it must be opened again), Io; they name the
+// file and carry SQLite's text.
 #pragma once
 
 #include <cstdint>
@@ -58,6 +59,14 @@ class ResetGuard {
   Statement& statement_;
 };
 
+// Fixed for good: a page of the database, a frame of the WAL, and how many frames a WAL gets before
+// its pages go to the database.
+inline constexpr int64_t kPageBytes = 1024;
+inline constexpr int64_t kFrameBytes = kPageBytes + 24;
+inline constexpr int64_t kWalFrames = 1000;
+// The database grows by this: it would cost the file system's journal each time.
+inline constexpr int64_t kGrowBytes = int64_t{1} << 20;
+
 class Database {
  public:
   // Opens or creates the file. Reads and writes nothing yet, and takes no lock: what set_up()
@@ -67,10 +76,30 @@ class Database {
   // WAL, every commit synced, exclusive, pages of 1 KiB; docs/storage-format.md has the reasons.
   Result<> set_up();
 
+  struct Space {
+    int64_t pages = 0;  // of the database, those in the WAL included
+    int64_t free = 0;   // of them, those that hold nothing
+    int64_t used() const { return pages - free; }
+  };
+  Result<Space> space();
+  // What would take more pages than that is Full. Pages that are there stay.
+  Result<> limit_pages(int64_t pages);
+  // Brings what is in the WAL to the database, so that the next transaction begins it anew. Before
+  // a transaction this is done when there are kWalFrames of it: where it fails, nothing is begun,
+  // and so the WAL never has more than that and one transaction.
+  Result<> checkpoint();
+
   Result<> exec(const char* sql);
   Result<Statement> prepare(const char* sql);
   // The first column of the first row; 0 if there is none.
   Result<int64_t> integer(const char* sql);
+
+  // Whether the names of the file and of its WAL still lead to those that are open. If not, they
+  // were removed, replaced, or a mount hides them, and what is written is gone with this process.
+  bool in_place();
+  // Everything that is in it, in a file of its own at `path`, where there may be an empty one. It
+  // is not synced.
+  Result<> copy_to(const std::string& path);
 
   const std::string& path() const { return path_; }
   // Of the database and its WAL.
@@ -88,9 +117,19 @@ class Database {
   Result<> commit();
   void roll_back();
 
+  // Of what is open; {}: not yet.
+  struct FileId {
+    uint64_t device = 0;
+    uint64_t inode = 0;
+    bool operator==(const FileId&) const = default;
+  };
+  static FileId id_of(const std::string& path);
+
   std::string path_;
-  std::unique_ptr<sqlite3, Close> db_;  // after it: statements must go first
-  Statement begin_, commit_, rollback_;
+  FileId file_, wal_;
+  std::unique_ptr<int> frames_ = std::make_unique<int>(0);  // in the WAL, as the last commit said
+  std::unique_ptr<sqlite3, Close> db_;                      // after it: statements must go first
+  Statement begin_, commit_, rollback_, page_count_, free_count_;
 };
 
 // Rolls back on destruction unless committed. The database must outlive it.

@@ -106,6 +106,44 @@ constexpr const char* kSteps[] = {
       INSERT INTO state SELECT 0, 0, 0, count(*), ifnull(sum(n), 0) FROM chunk;
       UPDATE meta SET value = 3 WHERE key = 'min_reader';
     )sql",
+    // What it takes to keep the outbox within bounds (store/room.hpp): the bytes of all rows, of
+    // each its body and 32 more, and which rows were thinned. An older program would leave both
+    // behind what it does.
+    R"sql(
+      CREATE TABLE thinned (
+        id      INTEGER PRIMARY KEY,
+        round   INTEGER NOT NULL,
+        span_ms INTEGER NOT NULL
+      ) STRICT;
+      ALTER TABLE state ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+      UPDATE state SET bytes = (SELECT ifnull(sum(length(body) + 32), 0) FROM chunk);
+      UPDATE meta SET value = 4 WHERE key = 'min_reader';
+    )sql",
+    // Time that nobody vouched for, and boots whose rows wait until it is known what their times
+    // are. An older program would take an estimated epoch for damage, and those rows too.
+    R"sql(
+      ALTER TABLE epoch ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0;
+      DROP TRIGGER mirror_epoch;
+      CREATE TRIGGER mirror_epoch AFTER INSERT ON epoch BEGIN
+        INSERT INTO mirror (line, again) SELECT l, l
+          FROM (SELECT 'epoch ' || NEW.boot || ' ' || NEW.since_ms || ' ' || NEW.offset_ms ||
+                       iif(NEW.estimated, ' 1', '') AS l);
+      END;
+      DROP TRIGGER forget_epoch;
+      CREATE TRIGGER forget_epoch AFTER DELETE ON epoch BEGIN
+        DELETE FROM mirror
+          WHERE line = 'epoch ' || OLD.boot || ' ' || OLD.since_ms || ' ' || OLD.offset_ms ||
+                       iif(OLD.estimated, ' 1', '');
+      END;
+      CREATE TABLE unstamped (
+        boot           INTEGER PRIMARY KEY,
+        last_ms        INTEGER NOT NULL,
+        seen_offset_ms INTEGER
+      ) STRICT;
+      INSERT INTO unstamped (boot, last_ms) SELECT boot, max(t0) FROM chunk
+        WHERE boot IN (SELECT id FROM boot EXCEPT SELECT boot FROM epoch) GROUP BY boot;
+      UPDATE meta SET value = 5 WHERE key = 'min_reader';
+    )sql",
 };
 
 }  // namespace
@@ -117,7 +155,9 @@ Result<> check_readable(Database& database) {
   const int64_t tables = FP_TRY(database.integer("SELECT count(*) FROM sqlite_schema"));
   if (version == 0 && tables == 0) return {};
   if (FP_TRY(database.integer("PRAGMA application_id")) != kApplicationId) {
-    return Error{Errc::Invalid, "'" + database.path() + "' is not an outbox of this program"};
+    return Error{
+        Errc::Invalid,
+        "'" + database.path() + "' is a database, but not an outbox of this program; move it away"};
   }
   const int64_t needed =
       FP_TRY(database.integer("SELECT value FROM meta WHERE key = 'min_reader'"));
@@ -126,9 +166,11 @@ Result<> check_readable(Database& database) {
   }
   if (needed > newest_schema()) {
     return Error{Errc::Invalid,
-                 "'" + database.path() + "' was written by a newer version (schema " +
-                     std::to_string(version) + ", readable from " + std::to_string(needed) +
-                     " on; this version knows " + std::to_string(newest_schema()) + ")"};
+                 "'" + database.path() +
+                     "' was written by a newer version of this program (schema " +
+                     std::to_string(version) + ", readable from schema " + std::to_string(needed) +
+                     " on; this one knows schema " + std::to_string(newest_schema()) +
+                     "): install that version or a later one, and what is in it will be sent"};
   }
   return {};
 }

@@ -7,6 +7,38 @@ namespace fieldpost {
 
 namespace {
 constexpr int kDamagedRowsKept = 100;
+// Rows that one transaction deletes at most: each page that becomes free leaves some bytes in the
+// WAL.
+constexpr int64_t kDeletesAtOnce = 1000;
+// A sample that is later than its neighbours by more than that was not just late: stage 1 was
+// thinned, and old ones have new numbers. Rows of them come in the order of numbers, as all rows
+// do. Not so many, though, that each sample is a row.
+constexpr int64_t kLateMs = kThinHourMs;
+constexpr int kMostPieces = 64;
+
+using Samples = std::vector<const Staged*>;
+
+int64_t ms_of(const Staged* staged) { return staged->sample.time.ms; }
+
+// Sorts pieces by time: stable, so of two in the same millisecond the first one stays first.
+void sort_by_time(Samples& list) {
+  if (std::ranges::is_sorted(list, {}, ms_of)) return;
+  const auto goes_back = [](const Staged* a, const Staged* b) {
+    return ms_of(b) + kLateMs < ms_of(a);
+  };
+  std::vector<Samples::iterator> ends;
+  for (auto it = list.begin(); it != list.end();) {
+    it = std::ranges::adjacent_find(it, list.end(), goes_back);
+    if (it != list.end()) ++it;
+    ends.push_back(it);
+  }
+  if (ends.size() > kMostPieces) ends = {list.end()};
+  auto begin = list.begin();
+  for (const auto end : ends) {
+    std::ranges::stable_sort(begin, end, {}, ms_of);
+    begin = end;
+  }
+}
 }  // namespace
 
 Result<> Outbox::append(std::span<const Staged> samples, int64_t up_to) {
@@ -34,7 +66,7 @@ Result<> Outbox::append(std::span<const Staged> samples, int64_t up_to) {
     o.next_row = next_row;
     return written;
   }
-  o.stored_epochs = o.own_wall.epochs().size();
+  o.clock_stored();
   o.committed_deletes();
   o.flushed = o.change.flushed;
   o.totals.refused += o.change.refused;
@@ -45,6 +77,8 @@ Result<> Outbox::append(std::span<const Staged> samples, int64_t up_to) {
     }
     o.totals.rows += o.change.rows;
     o.totals.readings += o.change.readings;
+    o.totals.bytes += o.change.bytes;
+    o.totals.unstamped += o.change.unstamped;
     o.newest = o.row_of(o.made.back().row);
   }
   return {};
@@ -64,14 +98,8 @@ void Outbox::Impl::sort_out(std::span<const Staged> samples) {
     device.samples[static_cast<size_t>(staged.sample.time.base)].push_back(&staged);
     device.last_number = staged.number;
   }
-  const auto earlier = [](const Staged* a, const Staged* b) {
-    return a->sample.time.ms < b->sample.time.ms;
-  };
   for (const auto& [id, device] : touched) {
-    for (auto& list : device->samples) {
-      // Stable: of two in the same millisecond, the one that came first stays first.
-      if (!std::ranges::is_sorted(list, earlier)) std::ranges::stable_sort(list, earlier);
-    }
+    for (auto& list : device->samples) sort_by_time(list);
   }
   std::ranges::stable_sort(touched, {}, [](const auto& t) { return t.second->last_number; });
 }
@@ -84,6 +112,7 @@ Result<> Outbox::Impl::append_in_transaction(int64_t up_to) {
     FP_CHECK_OK(write(*device, id, CaptureTime::Base::ThisBoot));
     FP_CHECK_OK(write(*device, id, CaptureTime::Base::Utc));
   }
+  FP_CHECK_OK(write_unstamped());
   FP_CHECK_OK(delete_waiting());
   change.flushed = std::max(flushed, up_to);
   FP_CHECK_OK(write_state());
@@ -95,10 +124,11 @@ Result<> Outbox::Impl::write(Device& device, Symbol id, CaptureTime::Base base) 
   if (samples.empty()) return {};
   const int64_t device_id = FP_TRY(devices->id_of(id));
   const int64_t row_boot = base == CaptureTime::Base::Utc ? kUtc : boot;
+  if (row_boot != kUtc) change.last_ms = std::max(change.last_ms, {samples.back()->sample.time.ms});
   for (const Staged* staged : samples) {
     const int64_t ms = staged->sample.time.ms;
-    // A time in a row is one sample's: the uplink may have that one already.
-    if (!device.members.empty() && device.members.back().ms == ms) {
+    // A time in a row is one sample's: the uplink may have that one already. And times ascend.
+    if (!device.members.empty() && device.members.back().ms >= ms) {
       FP_CHECK_OK(insert_row(device, device_id, row_boot));
     }
     for (const Point& point : staged->sample.points) {
@@ -147,12 +177,15 @@ Result<> Outbox::Impl::insert_row(Device& device, int64_t device_id, int64_t row
   insert.bind(3, row_boot);
   insert.bind(4, t0);
   insert.bind(5, points);
-  insert.bind_blob(6, device.writer.encode(device_id, row_boot));
+  const std::string_view body = device.writer.encode(device_id, row_boot);
+  insert.bind_blob(6, body);
   FP_CHECK_OK(insert.run());
-  if (change.rows == 0) change.first_utc_ms = utc_of(row_boot, t0);
+  if (change.rows == 0) change.first_utc_ms = utc_of(row_boot, t0).value_or(0);
   made.push_back({.row = id_of(row), .members = std::move(members)});
   ++change.rows;
   change.readings += points;
+  change.bytes += static_cast<int64_t>(body.size()) + kRowBytes;
+  if (is_unstamped(row_boot)) change.unstamped += points;
   return {};
 }
 
@@ -163,18 +196,17 @@ Result<> Outbox::acknowledge(std::span<const int64_t> rows) {
   for (const int64_t id : rows) {
     const int64_t row = o.row_of(id);
     if (o.acknowledged.contains(row) || o.damaged.contains(row)) continue;
-    int64_t points = 0;
+    Impl::Size size;
     if (const auto it = o.handed_out.find(row); it != o.handed_out.end()) {
-      points = it->second;
+      size = it->second.size;
       o.handed_out.erase(it);
     } else {  // by an earlier process, or as samples
       const ResetGuard guard(o.count_row);
       o.count_row.bind(1, row);
       if (!FP_TRY(o.count_row.step())) continue;
-      points = o.count_row.integer(0);
+      size = {o.count_row.integer(0), o.count_row.integer(1) + Impl::kRowBytes};
     }
-    --o.totals.rows;
-    o.totals.readings -= points;
+    o.leave(size);
     o.acknowledged.insert(row);
   }
   if (o.acknowledged.contains(o.oldest_row)) o.find_oldest();
@@ -208,19 +240,35 @@ Result<> Outbox::Impl::delete_waiting() {
     trim_damaged.bind(1, kDamagedRowsKept);
     FP_CHECK_OK(trim_damaged.run());
   }
-  for (const RowSet* rows : {&damaged, &acknowledged}) {
-    for (const auto& [first, last] : *rows) {
-      erase.bind(1, first);
-      erase.bind(2, last);
-      FP_CHECK_OK(erase.run());
+  int64_t left = kDeletesAtOnce;
+  for (auto [rows, up_to] :
+       {std::pair(&damaged, &damaged_up_to), std::pair(&acknowledged, &acknowledged_up_to)}) {
+    *up_to = 0;
+    for (auto [first, last] : *rows) {
+      if (left <= 0) break;
+      last = std::min(last, first + left - 1);
+      left -= last - first + 1;
+      for (Statement* statement : {&erase, &erase_thinned}) {
+        statement->bind(1, first);
+        statement->bind(2, last);
+        FP_CHECK_OK(statement->run());
+      }
+      *up_to = last;
     }
   }
   return {};
 }
 
+// A row that is gone from what waits.
+void Outbox::Impl::leave(Size row) {
+  --totals.rows;
+  totals.readings -= row.readings;
+  totals.bytes -= row.bytes;
+}
+
 void Outbox::Impl::committed_deletes() {
-  damaged.clear();
-  acknowledged.clear();
+  damaged.erase_up_to(damaged_up_to);
+  acknowledged.erase_up_to(acknowledged_up_to);
   totals.file_bytes = database.file_bytes();
 }
 

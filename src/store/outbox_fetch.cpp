@@ -6,14 +6,16 @@
 
 namespace fieldpost {
 
-Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points,
-                                         const Handover& handover) {
+Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points, const Handover& handover,
+                                         Lane lane) {
   Impl& o = *impl_;
   std::vector<Chunk> chunks;
   size_t points = 0;
   int64_t in_one_piece = item_id::kBeforeAll;  // up to this id
+  o.ended_unstamped = false;
   const ResetGuard guard(o.select);
   o.select.bind(1, o.row_of(after));
+  o.release(lane, o.row_of(after));
   for (;;) {
     auto step = o.select.step();
     if (!step && !chunks.empty()) break;  // what is there first; the next fetch meets the error
@@ -21,8 +23,9 @@ Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points,
     const int64_t row = o.select.integer(0);
     if (points >= max_points && !chunks.empty() && o.id_of(row) > in_one_piece) break;
     if (o.acknowledged.contains(row) || o.damaged.contains(row)) continue;
-    if (o.has_no_time_yet()) break;
-    points += FP_TRY(o.take(row, after, handover, chunks));
+    o.ended_unstamped = o.is_unstamped(o.select.integer(2));
+    if (o.ended_unstamped) break;
+    points += FP_TRY(o.take(row, after, handover, lane, chunks));
     if (const Handover::Row* parts = handover.find(o.id_of(row))) {
       in_one_piece = item_id::of_sample(parts->last_of_flush + 1) - 1;
     }
@@ -31,29 +34,38 @@ Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points,
   return chunks;
 }
 
-bool Outbox::Impl::has_no_time_yet() const {
-  return boot != 0 && select.integer(2) == boot && own_wall.empty();
+// What was handed out beyond `after` is held no more, or it would not be asked for again; but the
+// other cursor may hold it.
+void Outbox::Impl::release(Lane lane, int64_t after) {
+  for (auto it = handed_out.upper_bound(after); it != handed_out.end();) {
+    HandedOut& held = it->second;
+    if (lane != Lane::Backlog) held.live = false;
+    if (lane != Lane::Live) held.in_order = false;
+    it = held.live || held.in_order ? std::next(it) : handed_out.erase(it);
+  }
 }
 
 // The row that `select` is at, or, if it cannot be decoded, nothing of it. Returns its readings.
-Result<size_t> Outbox::Impl::take(int64_t row, int64_t after, const Handover& handover,
+Result<size_t> Outbox::Impl::take(int64_t row, int64_t after, const Handover& handover, Lane lane,
                                   std::vector<Chunk>& ret_chunks) {
-  const int64_t points = select.integer(4);
+  const int64_t points = std::clamp<int64_t>(select.integer(4), 0, kMaxChunkPoints);
+  const Size size{points, static_cast<int64_t>(select.blob(5).size()) + kRowBytes};
   auto decoded = decode(row, after, handover, ret_chunks);
   if (decoded) {
-    handed_out[row] = points;
+    HandedOut& held = handed_out[row];
+    held.size = size;
+    (lane == Lane::Live ? held.live : held.in_order) = true;
     return static_cast<size_t>(points);
   }
   if (decoded.error().code == Errc::Corrupt) {
-    set_aside(row, points);
+    set_aside(row, size);
   } else if (decoded.error().code != Errc::Invalid) {
     return std::move(decoded).error();
   }
   return 0;
 }
 
-Result<> Outbox::Impl::decode(int64_t row, int64_t after, const Handover& handover,
-                              std::vector<Chunk>& ret_chunks) {
+Result<Outbox::Impl::Decoded> Outbox::Impl::decode_row() {
   const ChunkKey key{.device = select.integer(1),
                      .boot = select.integer(2),
                      .t0 = select.integer(3),
@@ -69,12 +81,18 @@ Result<> Outbox::Impl::decode(int64_t row, int64_t after, const Handover& handov
   if (!states) return std::move(states).error();
   const Symbol device = FP_TRY(devices->symbol_of(key.device));
   if (device == nullptr) return Error{Errc::Corrupt, "chunk: a device that has no name"};
+  return Decoded{.key = key, .device = device, .states = *std::move(states)};
+}
+
+Result<> Outbox::Impl::decode(int64_t row, int64_t after, const Handover& handover,
+                              std::vector<Chunk>& ret_chunks) {
+  auto [key, device, states] = FP_TRY(decode_row());
   const int64_t id = id_of(row);
   if (const Handover::Row* parts = handover.find(id)) {
     for (const Handover::Member& m : parts->members) {
       const int64_t sample = item_id::of_sample(m.number);
-      const auto state = std::ranges::lower_bound(*states, m.ms, {}, &State::time_ms);
-      if (m.acknowledged || sample <= after || state == states->end()) continue;
+      const auto state = std::ranges::lower_bound(states, m.ms, {}, &State::time_ms);
+      if (m.acknowledged || sample <= after || state == states.end()) continue;
       std::vector<State> one(1, *state);
       FP_CHECK_OK(stamp(one, key.boot));
       ret_chunks.push_back({.row = sample, .device = device, .states = std::move(one)});
@@ -82,19 +100,18 @@ Result<> Outbox::Impl::decode(int64_t row, int64_t after, const Handover& handov
     return {};
   }
   if (const std::set<int64_t>* gone = handover.left_out(id)) {
-    std::erase_if(*states, [&](const State& s) { return gone->contains(s.time_ms); });
+    std::erase_if(states, [&](const State& s) { return gone->contains(s.time_ms); });
   }
-  FP_CHECK_OK(stamp(*states, key.boot));
-  ret_chunks.push_back({.row = id, .device = device, .states = *std::move(states)});
+  FP_CHECK_OK(stamp(states, key.boot));
+  ret_chunks.push_back({.row = id, .device = device, .states = std::move(states)});
   return {};
 }
 
 Result<> Outbox::Impl::stamp(std::vector<State>& states, int64_t row_boot) const {
   if (row_boot == kUtc) return {};
-  if (row_boot == boot) return to_wall_time(states, own_wall), Result<>();
-  const auto wall = walls.find(row_boot);
-  if (wall == walls.end()) return Error{Errc::Corrupt, "chunk: a boot that has no epoch"};
-  to_wall_time(states, wall->second);
+  const WallView* wall = wall_of(row_boot);
+  if (wall == nullptr) return Error{Errc::Corrupt, "chunk: a boot that nothing is known of"};
+  to_wall_time(states, *wall);
   return {};
 }
 
@@ -109,21 +126,12 @@ Result<int64_t> Outbox::row_of(const Staged& sample) {
   return o.id_of(o.find_row.integer(0));
 }
 
-void Outbox::Impl::set_aside(int64_t row, int64_t points) {
-  points = std::clamp<int64_t>(points, 0, kMaxChunkPoints);
+void Outbox::Impl::set_aside(int64_t row, Size size) {
   damaged.insert(row);
   ++totals.damaged_rows;
-  totals.damaged += points;
-  --totals.rows;
-  totals.readings -= points;
+  totals.damaged += size.readings;
+  leave(size);
   if (row == oldest_row) find_oldest();
-}
-
-int64_t Outbox::Impl::utc_of(int64_t row_boot, int64_t t0) const {
-  if (row_boot == kUtc) return t0;
-  if (row_boot == boot) return own_wall.empty() ? t0 : own_wall.to_utc_ms(t0);
-  const auto wall = walls.find(row_boot);
-  return wall == walls.end() ? t0 : wall->second.to_utc_ms(t0);
 }
 
 void Outbox::Impl::find_oldest() {
@@ -140,7 +148,7 @@ void Outbox::Impl::find_oldest() {
     const int64_t next = damaged.first_gap(acknowledged.first_gap(id));
     if (next == id) {
       oldest_row = id;
-      totals.oldest_utc_ms = utc_of(oldest.integer(1), oldest.integer(2));
+      totals.oldest_utc_ms = utc_of(oldest.integer(1), oldest.integer(2)).value_or(0);
       return;
     }
     from = next;

@@ -25,12 +25,13 @@ Result<std::vector<Chunk>> Outbox::fetch_newest(const Handover& handover) {
       if (devices.insert(newest.integer(1)).second) rows.push_back(row);
     }
   }
+  o.release(Lane::Live, 0);
   std::vector<Chunk> chunks;
   for (auto row = rows.rbegin(); row != rows.rend(); ++row) {
     const ResetGuard guard(o.select);
     o.select.bind(1, *row - 1);
-    if (!FP_TRY(o.select.step()) || o.has_no_time_yet()) break;
-    (void)FP_TRY(o.take(*row, item_id::kBeforeAll, handover, chunks));
+    if (!FP_TRY(o.select.step()) || o.is_unstamped(o.select.integer(2))) break;
+    (void)FP_TRY(o.take(*row, item_id::kBeforeAll, handover, Lane::Live, chunks));
   }
   std::ranges::stable_sort(chunks, {}, &Chunk::row);
   return chunks;

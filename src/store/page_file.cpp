@@ -60,7 +60,7 @@ Result<UniqueFd> open_file(const std::string& path) {
 Result<uint32_t> pages_of(int fd, const std::string& path) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) return Error::from_errno(errno, "look at '" + path + "'");
-  if (!S_ISREG(info.st_mode)) return Error{Errc::Io, "'" + path + "' is not a file"};
+  if (!S_ISREG(info.st_mode)) return Error{Errc::Io, "'" + path + "' is not a file; move it away"};
   const int64_t pages = (info.st_size + int64_t{kPageSize} - 1) / int64_t{kPageSize};
   return static_cast<uint32_t>(std::min<int64_t>(pages, PageFile::kMaxPages));
 }

@@ -50,6 +50,12 @@ PageSurvey::PageSurvey(const PageFile& file)
   std::vector<Root> roots = read_schema();
   // Roots ascend in the order in which their tables were made, for no page was free then. One
   // that was changed by damage, to a freed page at worst, most likely stands out of the row.
+  // But not for that of a table which a later version has added. Nothing of it is salvaged.
+  std::vector<Root> later;
+  std::erase_if(roots, [&](const Root& r) {
+    if (r.table == "thinned") later.push_back(r);
+    return r.table == "thinned";
+  });
   std::vector<Root> believed;
   for (size_t i = 0; i < roots.size(); ++i) {
     const bool after = i == 0 || roots[i - 1].page < roots[i].page;
@@ -60,6 +66,7 @@ PageSurvey::PageSurvey(const PageFile& file)
   for (const auto& [table, columns] : kShapes) trees_[table].columns = columns;
   std::ranges::stable_partition(believed, [](const Root& r) { return r.table == "chunk"; });
   for (const Root& root : believed) walk(root.page, trees_[root.table]);
+  for (const Root& root : later) walk(root.page, trees_[root.table]);
 }
 
 std::vector<PageSurvey::Root> PageSurvey::read_schema() {

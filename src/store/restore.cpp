@@ -134,20 +134,36 @@ Result<> remove_database(const std::string& file) {
   return {};
 }
 
-// A complete, single file.
-Result<> build(const std::string& file, const Salvage& salvage) {
-  FP_CHECK_OK(remove_database(file));
+// A complete, single file, which `fill` fills.
+template <class Fill>
+Result<> complete(const std::string& file, Fill fill) {
   {
     Database database = FP_TRY(Database::open(file));
     FP_CHECK_OK(database.set_up());
-    FP_CHECK_OK(migrate(database));
-    FP_CHECK_OK(copy_into(database, salvage));
+    FP_CHECK_OK(fill(database));
     if (FP_TRY(database.integer("PRAGMA wal_checkpoint(TRUNCATE)")) != 0) {
       return Error{Errc::Io, "'" + file + "' cannot be completed: its WAL is in use"};
     }
   }
   FP_CHECK_OK(remove(file + kWal));
   return sync(file);
+}
+
+Result<> build(const std::string& file, const Salvage& salvage) {
+  FP_CHECK_OK(remove_database(file));
+  return complete(file, [&](Database& database) -> Result<> {
+    FP_CHECK_OK(migrate(database));
+    return copy_into(database, salvage);
+  });
+}
+
+// From `building`, which is complete, on. Returns the stamp of what is kept of the one before.
+Result<std::string> exchange(const std::string& path, std::time_t now) {
+  const std::string stamp = new_stamp(path, now);
+  FP_CHECK_OK(rename(path + kBuilding, path + kComplete + stamp));
+  FP_CHECK_OK(sync(folder_of(path)));
+  FP_CHECK_OK(finish(path));
+  return stamp;
 }
 
 // A newer program's file, even a damaged one, is left to it. The number that forbids us to read is
@@ -159,7 +175,10 @@ Result<> check_min_reader(const std::string& path, const Salvage& salvage) {
   if (min_reader == nullptr || *min_reader <= newest_schema() || *min_reader > salvage.schema()) {
     return {};
   }
-  return Error{Errc::Invalid, "'" + path + "' is damaged, and was written by a newer version"};
+  return Error{
+      Errc::Invalid,
+      "'" + path +
+          "' is damaged, and was written by a newer version of this program: install that one"};
 }
 
 // Counts what a transaction has taken, and begins a new one now and then.
@@ -202,13 +221,14 @@ Result<> copy_names(Database& database, Portions& portions, const char* insert_s
 }
 
 Result<> copy_epochs_and_meta(Database& database, Portions& portions, const Salvage& salvage) {
-  Statement epoch =
-      FP_TRY(database.prepare("INSERT INTO epoch (boot, since_ms, offset_ms) VALUES (?, ?, ?)"));
-  for (const auto& [key, offset] : salvage.epochs()) {
+  Statement epoch = FP_TRY(database.prepare(
+      "INSERT INTO epoch (boot, since_ms, offset_ms, estimated) VALUES (?, ?, ?, ?)"));
+  for (const auto& [key, known] : salvage.epochs()) {
     FP_CHECK_OK(portions.before(sizeof key));
     epoch.bind(1, key.first);
-    epoch.bind(2, key.second);
-    epoch.bind(3, offset);
+    epoch.bind(2, known.since_ms);
+    epoch.bind(3, known.offset_ms);
+    epoch.bind(4, known.estimated ? 1 : 0);
     FP_CHECK_OK(epoch.run());
   }
   // What the new file has said about itself stays.
@@ -229,11 +249,20 @@ Result<> copy_state(Database& database, const Salvage::State& state) {
   Statement update =
       FP_TRY(database.prepare("UPDATE state SET stage = ?, stage_offset = ?, flushed = ?, "
                               "rows = (SELECT count(*) FROM chunk), "
+                              "bytes = (SELECT ifnull(sum(length(body) + 32), 0) FROM chunk), "
                               "readings = (SELECT ifnull(sum(n), 0) FROM chunk)"));
   update.bind(1, state.stage);
   update.bind(2, state.stage_offset);
   update.bind(3, state.flushed);
   return update.run();
+}
+
+// For what is to be copied into it: whether there is a place is not the copy's question.
+Result<> make_empty(const std::string& file) {
+  (void)::mkdir(folder_of(file).c_str(), 0750);  // the open says what is wrong
+  FP_CHECK_OK(remove_database(file));
+  const UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
+  return fd ? Result<>() : Error::from_errno(errno, "make '" + file + "'");
 }
 
 }  // namespace
@@ -263,8 +292,25 @@ Result<> copy_into(Database& database, const Salvage& salvage) {
   };
   FP_CHECK_OK(salvage.each_row(copy));
   FP_CHECK_OK(portions.before(0));
+  FP_CHECK_OK(database.exec(
+      "INSERT INTO unstamped (boot, last_ms) SELECT boot, max(t0) FROM chunk "
+      "WHERE boot IN (SELECT id FROM boot EXCEPT SELECT boot FROM epoch) GROUP BY boot"));
   FP_CHECK_OK(copy_state(database, salvage.state().value_or(Salvage::State{})));
   return portions.end();
+}
+
+Result<> put_back(Database& database) {
+  const std::string& path = database.path();
+  const std::string copy = path + kBuilding;
+  FP_CHECK_OK(make_empty(copy));
+  if (auto copied = database.copy_to(copy); !copied) {
+    (void)remove_database(copy);
+    if (copied.error().code != Errc::Full) copied.error().code = Errc::Corrupt;
+    return copied;
+  }
+  FP_CHECK_OK(complete(copy, [](Database&) { return Result<>(); }));  // as a WAL database
+  FP_CHECK_OK(exchange(path, std::time(nullptr)));
+  return {};
 }
 
 Result<> check_before_opening(const std::string& path) {
@@ -282,11 +328,27 @@ Result<> check_names(Database& database) {
         SELECT 'device ' || id || ' ' || losant_id FROM device
         UNION ALL SELECT 'attribute ' || id || ' ' || name FROM attribute
         UNION ALL SELECT 'boot ' || id || ' ' || uuid FROM boot
-        UNION ALL SELECT 'epoch ' || boot || ' ' || since_ms || ' ' || offset_ms FROM epoch)
+        UNION ALL SELECT 'epoch ' || boot || ' ' || since_ms || ' ' || offset_ms ||
+                         iif(estimated, ' 1', '') FROM epoch)
       EXCEPT SELECT line FROM mirror WHERE line = again)
   )sql"));
   if (differ == 0) return {};
   return Error{Errc::Corrupt, "'" + database.path() + "' is damaged: its names"};
+}
+
+Result<SalvageReport> salvage_to(const std::string& broken, const std::string& fresh) {
+  for (const char* part : {"", kWal, "-journal"}) {
+    if (exists(fresh + part)) {
+      return Error{Errc::Invalid, "'" + fresh + part + "' exists already"};
+    }
+  }
+  const Salvage salvage = FP_TRY(Salvage::read(broken));
+  FP_CHECK_OK(check_min_reader(broken, salvage));
+  if (auto built = build(fresh, salvage); !built) {
+    (void)remove_database(fresh);  // what matters is the error before
+    return std::move(built).error();
+  }
+  return salvage.report();
 }
 
 Result<Restored> restore(const std::string& path, int64_t max_kept_bytes, std::time_t now) {
@@ -303,10 +365,7 @@ Result<Restored> restore(const std::string& path, int64_t max_kept_bytes, std::t
     (void)remove_database(building);  // what matters is the error before
     return std::move(built).error();
   }
-  const std::string stamp = new_stamp(path, now);
-  FP_CHECK_OK(rename(building, path + kComplete + stamp));
-  FP_CHECK_OK(sync(folder_of(path)));
-  FP_CHECK_OK(finish(path));
+  const std::string stamp = FP_TRY(exchange(path, now));
   FP_CHECK_OK(prune(path, kBrokenFilesKept, max_kept_bytes));
   Restored restored{.report = salvage.report(), .broken = path + kBroken + stamp};
   if (!exists(restored.broken) && !exists(restored.broken + kWal)) restored.broken.clear();

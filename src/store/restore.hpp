@@ -47,6 +47,17 @@ inline constexpr size_t kBrokenFilesKept = 3;
 Result<Restored> restore(const std::string& path, int64_t max_kept_bytes,
                          std::time_t now = std::time(nullptr));
 
+// Writes what can be read of `broken` and its WAL, which stay as they are, into a new outbox at
+// `fresh`. Errors, after which there is no `fresh`: NotFound, Invalid (`fresh` exists; or `broken`
+// was written by a newer version that says we must not read it), Full, Io.
+Result<SalvageReport> salvage_to(const std::string& broken, const std::string& fresh);
+
+// The file of an open database is not where it was (Database::in_place()). Puts a copy of all that
+// is in it there, under the same numbers; what stands there now is kept as restore() keeps a broken
+// file. The caller then closes `database` and opens the new one. Errors: NotFound (the folder is
+// gone and cannot be made), Full, Io; Corrupt: the open file cannot be read any more either.
+Result<> put_back(Database& database);
+
 // Copies all that was salvaged into an outbox that has the newest schema and no rows, under the
 // same numbers, in transactions of bounded size. Errors: Full, Io, Corrupt.
 Result<> copy_into(Database& database, const Salvage& salvage);

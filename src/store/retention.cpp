@@ -8,7 +8,7 @@ namespace fieldpost {
 namespace {
 
 bool can_be_thinned(const RowSummary& row) {
-  return row.round != kFullyThinned && !row.held && row.bytes <= kMaxStepBytes &&
+  return row.round < kFullyThinned && !row.held && row.bytes <= kMaxStepBytes &&
          row.readings <= kMaxStepReadings;
 }
 
@@ -42,7 +42,7 @@ Retention::Replace Retention::take(Run& run) {
 // What becomes complete by this row.
 std::optional<Retention::Replace> Retention::look_at(const RowSummary& row) {
   position_ = row.id;
-  if (row.round != kFullyThinned) all_thinned_so_far_ = false;
+  if (row.round < kFullyThinned) all_thinned_so_far_ = false;
   if (all_thinned_so_far_) floor_ = row.id;
   Run& run = open_[row.device];
   const bool thinnable = can_be_thinned(row);
@@ -98,29 +98,63 @@ Result<Retention::Step> Retention::next_step(int64_t wanted, int64_t stored,
     } else if (is_tenth) {
       seen_ = 0;
     } else {
-      return drop(wanted, next_row);
+      return strip(wanted, next_row);
     }
   }
   return Look{};
 }
 
-Result<Retention::Step> Retention::drop(int64_t wanted, const NextRow& next_row) {
+// Rows that still have something else than what is kept whole, the oldest first.
+Result<Retention::Step> Retention::strip(int64_t wanted, const NextRow& next_row) {
+  Strip step;
+  int64_t after = stripped_;
+  int64_t readings = 0;
+  for (int looks = 0; looks < kMaxLooks; ++looks) {
+    const auto row = FP_TRY(next_row(after));
+    if (!row && step.rows.empty()) return drop(wanted, false, next_row);
+    if (!row || wanted <= 0 || step.rows.size() == kMaxStepRows) break;
+    after = row->id;
+    if (row->held || row->round == kNothingButAll) {
+      if (step.rows.empty()) stripped_ = row->id;
+      continue;
+    }
+    if (!step.rows.empty() && readings + row->readings > kMaxStepReadings) break;
+    readings += row->readings;
+    wanted -= row->bytes;
+    step.rows.push_back(row->id);
+  }
+  if (step.rows.empty()) return Look{};
+  close_up_to(step.rows.back());
+  return step;
+}
+
+Result<Retention::Step> Retention::drop(int64_t wanted, bool held, const NextRow& next_row) {
   Drop step;
   int64_t after = 0;
+  int64_t readings = 0;
   for (int looks = 0; looks < kMaxLooks && wanted > 0 && step.rows.size() < kMaxStepRows; ++looks) {
     const auto row = FP_TRY(next_row(after));
     if (!row) break;
     after = row->id;
-    if (row->held) continue;
+    if (row->held != held) continue;
+    if (!step.rows.empty() && readings + row->readings > kMaxStepReadings) break;
+    readings += row->readings;
     wanted -= row->bytes;
     step.rows.push_back(row->id);
   }
-  if (step.rows.empty()) return Nothing{};
-  // A run that is still open must not name them.
-  for (auto& [device, run] : open_) {
-    if (!run.rows.empty() && run.rows.front() <= after) run = {};
+  if (step.rows.empty()) {
+    stripped_ = 0;  // some of them may have been held
+    return held ? Step(Nothing{}) : drop(wanted, true, next_row);
   }
+  close_up_to(step.rows.back());
   return step;
+}
+
+// A run that is still open must not name rows of another step.
+void Retention::close_up_to(int64_t row) {
+  for (auto& [device, run] : open_) {
+    if (!run.rows.empty() && run.rows.front() <= row) run = {};
+  }
 }
 
 }  // namespace fieldpost

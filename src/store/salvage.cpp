@@ -268,7 +268,7 @@ int64_t Salvage::Impl::read_mirror(std::span<const uint32_t> pages) {
 }
 
 // "device 1 575ecf887ae143cd83dc4aa3", "attribute 1 temperature", "boot 1 <uuid>",
-// "epoch <boot> <since_ms> <offset_ms>".
+// "epoch <boot> <since_ms> <offset_ms>", and " 1" behind it if that is estimated.
 void Salvage::Impl::read_line(std::string_view line) {
   const size_t space = std::min(line.find(' '), line.size());
   const std::string_view kind = line.substr(0, space);
@@ -281,7 +281,8 @@ void Salvage::Impl::read_line(std::string_view line) {
   if (kind != "epoch") return;
   const auto since = take_number(line);
   const auto offset = take_number(line);
-  if (since && offset) epochs.emplace(std::pair(*id, *since), *offset);
+  if (!since || !offset) return;
+  epochs.emplace(std::pair(*id, *since), Epoch{*since, *offset, take_number(line) == 1});
 }
 
 Salvage::Names Salvage::Impl::names_of(const char* table) {
@@ -301,8 +302,10 @@ Salvage::Epochs Salvage::Impl::table_of_epochs() {
   const auto& pages = survey.tree("epoch").pages;
   each_record(pages, [&found](int64_t, const Fields& fields, size_t columns) {
     using enum Field::Kind;
-    if (columns != 3 || !is(fields, {Integer, Integer, Integer})) return false;
-    found.emplace(std::pair(fields[0].integer, fields[1].integer), fields[2].integer);
+    const bool estimated = columns == 4 && fields[3].kind == Integer && fields[3].integer == 1;
+    if (columns < 3 || columns > 4 || !is(fields, {Integer, Integer, Integer})) return false;
+    found.emplace(std::pair(fields[0].integer, fields[1].integer),
+                  Epoch{fields[1].integer, fields[2].integer, estimated});
     return true;
   });
   return found;
@@ -325,7 +328,7 @@ void Salvage::Impl::read_state() {
   const auto& pages = survey.tree("state").pages;
   each_record(pages, [this](int64_t, const Fields& fields, size_t columns) {
     using enum Field::Kind;
-    if (columns != 5 || !is(fields, {Integer, Integer, Integer, Integer, Integer})) return false;
+    if (columns < 5 || !is(fields, {Integer, Integer, Integer, Integer, Integer})) return false;
     state = {fields[0].integer, fields[1].integer, fields[2].integer};
     return true;
   });

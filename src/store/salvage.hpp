@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "model/time.hpp"
 #include "store/chunk.hpp"
 
 namespace fieldpost {
@@ -43,7 +44,7 @@ class Salvage {
     std::string_view body;  // its checksum holds
   };
   using Names = std::map<int64_t, std::string>;
-  using Epochs = std::map<std::pair<int64_t, int64_t>, int64_t>;  // (boot, since_ms) → offset_ms
+  using Epochs = std::map<std::pair<int64_t, int64_t>, Epoch>;  // by (boot, since_ms)
   using MetaValue = std::variant<int64_t, std::string>;
 
   // `path` and, if it is there, `path`-wal. A file that is no outbox at all gives nothing, without

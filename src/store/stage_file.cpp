@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -75,20 +76,62 @@ Result<StageFile> StageFile::open(const std::string& path, int64_t bytes) {
   return file;
 }
 
-Result<StageFile> StageFile::open_in_memory(int64_t bytes) {
+Result<StageFile> StageFile::open_to_read(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!fd) return Error::from_errno(errno, "open '" + path + "'");
+  StageFile file(std::move(fd), path);
+  FP_CHECK_OK(file.load_header());
+  file.wanted_ = file.bytes_ = ::lseek(file.fd_.get(), 0, SEEK_END);
+  return file;
+}
+
+Result<StageFile> StageFile::open_in_memory(const std::string& path, int64_t bytes) {
   UniqueFd fd(::memfd_create("fieldpost-stage", MFD_CLOEXEC));
   if (!fd) return Error::from_errno(errno, "make a file in memory");
-  StageFile file(std::move(fd), "memory");
+  StageFile file(std::move(fd), path);
   FP_CHECK_OK(file.reserve(bytes));
   return file;
 }
 
 Result<StageFile::Header> StageFile::header_of(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd) return Error::from_errno(errno, "open '" + path + "'");
-  StageFile file(std::move(fd), path);
-  FP_CHECK_OK(file.load_header());
-  return file.header_;
+  return FP_TRY(open_to_read(path)).header();
+}
+
+bool StageFile::in_place() const {
+  struct stat here {};
+  struct stat open {};
+  return ::stat(path_.c_str(), &here) == 0 && ::fstat(fd_.get(), &open) == 0 &&
+         here.st_dev == open.st_dev && here.st_ino == open.st_ino;
+}
+
+Result<> StageFile::remake() {
+  const auto other = header_of(path_);
+  if (other && other->generation > 0 && other->log != header_.log) {
+    return Error{Errc::Unavailable, "'" + path_ + "' is in the way: it is another log's"};
+  }
+  (void)::mkdir(path_.substr(0, path_.rfind('/')).c_str(), 0700);  // the open says what is wrong
+  const std::string building = path_ + ".new";
+  (void)::unlink(building.c_str());
+  StageFile file = FP_TRY(open(building, bytes_));
+  FP_CHECK_OK(file.copy_from(*this));
+  if (::rename(building.c_str(), path_.c_str()) != 0) {
+    return Error::from_errno(errno, "rename '" + building + "' to '" + path_ + "'");
+  }
+  fd_ = std::move(file.fd_);
+  return {};
+}
+
+// What is used, and the zeros that end it.
+Result<> StageFile::copy_from(const StageFile& other) {
+  const int64_t end = std::min<int64_t>(other.end_ + int64_t{sizeof(RecordHead)}, other.bytes_);
+  std::vector<std::byte> block;
+  for (int64_t at = 0; at < end; at += static_cast<int64_t>(block.size())) {
+    const auto left = static_cast<size_t>(end - at);
+    FP_CHECK_OK(other.read_at(at, std::min(kReadAtOnce, left), block));
+    if (block.empty()) return Error{Errc::Io, "'" + path_ + "' has become shorter"};
+    FP_CHECK_OK(write_at(at, block));
+  }
+  return {};
 }
 
 Result<> StageFile::reserve(int64_t bytes) {

@@ -43,11 +43,20 @@ class StageFile {
   // room to let it grow; 0 bytes ask for the size it has. Errors: Full (no room for it now),
   // NotFound (no folder), Io.
   static Result<StageFile> open(const std::string& path, int64_t bytes);
-  // One without a name, which ends with the process. Errors: Full, Io.
-  static Result<StageFile> open_in_memory(int64_t bytes);
+  // An existing one to read, which stays as it is: only header(), scan() and read() work. Errors:
+  // NotFound, Io.
+  static Result<StageFile> open_to_read(const std::string& path);
+  // One that ends with the process, until remake() gives it a place at `path`. Errors: Full, Io.
+  static Result<StageFile> open_in_memory(const std::string& path, int64_t bytes);
 
   // The header of the file there, without touching it. Errors: NotFound, Io.
   static Result<Header> header_of(const std::string& path);
+
+  // Whether its name still leads to it: if not, it ends with the process.
+  bool in_place() const;
+  // Makes it anew under its name, its folder included, with all that is in it. Errors: Full,
+  // Unavailable (what stands there is somebody else's log), Io.
+  Result<> remake();
 
   // What the file was begun with; generation 0 if that cannot be told.
   const Header& header() const { return header_; }
@@ -74,6 +83,7 @@ class StageFile {
   StageFile(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
   Result<> load_header();
   Result<> reserve(int64_t bytes);
+  Result<> copy_from(const StageFile& other);
   Result<> write_at(int64_t offset, std::span<const std::byte> bytes) const;
   Result<> read_at(int64_t offset, size_t size, std::vector<std::byte>& buffer) const;
 

@@ -4,8 +4,6 @@
 #include <sys/random.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <iterator>
 #include <utility>
 
@@ -61,55 +59,17 @@ std::vector<std::byte> epoch_body(Epoch epoch) {
   return written([&](wire::Writer& out) {
     out(zigzag(epoch.since_ms));
     out(zigzag(epoch.offset_ms));
+    if (epoch.estimated) out(uint64_t{1});
   });
-}
-
-// Times of another boot: its owner is gone, and what is in the log goes to the disk from there.
-Result<> move_aside(const std::string& base, const StageLog::Options& options) {
-  StageFile::Header newer;
-  for (const char* end : {".0", ".1"}) {
-    const auto header = StageFile::header_of(base + end);
-    if (header && header->generation > newer.generation) newer = *header;
-  }
-  if (newer.generation == 0 || newer.boot == options.boot_id) return {};
-  for (const char* end : {".0", ".1"}) {
-    // One that is not there went before, when a process was killed between the two.
-    const std::string aside = options.folder + "/" + StageLog::kBefore + end;
-    if (::rename((base + end).c_str(), aside.c_str()) != 0 && errno != ENOENT) {
-      return Error::from_errno(errno, "move '" + base + end + "' aside");
-    }
-  }
-  return {};
 }
 
 }  // namespace
 
-// ---- Opening.
+// ---- Opening: also stage_recover.cpp.
 
 StageLog::StageLog(File first, File second, SymbolTable& symbols) : symbols_(&symbols) {
   files_.push_back(std::move(first));
   files_.push_back(std::move(second));
-}
-
-Result<std::unique_ptr<StageLog>> StageLog::open(const Options& options, SymbolTable& symbols) {
-  const std::string base = options.folder + "/" + options.name;
-  if (options.name != kBefore) FP_CHECK_OK(move_aside(base, options));
-  StageFile first = FP_TRY(StageFile::open(base + ".0", options.bytes / 2));
-  StageFile second = FP_TRY(StageFile::open(base + ".1", options.bytes / 2));
-  std::unique_ptr<StageLog> log(
-      new StageLog({.file = std::move(first)}, {.file = std::move(second)}, symbols));
-  FP_CHECK_OK(log->recover(options));
-  return log;
-}
-
-Result<std::unique_ptr<StageLog>> StageLog::open_in_memory(const Options& options,
-                                                           SymbolTable& symbols) {
-  StageFile first = FP_TRY(StageFile::open_in_memory(options.bytes / 2));
-  StageFile second = FP_TRY(StageFile::open_in_memory(options.bytes / 2));
-  std::unique_ptr<StageLog> log(
-      new StageLog({.file = std::move(first)}, {.file = std::move(second)}, symbols));
-  FP_CHECK_OK(log->begin_anew(options.boot_id));
-  return log;
 }
 
 Result<> StageLog::begin_anew(const std::string& boot) {
@@ -125,8 +85,7 @@ Result<> StageLog::begin_anew(const std::string& boot) {
 Result<> StageLog::append(std::span<const DeviceSample> samples) {
   if (samples.empty()) return {};
   const std::scoped_lock lock(mutex_);
-  const auto body = FP_TRY(encode(samples));
-  const int64_t offset = FP_TRY(files_[active_].file.append(kSamples, body));
+  const int64_t offset = FP_TRY(put_samples(samples));
   add_entry({.first = newest_ + 1,
              .count = static_cast<uint32_t>(samples.size()),
              .file = active_,
@@ -136,14 +95,17 @@ Result<> StageLog::append(std::span<const DeviceSample> samples) {
   return {};
 }
 
-// For the file that is written now, or else, if there is no room in it, the other one.
-Result<std::span<const std::byte>> StageLog::encode(std::span<const DeviceSample> samples) {
+// To the file that is written now, or else, if there is no room in it, the other one.
+Result<int64_t> StageLog::put_samples(std::span<const DeviceSample> samples) {
   for (bool turned = false;; turned = true) {
     File& file = files_[active_];
     const size_t known = file.names.size();
     const auto body = encode_samples(samples, newest_ + 1, file.names, buffer_);
-    if (file.file.has_room(body.size() + kReserve)) return body;
-    file.names.shrink(known);
+    const bool has_room = file.file.has_room(body.size() + kReserve);
+    auto offset = has_room ? file.file.append(kSamples, body) : Result<int64_t>(0);
+    if (has_room && offset) return offset;
+    file.names.shrink(known);  // the record that would have told them is not there
+    if (!offset) return offset;
     if (turned || !file.file.could_hold(body.size() + kReserve)) {
       return Error{Errc::Invalid, "samples of " + std::to_string(body.size()) +
                                       " bytes are more than stage 1 takes at once"};
@@ -192,6 +154,8 @@ Result<> StageLog::acknowledge(std::span<const int64_t> samples, std::span<const
 StageLog::Flushed StageLog::flushed(int64_t up_to) {
   const std::scoped_lock lock(mutex_);
   Flushed result{.held = held_, .acknowledged = late_};
+  in_flight_ = 0;
+  flying_.clear();
   if (up_to <= flushed_) return result;
   // The outbox knows more where the end of the log was lost. Those numbers are taken.
   newest_ = std::max(newest_, up_to);
@@ -217,7 +181,8 @@ Result<> StageLog::put(Type type, std::span<const std::byte> body) {
 }
 
 // Goes on in the other file, which from then on stands for itself: it gets what it takes to
-// understand it without the one before.
+// understand it without the one before. The last of that says that it is complete; until then the
+// file before is the one that is written, here and by whoever recovers the log.
 Result<> StageLog::turn() {
   const uint8_t other = active_ == 0 ? 1 : 0;
   // What is in the other one is older, and the first entry has something pending.
@@ -227,10 +192,10 @@ Result<> StageLog::turn() {
   File& file = files_[other];
   FP_CHECK_OK(file.file.begin({.generation = generation_ + 1, .log = id_, .boot = boot_}));
   file.names.shrink(0);
+  for (const Epoch& epoch : epochs_) FP_CHECK_OK(file.file.append(kEpoch, epoch_body(epoch)));
+  FP_CHECK_OK(file.file.append(kFlushed, flushed_body()));
   active_ = other;
   ++generation_;
-  FP_CHECK_OK(file.file.append(kFlushed, flushed_body()));
-  for (const Epoch& epoch : epochs_) FP_CHECK_OK(file.file.append(kEpoch, epoch_body(epoch)));
   return {};
 }
 
@@ -266,11 +231,34 @@ void StageLog::forget_done() {
 
 // ---- Reading.
 
-Result<std::vector<Staged>> StageLog::read(int64_t after, size_t max_points) const {
+Result<std::vector<Staged>> StageLog::read(int64_t after, size_t max_points, int64_t max_bytes,
+                                           int64_t last) {
   const std::scoped_lock lock(mutex_);
-  auto read = read_pending(after, max_points);
-  if (read && !read->empty()) read_ = std::max(read_, read->back().number);
+  std::vector<Staged> read = FP_TRY(read_pending(after, max_points, last));
+  std::erase_if(read, [&](const Staged& s) { return s.number > last; });
+  int64_t bytes = 0;
+  const auto too_much = std::ranges::find_if(read, [&](const Staged& s) {
+    bytes += sample_bytes(s.sample.points);
+    return bytes > max_bytes && &s != &read.front();
+  });
+  read.erase(too_much, read.end());
+  in_flight_ = read.empty() ? 0 : read.back().number;
+  read_ = std::max(read_, in_flight_);
   return read;
+}
+
+Result<std::vector<Staged>> StageLog::look(int64_t after, size_t max_points) const {
+  const std::scoped_lock lock(mutex_);
+  std::vector<Staged> seen;
+  std::vector<std::byte> buffer;
+  size_t points = 0;
+  auto entry = std::ranges::upper_bound(entries_, after, {}, &Entry::last);
+  for (; entry != entries_.end() && (points < max_points || seen.empty()); ++entry) {
+    if (entry->open == 0) continue;
+    const auto whole = read_entry(*entry, after, max_points, buffer, points, seen);
+    if (!whole && whole.error().code != Errc::Corrupt) return whole.error();
+  }
+  return seen;
 }
 
 Result<std::optional<std::vector<Staged>>> StageLog::take(int64_t after, size_t max_points) {
@@ -287,25 +275,44 @@ int64_t StageLog::held() const {
   return held_;
 }
 
-Result<std::vector<Staged>> StageLog::read_pending(int64_t after, size_t max_points) const {
+Result<std::vector<Staged>> StageLog::read_pending(int64_t after, size_t max_points, int64_t last) {
   std::vector<Staged> read;
   size_t points = 0;
-  std::vector<std::byte> buffer;
-  const auto enough = [&] { return points >= max_points && !read.empty(); };
   auto entry = std::ranges::upper_bound(entries_, after, {}, &Entry::last);
-  for (; entry != entries_.end() && !enough(); ++entry) {
+  const auto enough = [&] { return points >= max_points && !read.empty(); };
+  for (; entry != entries_.end() && entry->first <= last && !enough(); ++entry) {
     if (entry->open == 0) continue;
-    const auto body = FP_TRY(files_[entry->file].file.read(entry->offset, buffer));
-    StagedReader reader(body);
-    Staged staged;
-    while (!enough() && reader.next(files_[entry->file].names, &staged)) {
-      if (staged.number <= after || waiting(*entry, staged.number) == kDone) continue;
-      points += staged.sample.points.size();
-      read.push_back(std::move(staged));
-    }
-    if (!enough() && !reader.done()) return Error{Errc::Corrupt, "stage 1: a malformed record"};
+    const auto whole = read_entry(*entry, after, max_points, read_buffer_, points, read);
+    if (whole) continue;
+    if (whole.error().code != Errc::Corrupt) return whole.error();
+    give_up(*entry, read.empty() ? after : std::max(after, read.back().number));
   }
+  forget_done();
   return read;
+}
+
+// Those of its samples after `after` that are pending, until there are enough.
+Result<> StageLog::read_entry(const Entry& entry, int64_t after, size_t max_points,
+                              std::vector<std::byte>& buffer, size_t& points,
+                              std::vector<Staged>& ret_read) const {
+  const File& file = files_[entry.file];
+  StagedReader reader(FP_TRY(file.file.read(entry.offset, buffer)));
+  Staged staged;
+  while (reader.next(file.names, &staged)) {
+    if (staged.number <= after || waiting(entry, staged.number) == kDone) continue;
+    points += staged.sample.points.size();
+    ret_read.push_back(std::move(staged));
+    if (points >= max_points) return {};
+  }
+  if (!reader.done()) return Error{Errc::Corrupt, "stage 1: a malformed record"};
+  return {};
+}
+
+// Its samples after `after`, for nothing of them can be read: or nobody would get past them.
+void StageLog::give_up(Entry& entry, int64_t after) {
+  const int64_t before = pending_readings_;
+  for (int64_t n = std::max(after + 1, entry.first); n <= entry.last(); ++n) done(entry, n);
+  damaged_ += before - pending_readings_;
 }
 
 // ---- Looking.
@@ -329,6 +336,11 @@ std::optional<BootTime> StageLog::oldest() const {
 int64_t StageLog::pending_readings() const {
   const std::scoped_lock lock(mutex_);
   return pending_readings_;
+}
+
+int64_t StageLog::damaged() const {
+  const std::scoped_lock lock(mutex_);
+  return damaged_;
 }
 
 std::vector<Epoch> StageLog::epochs() const {

@@ -35,9 +35,10 @@ namespace fieldpost {
 
 class StageLog {
  public:
+  static constexpr const char* kThisBoot = "stage";
   struct Options {
-    std::string folder;          // on a tmpfs
-    std::string name = "stage";  // of the files: NAME.0 and NAME.1; or kBefore
+    std::string folder;            // on a tmpfs
+    std::string name = kThisBoot;  // of the files: NAME.0 and NAME.1; or one of earlier_boots()
     int64_t bytes =
         int64_t{16} << 20;  // of both; 32 KiB of each are kept for acknowledgements; 0: as they are
     std::string boot_id;    // as boot_id() gives it
@@ -50,18 +51,31 @@ class StageLog {
     // acknowledged after flushed() or read() had given them up to it.
     std::vector<Staged> acknowledged;
   };
-  // The name of what another boot has left.
+  // What other boots have left: before.0 and .1, then before-2.0 and .1, … The oldest come first.
   static constexpr const char* kBefore = "before";
+  static constexpr int kMostBefore = 4;
+  static std::vector<std::string> earlier_boots(const std::string& folder);
 
   // Takes up the log of an earlier process of this boot, or begins a new one; that of another boot
-  // is moved aside to before.0 and before.1, and taken up from there if that is the name asked for.
+  // is moved aside to the first of the names of earlier_boots() that is free (or the last of them),
+  // and taken up from there if that is the name asked for.
   // Symbols come from `symbols`. Errors: Full (no room for its files), NotFound (no folder), Io.
   static Result<std::unique_ptr<StageLog>> open(const Options& options, SymbolTable& symbols);
-  // As good, except that it ends with the process: for when open() has failed. Errors: Full, Io.
+  // The log that an earlier process has left, of whatever boot, to look at: it stays as it is, and
+  // nothing may be written to it. Errors: NotFound (there is none), Io.
+  static Result<std::unique_ptr<StageLog>> open_to_read(const std::string& folder,
+                                                        const std::string& name,
+                                                        SymbolTable& symbols);
+  // As good, except that it ends with the process: for when open() has failed. stay_in_place()
+  // gives it files as soon as there can be some. Errors: Full, Io.
   static Result<std::unique_ptr<StageLog>> open_in_memory(const Options& options,
                                                           SymbolTable& symbols);
   StageLog(const StageLog&) = delete;
   StageLog& operator=(const StageLog&) = delete;
+
+  // Makes the files again if they were removed, with all that is in them; true if that was so.
+  // Errors: Full, Unavailable (another log's files stand there), Io: it goes on in memory.
+  Result<bool> stay_in_place();
 
   uint64_t id() const { return id_; }  // random; of this log and no other
   const std::string& boot() const { return boot_; }
@@ -86,19 +100,34 @@ class StageLog {
   // nothing: the outbox knows it as well.
   Flushed flushed(int64_t up_to);
 
-  // Pending samples after this number, oldest first, until there are `max_points` readings (at
-  // least one sample), for the disk. Errors: Corrupt, Io.
-  Result<std::vector<Staged>> read(int64_t after, size_t max_points) const;
+  // Pending samples after this number up to `last`, oldest first, until there are `max_points`
+  // readings or more would be more than `max_bytes` of sample_bytes() (at least one sample), for
+  // the disk. flushed() or not_flushed() says what became of them. A record that cannot be read any
+  // more is passed over, and counted in damaged(). Errors: Io.
+  Result<std::vector<Staged>> read(int64_t after, size_t max_points, int64_t max_bytes = INT64_MAX,
+                                   int64_t last = INT64_MAX);
+  // Those after this number, until there are `max_points` readings, for looking at, without any
+  // effect. Errors: Io.
+  Result<std::vector<Staged>> look(int64_t after, size_t max_points) const;
   // The same for the uplink, which from then on holds them. Nothing, not even an empty list, where
   // more than what it has is on the disk: then that comes first.
   Result<std::optional<std::vector<Staged>>> take(int64_t after, size_t max_points);
   int64_t held() const;  // up to this number
+
+  // Of the file that has the oldest pending sample, all that is pending, oldest first. It is so no
+  // more, and the file can be used again: for what the caller appends of it anew, under new
+  // numbers. A process that ends before that has lost it. What the disk is just taking is not among
+  // it; it becomes pending again by not_flushed(). Errors: Corrupt, Io.
+  Result<std::vector<Staged>> evict();
+  // The disk did not take what read() gave. Returns the readings that found no room any more.
+  int64_t not_flushed();
 
   int64_t newest() const;  // 0: none yet
   int64_t flushed_up_to() const;
   // When the oldest pending sample was appended; nothing if none is pending.
   std::optional<BootTime> oldest() const;
   int64_t pending_readings() const;
+  int64_t damaged() const;  // readings in records that could not be read, since the start
   std::vector<Epoch> epochs() const;
 
  private:
@@ -134,7 +163,7 @@ class StageLog {
 
   Result<> turn();
   Result<> put(Type type, std::span<const std::byte> body);
-  Result<std::span<const std::byte>> encode(std::span<const DeviceSample> samples);
+  Result<int64_t> put_samples(std::span<const DeviceSample> samples);
   void add_entry(Entry entry);
   void add_waiting(size_t readings);
   std::vector<std::byte> flushed_body() const;
@@ -146,7 +175,12 @@ class StageLog {
   void done(Entry& entry, int64_t number);
   void done_up_to(int64_t number);
   void forget_done();
-  Result<std::vector<Staged>> read_pending(int64_t after, size_t max_points) const;
+  Result<std::vector<Staged>> read_pending(int64_t after, size_t max_points,
+                                           int64_t last = INT64_MAX);
+  Result<> read_entry(const Entry& entry, int64_t after, size_t max_points,
+                      std::vector<std::byte>& buffer, size_t& points,
+                      std::vector<Staged>& ret_read) const;
+  void give_up(Entry& entry, int64_t after);
 
   mutable std::mutex mutex_;  // guards all below, but id_ and boot_, which do not change
   SymbolTable* symbols_;
@@ -155,17 +189,21 @@ class StageLog {
   std::vector<File> files_;  // two
   uint8_t active_ = 0;
   uint64_t generation_ = 0;
+  bool complete_ = false;  // while recovering: the file says how far the disk has come
   int64_t newest_ = 0;
   int64_t flushed_ = 0;
   int64_t held_ = 0;
-  mutable int64_t read_ = 0;   // up to here read() has given samples to the disk
-  RowSet late_;                // acknowledged since
-  std::deque<Entry> entries_;  // ascending; the first one has something pending
+  int64_t read_ = 0;                  // up to here read() has given samples to the disk
+  int64_t in_flight_ = 0;             // which is taking them, up to this one; 0: it is not
+  std::vector<DeviceSample> flying_;  // of those, what was evicted meanwhile
+  RowSet late_;                       // acknowledged since
+  std::deque<Entry> entries_;         // ascending; the first one has something pending
   // Of each sample of entries_: kDone, or, while it is pending, 1 + the number of its readings.
   std::deque<uint32_t> waiting_;
   int64_t pending_readings_ = 0;
+  int64_t damaged_ = 0;
   std::vector<Epoch> epochs_;
-  std::vector<std::byte> buffer_;
+  std::vector<std::byte> buffer_, read_buffer_;
   Recovered recovered_;
 };
 

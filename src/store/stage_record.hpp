@@ -35,6 +35,20 @@ struct Staged {
   DeviceSample sample;
 };
 
+// What a sample comes to in a transaction or a record, roughly and rather too much.
+inline int64_t sample_bytes(std::span<const Point> points) {
+  constexpr int64_t kSample = 32;  // its row's part, its time
+  constexpr int64_t kReading = 12;
+  int64_t bytes = kSample;
+  for (const Point& p : points) {
+    bytes += kReading;
+    if (const auto* text = std::get_if<std::string>(&p.value)) {
+      bytes += static_cast<int64_t>(text->size());
+    }
+  }
+  return bytes;
+}
+
 // The names that the records of one file refer to by number.
 class StageNames {
  public:

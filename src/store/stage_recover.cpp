@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Taking up the log of an earlier process: the records of both files in the order of their writing.
+// Opening: taking up the log of an earlier process, the records of both files in the order of their
+// writing, and moving that of another boot out of the way. And being opened when the files go.
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
 #include <utility>
 
 #include "model/wire.hpp"
@@ -32,7 +38,104 @@ void take_runs(wire::Reader& in, int64_t (*decode)(uint64_t), F each) {
   }
 }
 
+bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+std::string before(int number) {
+  return StageLog::kBefore + (number == 1 ? "" : "-" + std::to_string(number));
+}
+
+// Where it takes the place of no other log that has not gone to the disk yet, but joins its own
+// other half. There are few places, as each takes memory: the last one is used again.
+std::string place_aside(const std::string& base, uint64_t log, const std::string& folder) {
+  for (int n = 1; n < StageLog::kMostBefore; ++n) {
+    std::string place = folder + "/" + before(n);
+    const bool free = std::ranges::all_of(std::array{".0", ".1"}, [&](const char* end) {
+      if (!exists(place + end)) return true;
+      const auto there = StageFile::header_of(place + end);
+      return there && there->log == log && !exists(base + end);
+    });
+    if (free) return place;
+  }
+  return folder + "/" + before(StageLog::kMostBefore);
+}
+
+// Times of another boot: its owner is gone, and what is in the log goes to the disk from there.
+Result<> move_aside(const std::string& base, const StageLog::Options& options) {
+  StageFile::Header newer;
+  for (const char* end : {".0", ".1"}) {
+    const auto header = StageFile::header_of(base + end);
+    if (header && header->generation > newer.generation) newer = *header;
+  }
+  if (newer.generation == 0 || newer.boot == options.boot_id) return {};
+  const std::string place = place_aside(base, newer.log, options.folder);
+  for (const char* end : {".0", ".1"}) {
+    // One that is not there went before, when a process was killed between the two.
+    const std::string aside = place + end;
+    if (::rename((base + end).c_str(), aside.c_str()) != 0 && errno != ENOENT) {
+      return Error::from_errno(errno, "move '" + base + end + "' aside");
+    }
+  }
+  return {};
+}
+
 }  // namespace
+
+std::vector<std::string> StageLog::earlier_boots(const std::string& folder) {
+  std::vector<std::string> names;
+  for (int n = 1; n <= kMostBefore; ++n) {
+    const std::string path = folder + "/" + before(n);
+    if (exists(path + ".0") || exists(path + ".1")) names.push_back(before(n));
+  }
+  return names;
+}
+
+Result<std::unique_ptr<StageLog>> StageLog::open(const Options& options, SymbolTable& symbols) {
+  const std::string base = options.folder + "/" + options.name;
+  if (options.name == kThisBoot) FP_CHECK_OK(move_aside(base, options));
+  StageFile first = FP_TRY(StageFile::open(base + ".0", options.bytes / 2));
+  StageFile second = FP_TRY(StageFile::open(base + ".1", options.bytes / 2));
+  std::unique_ptr<StageLog> log(
+      new StageLog({.file = std::move(first)}, {.file = std::move(second)}, symbols));
+  FP_CHECK_OK(log->recover(options));
+  return log;
+}
+
+Result<std::unique_ptr<StageLog>> StageLog::open_to_read(const std::string& folder,
+                                                         const std::string& name,
+                                                         SymbolTable& symbols) {
+  const std::string base = folder + "/" + name;
+  StageFile first = FP_TRY(StageFile::open_to_read(base + ".0"));
+  StageFile second = FP_TRY(StageFile::open_to_read(base + ".1"));
+  if (first.header().generation == 0 && second.header().generation == 0) {
+    return Error{Errc::NotFound, "nothing was ever written to '" + base + ".0'"};
+  }
+  std::unique_ptr<StageLog> log(
+      new StageLog({.file = std::move(first)}, {.file = std::move(second)}, symbols));
+  FP_CHECK_OK(log->recover({.folder = folder, .name = name}));
+  return log;
+}
+
+Result<std::unique_ptr<StageLog>> StageLog::open_in_memory(const Options& options,
+                                                           SymbolTable& symbols) {
+  const std::string base = options.folder + "/" + options.name;
+  StageFile first = FP_TRY(StageFile::open_in_memory(base + ".0", options.bytes / 2));
+  StageFile second = FP_TRY(StageFile::open_in_memory(base + ".1", options.bytes / 2));
+  std::unique_ptr<StageLog> log(
+      new StageLog({.file = std::move(first)}, {.file = std::move(second)}, symbols));
+  FP_CHECK_OK(log->begin_anew(options.boot_id));
+  return log;
+}
+
+Result<bool> StageLog::stay_in_place() {
+  const std::scoped_lock lock(mutex_);
+  bool remade = false;
+  for (File& file : files_) {
+    if (file.file.in_place()) continue;
+    FP_CHECK_OK(file.file.remake());
+    remade = true;
+  }
+  return remade;
+}
 
 Result<> StageLog::recover(const Options& options) {
   const StageFile::Header& first = files_[0].file.header();
@@ -44,8 +147,15 @@ Result<> StageLog::recover(const Options& options) {
   boot_ = files_[active_].file.header().boot;
   const uint8_t older = active_ == 0 ? 1 : 0;
   // One that was begun for another log has nothing to say.
-  if (files_[older].file.header().log == id_) FP_CHECK_OK(scan(older));
+  const bool has_older = files_[older].file.header().log == id_;
+  if (has_older) FP_CHECK_OK(scan(older));
+  complete_ = false;
   FP_CHECK_OK(scan(active_));
+  if (!complete_) {  // the process before could not, or had no time to, go over to it
+    if (!has_older) return begin_anew(options.boot_id);
+    active_ = older;
+    generation_ = files_[older].file.header().generation;
+  }
   FP_CHECK_OK(collect_recovered());
   forget_done();
   return {};
@@ -73,6 +183,7 @@ void StageLog::on_record(uint8_t file, int64_t offset, uint8_t type,
       in(up_to);
       in(newest);
       if (!in.done() || newest > INT64_MAX / 2 || up_to > newest) return;
+      complete_ = true;
       newest_ = std::max(newest_, static_cast<int64_t>(newest));
       return done_up_to(static_cast<int64_t>(up_to));
     case kEpoch:
@@ -121,7 +232,9 @@ void StageLog::on_epoch(std::span<const std::byte> body) {
   uint64_t offset = 0;
   in(since);
   in(offset);
-  const Epoch epoch{unzigzag(since), unzigzag(offset)};
+  uint64_t estimated = 0;  // absent: it is not
+  if (!in.done()) in(estimated);
+  const Epoch epoch{unzigzag(since), unzigzag(offset), estimated != 0};
   // Each file repeats those before it.
   if (!in.done() || (!epochs_.empty() && epochs_.back().since_ms >= epoch.since_ms)) return;
   epochs_.push_back(epoch);

@@ -13,8 +13,6 @@
 namespace fieldpost {
 namespace {
 
-constexpr int64_t kSameClockMs = 1000;
-
 int64_t points_of(std::span<const DeviceSample> samples) {
   int64_t points = 0;
   for (const DeviceSample& sample : samples) points += static_cast<int64_t>(sample.points.size());
@@ -58,13 +56,21 @@ Store::~Store() {
 void Store::append(std::vector<DeviceSample> samples) {
   Thread& t = *thread_;
   for (DeviceSample& sample : samples) t.times.settle(sample);
-  const auto appended = t.stage->append(samples);
+  t.count_repeated(samples);
+  t.drop_aged_in_stage();
+  auto appended = t.stage->append(samples);
+  if (!appended && appended.error().code == Errc::Full && t.make_room_in_stage()) {
+    appended = t.stage->append(samples);
+  }
   if (!appended) {
-    if (t.lost == 0) {
+    if (!t.losing.exchange(true)) {
       log::error("readings are lost", {{"FP_REASON", appended.error().message}});
     }
     t.lost += points_of(samples);
     return;
+  }
+  if (t.losing.exchange(false)) {
+    log::notice("readings are kept again", {{"FP_LOST", std::to_string(t.lost)}});
   }
   t.appended += points_of(samples);
   if (t.options.disk_first) {
@@ -74,25 +80,21 @@ void Store::append(std::vector<DeviceSample> samples) {
   }
 }
 
-void Store::append_epoch(Epoch epoch) {
-  Thread& t = *thread_;
-  const std::vector<Epoch> known = t.stage->epochs();
-  if (!known.empty() && std::abs(known.back().offset_ms - epoch.offset_ms) <= kSameClockMs) return;
-  if (const auto kept = t.stage->append_epoch(epoch); !kept) {
-    log::error("the setting of the clock cannot be noted", {{"FP_REASON", kept.error().message}});
-  }
-  t.post(epoch);
+void Store::set_keep(KeepRules rules) {
+  rules.merge(thread_->keep_rules);
+  thread_->keep_rules = rules;
+  thread_->post(std::move(rules));
 }
 
 void Store::fetch(Lane lane, int64_t after, size_t max_points) {
   Thread& t = *thread_;
   if (!t.options.disk_first && t.disk_is_open && lane != Lane::Backlog) {
     if (lane == Lane::Live && after > item_id::kBeforeAll) {
-      return t.sinks.chunks(t.take_live(after, max_points));
+      return t.hand_out(t.take_live(after, max_points));
     }
     if (lane == Lane::All) {
       if (auto staged = t.take_staged(after, max_points)) {
-        return t.sinks.chunks(answer(lane, after, *std::move(staged)));
+        return t.hand_out(answer(lane, after, *std::move(staged)));
       }
     }
   }
@@ -104,7 +106,7 @@ void Store::acknowledge(std::vector<int64_t> items) {
   std::vector<int64_t> samples;
   std::vector<int64_t> rows;
   for (const int64_t id : items) {
-    if (item_id::is_sample(id) && id > 0) {
+    if (item_id::is_sample(id)) {
       samples.push_back(item_id::number_of(id));
     } else {
       rows.push_back(id);
@@ -121,6 +123,16 @@ void Store::acknowledge(std::vector<int64_t> items) {
   if (!items.empty()) t.post(Thread::Acknowledge{std::move(items)});
 }
 
+Result<int64_t> Store::start_export(ExportRequest request) {
+  const int64_t number = FP_TRY(thread_->exports.admit(std::move(request)));
+  thread_->post(Thread::Wake{});
+  return number;
+}
+
+Result<ExportOutcome> Store::export_outcome(int64_t number) const {
+  return thread_->exports.outcome(number);
+}
+
 StoreStatus Store::status() const {
   StoreStatus status;
   {
@@ -128,6 +140,10 @@ StoreStatus Store::status() const {
     status = thread_->reported;
   }
   thread_->fill(status);
+  if (thread_->losing && status.staged > 0) {
+    const std::string why = status.trouble.empty() ? "" : ": " + status.trouble;
+    status.trouble = "readings are being lost, as there is no room for more in memory" + why;
+  }
   return status;
 }
 

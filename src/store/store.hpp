@@ -14,11 +14,16 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "model/keep.hpp"
+#include "store/exports.hpp"
 #include "store/outbox.hpp"
 #include "store/stage_log.hpp"
+#include "store/toll.hpp"
+#include "store/wear.hpp"
 
 namespace fieldpost {
 
@@ -28,12 +33,34 @@ struct StoreStatus {
   int64_t appended = 0;      // readings taken since the start
   int64_t acknowledged = 0;  // readings that were on the disk
   int64_t lost = 0;          // readings that could be kept nowhere
-  std::string trouble;       // "disk is full", …; empty: none
+  // Readings that were given up since the start, for want of space or for their age, and the
+  // attributes that lost most.
+  int64_t thinned = 0;
+  int64_t dropped = 0;
+  std::vector<Toll::Line> given_up;
+  int64_t unstamped = 0;  // readings that wait because their boot has no time yet
+  // Readings that the broker would drop in silence, and that were not sent.
+  int64_t too_old = 0, too_new = 0;
+  // Readings whose time was another one's before the clock was set back (repeats_utc()).
+  int64_t repeated = 0;
+  std::string trouble;  // "cannot be written, …: disk is full"; empty: none
+  std::string warning;  // of what will not last; empty: none
   // When the running disk operation began (BootTime, ns); 0: not inside one. A reader says
   // `disk stalled for n s` when that is long ago.
   int64_t busy_since_ns = 0;
 
+  // What the store thread had written to a disk; nothing where the kernel does not count it.
+  std::optional<Written> wear;
+
   int64_t waiting() const { return totals.readings + staged; }
+};
+
+// What is stored about time.
+struct StoredClock {
+  bool complete = false;  // the outbox has been heard, or does not open
+  WallView boot;          // this one
+  int64_t high_water_ms = 0;
+  std::vector<EndedBoot> ended;
 };
 
 class Store {
@@ -47,6 +74,10 @@ class Store {
     std::chrono::nanoseconds flush_interval{};
     bool disk_first = false;
     int64_t stage_bytes = int64_t{16} << 20;
+    int64_t max_size = int64_t{512} << 20;  // of everything on the disk; see store/room.hpp
+    std::chrono::nanoseconds max_age{};     // what is older is dropped; 0: none
+    // For tests: the boot clock, in ms.
+    std::function<int64_t()> now_ms = [] { return in_ms(BootClock::now()); };
   };
   struct Sinks {
     // Something up to this item_id can be fetched. From main and from the store thread.
@@ -58,6 +89,7 @@ class Store {
     // The disk has come up late, and has older things than what was fetched since.
     std::function<void()> backlog;
     std::function<void(const StoreStatus&)> status;  // on change, at most once a second
+    std::function<void()> clock;                     // clock() has become complete, or is another
   };
 
   // Opens stage 1; where that fails, says so in the log and keeps it in memory. The store thread
@@ -74,8 +106,13 @@ class Store {
 
   // Main thread; does not wait. What stage 1 has no room for is counted as lost.
   void append(std::vector<DeviceSample> samples);
-  // The clock as it is now. An epoch that says what the last one says (to the second) is no news.
-  void append_epoch(Epoch epoch);
+  // What may be thinned from now on, and what not; of what is not named nothing changes. Before
+  // start(), or later.
+  void set_keep(KeepRules rules);
+  // Main thread. What was decided from clock(), which from then on takes it into account. Nothing
+  // is sent with an epoch that is not stored: in stage 1, and on the disk if the disk has such
+  // readings. Errors: Full, Io: nothing of it was kept; decide again.
+  Result<> keep_clock(const ClockFacts& facts, const ClockDecision& decision);
 
   // Uplink's thread; does not wait. Nothing may be fetched of a lane before the answer to the last
   // one. Who asks for all holds what was handed out up to `after`, and nothing else.
@@ -87,8 +124,13 @@ class Store {
   void fetch(Lane lane, int64_t after, size_t max_points);
   void acknowledge(std::vector<int64_t> items);
 
+  // Any thread. Writes what waits into a pipe, between flushes: store/exports.hpp.
+  Result<int64_t> start_export(ExportRequest request);
+  Result<ExportOutcome> export_outcome(int64_t number) const;
+
   // Any thread.
   StoreStatus status() const;
+  StoredClock clock() const;
 
   // Brings everything to the disk and ends the thread. False if the disk did not let it within
   // `limit`: what waits is left in stage 1, the thread is left behind, and the process may exit.

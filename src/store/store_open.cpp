@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "store/medium.hpp"
 #include "store/restore.hpp"
 #include "store/store_thread.hpp"
 
@@ -40,28 +41,85 @@ void Store::Thread::close_if_damaged(const Error& error) {
   retry_at = {};
 }
 
+// Somebody removed the files or their folder, put others in their place, or mounted something over
+// them. SQLite goes on as if nothing were, and all of it would be gone with the process.
+Result<> Store::Thread::stay_in_place() {
+  const BootTime now = BootClock::now();
+  if (now < look_at) return {};
+  const Busy busy(busy_since);
+  if (outbox->in_place()) {
+    look_at = now + kLookPeriod;
+    if (opened_read_only && why_not_writable(outbox->path()).empty()) outbox.reset();
+    return {};
+  }
+  const int64_t readings = outbox->totals().readings;
+  auto done = outbox->put_back();
+  if (!done && done.error().code == Errc::Corrupt) {
+    log::error("the outbox is gone from its folder and cannot be read any more; a new one is begun",
+               {{"FP_PATH", options.folder},
+                {"FP_LOST", std::to_string(readings)},
+                {"FP_REASON", done.error().message}});
+    lost += readings;
+  } else if (!done) {
+    return std::move(done).context("the outbox is gone from '" + options.folder +
+                                   "' and cannot be put back");
+  } else {
+    log::error(
+        "the outbox was removed from its folder or replaced there while it was in use; it is "
+        "back, with all that was in it",
+        {{"FP_PATH", options.folder}, {"FP_READINGS", std::to_string(readings)}});
+  }
+  disk_is_open = false;
+  outbox.reset();
+  return {};
+}
+
 Result<> Store::Thread::open() {
   const Busy busy(busy_since);
-  FP_CHECK_OK(import_earlier_boot());
+  for (const std::string& name : StageLog::earlier_boots(options.run_folder)) {
+    FP_CHECK_OK(import_earlier_boot(name));
+  }
   outbox = FP_TRY(
       open_outbox({.folder = options.folder, .boot_id = options.boot_id, .stage_id = stage->id()}));
-  if (auto taken = take_over(); !taken) {
+  auto taken = take_over();
+  if (taken) taken = room.opened(*outbox);
+  if (!taken) {
     outbox.reset();
     return taken;
   }
   log::info("outbox is open", {{"FP_PATH", options.folder},
                                {"FP_READINGS", std::to_string(outbox->totals().readings)}});
+  if (std::string found = why_not_lasting(options.folder); found != warning) {
+    if (!found.empty()) log::warning("the outbox will not last", {{"FP_REASON", found}});
+    warning = std::move(found);
+  }
   status_changed = true;
   disk_is_open = true;
+  sinks.clock();
   if (answered_without_disk && outbox->totals().rows > 0) sinks.backlog();
   if (outbox->totals().rows > 0) sinks.stored(outbox->newest_row());
   sinks.committed(std::max(outbox->newest_row(), item_id::of_sample(stage->newest())));
   return {};
 }
 
+// Who clears the run directory takes stage 1 along, which goes on without a name: until a crash.
+void Store::Thread::keep_stage_in_place() {
+  const BootTime now = BootClock::now();
+  if (now < look_at_stage) return;
+  look_at_stage = now + kLookPeriod;
+  const auto remade = stage->stay_in_place();
+  if (remade && *remade) {
+    log::warning("the files of stage 1 were gone from the run directory and were made again",
+                 {{"FP_PATH", options.run_folder}});
+  }
+  set_trouble(stage_trouble, remade ? ""
+                                    : "readings that wait in memory would not survive a crash: " +
+                                          remade.error().message);
+}
+
 // What stage 1 and the outbox know of each other's past.
 Result<> Store::Thread::take_over() {
-  for (const Epoch& epoch : stage->epochs()) outbox->add_epoch(epoch);
+  take_over_clock();
   stage->flushed(outbox->flushed_up_to());
   const StageLog::Recovered recovered = stage->take_recovered();
   FP_CHECK_OK(outbox->acknowledge(recovered.acknowledged_rows));
@@ -74,24 +132,59 @@ Result<> Store::Thread::take_over() {
   return {};
 }
 
+Result<> Store::Thread::append_making_room(Outbox& old, std::span<const Staged> samples) {
+  Handover nothing;
+  for (;;) {
+    auto appended_now = old.append(samples, samples.back().number);
+    if (appended_now) return room.flushed(), Result<>();
+    if (appended_now.error().code != Errc::Full) return appended_now;
+    if (!FP_TRY(room.make_way(old, samples_bytes(samples)))) return appended_now;
+    while (room.comes_first()) FP_CHECK_OK(room.step(old, nothing, BootClock::now()));
+  }
+}
+
+void Store::Thread::take_over_clock() {
+  if (stage->epochs().empty()) {  // stage 1 was lost in this boot
+    for (const Epoch& epoch : outbox->epochs()) {
+      if (!stage->append_epoch(epoch)) break;  // then main decides anew
+    }
+  }
+  for (const Epoch& epoch : stage->epochs()) outbox->add_epoch(epoch);
+  {
+    const std::scoped_lock lock(mutex);
+    known.complete = true;
+    known.ended = outbox->unstamped();
+    if (!marked) known.high_water_ms = std::max(known.high_water_ms, outbox->high_water_ms());
+  }
+  note_clock();
+}
+
 // The log of another boot, where /run outlived it.
-Result<> Store::Thread::import_earlier_boot() {
-  const std::string base = options.run_folder + "/before";
-  if (::access((base + ".0").c_str(), F_OK) != 0) return {};
-  auto log = FP_TRY(StageLog::open(
-      {.folder = options.run_folder, .name = "before", .bytes = 0, .boot_id = options.boot_id},
-      symbols));
+Result<> Store::Thread::import_earlier_boot(const std::string& name) {
+  const std::string base = options.run_folder + "/" + name;
+  auto opened = StageLog::open(
+      {.folder = options.run_folder, .name = name, .bytes = 0, .boot_id = options.boot_id},
+      symbols);
+  if (!opened) {  // this boot's readings do not wait for that
+    log::error("what an earlier boot has left in stage 1 cannot be read",
+               {{"FP_PATH", base}, {"FP_REASON", opened.error().message}});
+    return {};
+  }
+  const auto log = *std::move(opened);
   auto old = FP_TRY(
       open_outbox({.folder = options.folder, .boot_id = log->boot(), .stage_id = log->id()}));
   for (const Epoch& epoch : log->epochs()) old.add_epoch(epoch);
   log->flushed(old.flushed_up_to());
+  FP_CHECK_OK(room.opened(old));
   while (log->oldest()) {
-    const auto samples = FP_TRY(log->read(log->flushed_up_to(), kImportPoints));
+    const auto samples =
+        FP_TRY(log->read(log->flushed_up_to(), kImportPoints, Room::kMaxFlushBytes));
     if (samples.empty()) break;
-    FP_CHECK_OK(old.append(samples, samples.back().number));
+    FP_CHECK_OK(append_making_room(old, samples));
     log->flushed(samples.back().number);
   }
   FP_CHECK_OK(old.store_epochs());
+  lost += log->damaged();
   ::unlink((base + ".0").c_str());
   ::unlink((base + ".1").c_str());
   return {};

@@ -17,9 +17,13 @@
 #include "base/backoff.hpp"
 #include "base/clock.hpp"
 #include "base/mailbox.hpp"
+#include "store/exports.hpp"
 #include "store/handover.hpp"
+#include "store/room.hpp"
 #include "store/store.hpp"
 #include "store/unique_times.hpp"
+#include "store/unsendable.hpp"
+#include "store/wear.hpp"
 
 namespace fieldpost {
 
@@ -37,6 +41,11 @@ class Busy {
   std::atomic<int64_t>& since_;
 };
 
+// The uplink waits so long for a disk that does not open, before it goes on without the backlog.
+inline constexpr auto kDiskGrace = std::chrono::seconds(2);
+// Deletes wait so long at least, for a flush that takes them along.
+inline constexpr auto kDeletesWait = std::chrono::seconds(1);
+
 struct Store::Thread {
   struct Wake {};
   struct Fetch {
@@ -47,10 +56,15 @@ struct Store::Thread {
   struct Acknowledge {
     std::vector<int64_t> items;
   };
+  struct ClockNews {
+    std::optional<Epoch> append;                   // as stage 1 has it
+    std::vector<std::pair<int64_t, Epoch>> ended;  // by the boot's id
+  };
   struct Stop {
     BootTime deadline{};
   };
-  using Mail = std::variant<Wake, Fetch, Acknowledge, Epoch, Stop>;
+  static constexpr auto kLookPeriod = std::chrono::seconds(2);
+  using Mail = std::variant<Wake, Fetch, Acknowledge, ClockNews, KeepRules, Stop>;
 
   Thread(Options o, Sinks s, SymbolTable& t, std::unique_ptr<StageLog> log);
 
@@ -61,24 +75,48 @@ struct Store::Thread {
   // Nothing, not even an empty list, when what the disk has comes first.
   std::optional<std::vector<Chunk>> take_staged(int64_t after, size_t max_points);
   Fetched take_live(int64_t after, size_t max_points);
+  void hand_out(Fetched fetched);
+  void leave_out_unsendable(Fetched& fetched);
+  void count_repeated(std::span<const DeviceSample> samples);
   void fill(StoreStatus& status) const;  // what is counted outside of the store thread
 
   const Options options;
   const Sinks sinks;
   SymbolTable& symbols;
   const std::unique_ptr<StageLog> stage;
-  UniqueTimes times;  // main thread
+  // ---- The main thread.
+
+  bool make_room_in_stage();
+  void drop_aged_in_stage();
+  bool thin_stage(bool for_room);
+
+  UniqueTimes times;
+  KeepRules keep_rules;
+  bool stage_was_full = false;
+  BootTime stage_age_at{};  // when to look at ages again
+
+  // ---- Any thread.
+
   Mailbox<Mail> mailbox;
+  Toll toll;
+  Exports exports;
+  Wear wear;
   std::atomic<int64_t> lost{0};
+  std::atomic<bool> losing{false};  // the last sample found no room
   std::atomic<int64_t> appended{0};
+  std::atomic<int64_t> repeated{0};
   std::atomic<int64_t> busy_since{0};
   std::atomic<bool> disk_is_open{false};
   std::atomic<int64_t> flushing_up_to{0};  // samples up to this number went to the disk, or may be
   mutable std::mutex mutex;
   std::condition_variable ended_changed;
-  StoreStatus reported;  // guarded by mutex, as are the next two
+  StoreStatus reported;  // guarded by mutex, as are the next six
   bool ended = false;
   bool all_stored = false;
+  StoredClock known;    // but `boot`, which stage 1 has
+  bool marked = false;  // the mark has been set by a synchronised clock since the start
+  std::optional<int64_t> seen_offset_ms;  // none: main has not said yet
+  Unsendable unsendable;
   std::thread thread;  // belongs to the Store
 
   // ---- The store thread.
@@ -88,20 +126,29 @@ struct Store::Thread {
   void take(Wake&) {}
   void take(Fetch& fetch) { fetches.push_back(fetch); }
   void take(Acknowledge& acknowledge);
-  void take(Epoch& epoch);
-  void take(Stop& stop) { stop_by = stop.deadline; }
+  void take(ClockNews& news);
+  void take(KeepRules& rules) { room.set_keep(std::move(rules)); }
+  void take(Stop& stop);
   bool work_waits() const;
+  bool clock_is_due() const;  // what is known of time has to be stored
   std::optional<BootTime> flush_at() const;
   BootTime wake_at() const;
   void wait_until(BootTime time);
   void work();
+  void export_slice();
   Result<> open_and_write();
   Result<Outbox> open_outbox(const Outbox::Options& wanted);
   void close_if_damaged(const Error& error);
+  Result<> stay_in_place();
   Result<> open();
-  Result<> import_earlier_boot();
+  Result<> import_earlier_boot(const std::string& name);
+  void keep_stage_in_place();
   Result<> take_over();
+  Result<> append_making_room(Outbox& old, std::span<const Staged> samples);
+  void take_over_clock();
+  void note_clock();
   Result<> write();
+  Result<> write_what_is_due();
   Result<> flush();
   Result<> flush_part(int64_t up_to);
   Result<> append_to_disk(std::span<const Staged> samples, int64_t up_to);
@@ -112,22 +159,28 @@ struct Store::Thread {
   Result<std::vector<Chunk>> fetch_rows(const Fetch& fetch);
   bool may_fetch() const;
   void set_trouble(std::string& trouble, std::string text);
+  void log_damaged();
   void report();
   bool finished();
 
   std::optional<Outbox> outbox;
   Handover handover;
+  Room room;
+  int64_t flush_bytes = 0;  // of the transaction that is tried
   int restores = 0;
   bool answered_without_disk = false;
+  bool opened_read_only = false;  // SQLite stays with that, whatever becomes of the rights
   const BootTime started = BootClock::now();
   BootTime deletes_at{};  // of the deletes that wait
   std::deque<Fetch> fetches;
   std::optional<BootTime> stop_by;
   Backoff retry;
-  BootTime retry_at{};  // nothing is opened or written before it
-  BootTime fetch_at{};  // nothing is read before it
-  std::string write_trouble, read_trouble;
+  BootTime retry_at{};                  // nothing is opened or written before it
+  BootTime fetch_at{};                  // nothing is read before it
+  BootTime look_at_stage{}, look_at{};  // whether the files of either are where they were
+  std::string write_trouble, read_trouble, stage_trouble, warning;
   int64_t reported_lost = 0;
+  int64_t reported_damaged = 0;
   BootTime status_at{};
   bool status_changed = true;
   int64_t acknowledged = 0;

@@ -43,8 +43,9 @@ Thinned thin(std::vector<State> states, const std::function<Keep(Symbol)>& keep_
              int64_t utc_offset_ms);
 
 // How often a row was thinned, which the caller keeps with the row: 0, 1, … and at last this:
-// there is nothing left to win.
-inline constexpr uint8_t kFullyThinned = 255;
+// there is nothing left to win. What has lost all but Keep::All is at the one after it.
+inline constexpr uint8_t kFullyThinned = 254;
+inline constexpr uint8_t kNothingButAll = 255;
 
 // The `round` of the row that `thinned` becomes, made of rows of this `round`. A round that takes
 // away less than an eighth was the last: numbers that are above their two an hour would have lost a

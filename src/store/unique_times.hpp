@@ -21,7 +21,9 @@ class UniqueTimes {
     Recent& recent = devices_[sample.device];
     while (std::ranges::find(recent.times, sample.time.ms) != recent.times.end()) ++sample.time.ms;
     recent.times[recent.next++ % recent.times.size()] = sample.time.ms;
+    newest_ms_ = std::max(newest_ms_, sample.time.ms);
   }
+  int64_t newest_ms() const { return newest_ms_; }  // boot time of the latest sample
 
  private:
   // Plugins of one device are not further apart than that; one that is, collides once in a
@@ -31,6 +33,7 @@ class UniqueTimes {
     size_t next = 0;
   };
   std::unordered_map<Symbol, Recent> devices_;
+  int64_t newest_ms_ = 0;
 };
 
 }  // namespace fieldpost

@@ -4,11 +4,14 @@
 #include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <span>
 
 #include "base/log.hpp"
 
@@ -24,6 +27,31 @@ Result<sockaddr_un> address_of(const std::string& path) {
   }
   std::memcpy(address.sun_path, path.data(), path.size());
   return address;
+}
+
+// As recv(), and the descriptor that came along, if any; of several the first, the others are
+// closed.
+ssize_t receive(int fd, std::span<char> block, UniqueFd& passed) {
+  constexpr size_t kMost = 8;
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(kMost * sizeof(int))> space{};
+  iovec into{block.data(), block.size()};
+  msghdr message{};
+  message.msg_iov = &into;
+  message.msg_iovlen = 1;
+  message.msg_control = space.data();
+  message.msg_controllen = space.size();
+  const ssize_t n = ::recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+  if (n < 0) return n;
+  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+    for (size_t at = 0; at + sizeof(int) <= c->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
+      int raw = -1;
+      std::memcpy(&raw, CMSG_DATA(c) + at, sizeof raw);
+      UniqueFd one(raw);
+      if (!passed) passed = std::move(one);
+    }
+  }
+  return n;
 }
 
 Json refusal(std::string_view why) { return Json{{"ok", false}, {"error", why}}; }
@@ -56,6 +84,7 @@ Result<UniqueFd> listen_unix(const std::string& path, const std::string& group) 
 }
 
 Result<> ControlServer::serve(UniqueFd listener, ControlRight right) {
+  std::erase_if(listeners_, [right](const Listener& l) { return l.right == right; });
   Listener& l = listeners_.emplace_back(Listener{std::move(listener), right, {}, {}});
   l.readable = FP_TRY(loop_->on_readable(l.fd.get(), [this, &l] { on_accept(l); }));
   return {};
@@ -99,7 +128,7 @@ void ControlServer::pause(Listener& listener) {
 
 void ControlServer::on_readable(Connection& c) {
   char block[16384];
-  const ssize_t n = ::recv(c.fd.get(), block, sizeof block, 0);
+  const ssize_t n = receive(c.fd.get(), block, c.passed);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n <= 0) return close_later(c);
   c.in.append(block, static_cast<size_t>(n));
@@ -120,7 +149,7 @@ void ControlServer::on_line(Connection& c, std::string_view line) {
     return send(c, dump_json(refusal("expected a JSON object in one line")));
   }
   bool watch = false;
-  send(c, dump_json(handler_(*request, c.right, &watch)));
+  send(c, dump_json(handler_(*request, c.right, &watch, std::move(c.passed))));
   c.watching = c.watching || watch;
 }
 

@@ -33,14 +33,17 @@ class ControlServer {
   // Of accepting, when the process has no descriptor left for one more.
   static constexpr std::chrono::milliseconds kPause{500};
 
-  // Answers one request. Sets `*watch` to subscribe the connection to broadcast().
-  using Handler = std::function<Json(const Json& request, ControlRight right, bool* watch)>;
+  // Answers one request. Sets `*watch` to subscribe the connection to broadcast(). `passed` is the
+  // descriptor that came with the request (SCM_RIGHTS), if one did.
+  using Handler =
+      std::function<Json(const Json& request, ControlRight right, bool* watch, UniqueFd passed)>;
 
   ControlServer(EventLoop& loop, Handler handler) : loop_(&loop), handler_(std::move(handler)) {}
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
 
-  // Serves a listening socket that systemd or listen_unix() made. Errors: Io.
+  // Serves a listening socket that systemd or listen_unix() made, in the place of the one before.
+  // Not from within a Handler. Errors: Io.
   Result<> serve(UniqueFd listener, ControlRight right);
 
   bool has_watchers() const;
@@ -52,6 +55,7 @@ class ControlServer {
     UniqueFd fd;
     ControlRight right;
     std::string in, out;
+    UniqueFd passed;  // that the next request brings
     bool watching = false;
     int64_t dropped = 0;   // lines that did not fit
     bool closing = false;  // when `out` is empty

@@ -20,6 +20,7 @@ std::vector<State> merge(std::vector<State> states) {
       merged.push_back(std::move(state));
       continue;
     }
+    merged.back().estimated |= state.estimated;
     std::vector<Point>& points = merged.back().points;
     for (Point& point : state.points) {
       const auto same = std::ranges::find(points, point.attribute, &Point::attribute);
@@ -43,7 +44,7 @@ std::string finish(std::string payload, size_t states) {
 std::string to_payload(const std::vector<State>& states, const std::string& member) {
   std::string payload = "[";
   for (const State& state : states) {
-    payload::append_state(payload, state.time_ms, state.points);
+    payload::append_state(payload, state.time_ms, state.points, state.estimated);
     payload::add_member(payload, member);
     payload += ',';
   }
@@ -69,12 +70,15 @@ bool Batcher::carries(const Point& point, size_t overhead) const {
   return is_legal(point.value) && payload::max_size(point) + overhead <= max_payload_;
 }
 
-size_t Batcher::refuse_points(Chunk& chunk) const {
+size_t Batcher::refuse_points(Chunk& chunk) {
   size_t refused = 0;
   const size_t overhead = payload::kStateOverhead + member_of(chunk.device).size();
   for (State& state : chunk.states) {
-    refused +=
-        std::erase_if(state.points, [&](const Point& point) { return !carries(point, overhead); });
+    refused += std::erase_if(state.points, [&](const Point& point) {
+      const bool refuse = !carries(point, overhead);
+      if (refuse) refused_attribute_ = point.attribute;
+      return refuse;
+    });
   }
   std::erase_if(chunk.states, [](const State& state) { return state.points.empty(); });
   return refused;
@@ -126,7 +130,7 @@ std::string Batcher::take_array(Queue& queue, size_t array_bytes, std::vector<Ta
   while (!queue.chunks.empty()) {
     const State& state = queue.chunks.front().states[queue.state];
     const size_t before = payload.size();
-    payload::append_state(payload, state.time_ms, state.points);
+    payload::append_state(payload, state.time_ms, state.points, state.estimated);
     payload::add_member(payload, member);
     payload += ',';
     const size_t limit = ret_taken.empty() ? max_payload_ + 2 : array_bytes;
@@ -159,7 +163,9 @@ std::string Batcher::take_part(Queue& queue, std::vector<Taken>& ret_taken) {
     ret_taken.push_back(take_front(queue));
   } else {
     Taken part{.row = chunk.row,
-               .state = {.time_ms = chunk.states[queue.state].time_ms, .points = {}}};
+               .state = {.time_ms = chunk.states[queue.state].time_ms,
+                         .points = {},
+                         .estimated = chunk.states[queue.state].estimated}};
     part.state.points.assign(std::move_iterator(points.begin()), std::move_iterator(end));
     points.erase(points.begin(), end);
     waiting_points_ -= part.state.points.size();

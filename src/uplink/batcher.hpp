@@ -70,6 +70,8 @@ class Batcher {
   size_t waiting_points() const { return waiting_points_; }
   // Since the start; each reading once, however often its row is added.
   int64_t refused() const { return refused_; }
+  // The attribute of the last one; nullptr: none yet.
+  Symbol refused_attribute() const { return refused_attribute_; }
 
  private:
   // What is left to send of one device.
@@ -95,7 +97,7 @@ class Batcher {
 
   const std::string& member_of(Symbol device) const;
   bool carries(const Point& point, size_t overhead) const;
-  size_t refuse_points(Chunk& chunk) const;
+  size_t refuse_points(Chunk& chunk);
   std::vector<Queue>::iterator oldest(const May& may);
   std::string take_array(Queue& queue, size_t array_bytes, std::vector<Taken>& ret_taken);
   std::string take_part(Queue& queue, std::vector<Taken>& ret_taken);
@@ -113,6 +115,7 @@ class Batcher {
   int64_t newest_added_ = item_id::kBeforeAll;
   int64_t newest_counted_ = item_id::kBeforeAll;  // rows up to here have had their refusals counted
   int64_t refused_ = 0;
+  Symbol refused_attribute_ = nullptr;
   std::set<int64_t> done_ahead_;  // done, but newer than a row that is not
   std::vector<int64_t> done_;     // for take_done()
 };

@@ -4,15 +4,17 @@
 #include <string>
 
 #include "base/result.hpp"
+#include "uplink/uplink.hpp"
 
 namespace fieldpost {
 
 struct Credentials {
-  std::string key, secret;
+  std::string key, secret;  // MQTT's user name and password
+  std::string proxy_login;  // "USER:PASSWORD"
 };
 
-// Reads both files, without the line end. No key file: no credentials. Errors, which never show
+// Reads the files that the options name; what has no file stays empty. Errors, which never show
 // what is in the files: NotFound, Invalid (empty, several lines, too long), Io.
-Result<Credentials> read_credentials(const std::string& key_file, const std::string& secret_file);
+Result<Credentials> read_credentials(const Uplink::Options& options);
 
 }  // namespace fieldpost

@@ -23,9 +23,13 @@ std::vector<tcp::endpoint> endpoints_of(const std::vector<std::string>& addresse
 }
 
 std::string text_of(const tcp::endpoint& endpoint) {
-  const std::string address = endpoint.address().to_string();
-  const std::string port = std::to_string(endpoint.port());
-  return endpoint.address().is_v6() ? "[" + address + "]:" + port : address + ":" + port;
+  return host_and_port(endpoint.address().to_string(), endpoint.port());
+}
+
+std::string host_and_port(const std::string& host, uint16_t port) {
+  std::string text = host.find(':') == host.npos ? host : "[" + host + "]";
+  if (port != 0) text += ":" + std::to_string(port);
+  return text;
 }
 
 }  // namespace fieldpost

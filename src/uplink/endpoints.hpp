@@ -18,5 +18,7 @@ std::vector<boost::asio::ip::tcp::endpoint> endpoints_of(const std::vector<std::
                                                          uint16_t port);
 // "192.0.2.1:1883", "[2001:db8::1]:1883".
 std::string text_of(const boost::asio::ip::tcp::endpoint& endpoint);
+// "broker.example:1883", "[2001:db8::1]:1883"; port 0: without it.
+std::string host_and_port(const std::string& host, uint16_t port);
 
 }  // namespace fieldpost

@@ -89,6 +89,11 @@ class Lanes {
   int64_t newest() const { return main().newest(); }
   int64_t in_flight() const { return static_cast<int64_t>(in_flight_.size()); }
   int64_t refused() const { return live_.refused() + backlog_.refused(); }
+  // The attribute of one of the last; nullptr: none yet.
+  Symbol refused_attribute() const {
+    const Symbol live = live_.refused_attribute();
+    return live != nullptr ? live : backlog_.refused_attribute();
+  }
 
  private:
   struct InFlight {

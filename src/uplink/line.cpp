@@ -51,7 +51,7 @@ void Line::fail(const std::string& reason) {
   watched_.close(ignored);
   tick_.cancel(ignored);
   login_.cancel(ignored);
-  End end = reason == Transport::kClosed ? End::Broker : End::Other;
+  End end = reason.starts_with(Transport::kClosed) ? End::Broker : End::Other;
   if (session_ && session_->refusal_code() == 5) end = End::Refusal;
   // Later, because we may be inside a call of either; and so that nobody destroys this under us.
   asio::post(io_, [alive = std::weak_ptr(alive_), reason, end] {
@@ -66,6 +66,7 @@ void Line::on_ready(const std::string& path) {
   auto session = Session::open(path, options_.session, events_.message);
   if (!session) return fail(session.error().message);
   session_ = std::move(*session);
+  last_heard_ = std::chrono::steady_clock::now();
   // A duplicate, because libmosquitto closes its own when it likes, and Asio closes what it
   // watches.
   const int fd = ::fcntl(session_->fd(), F_DUPFD_CLOEXEC, 0);
@@ -95,6 +96,7 @@ void Line::watch_read() {
 
 void Line::on_readable() {
   if (!session_) return;  // closed since
+  last_heard_ = std::chrono::steady_clock::now();
   // Several packets for each turn of the loop, but not without end: others have a turn too.
   for (int i = 0; i < 32; ++i) {
     const bool fine = go_on(session_->read());
@@ -138,8 +140,18 @@ void Line::watch_tick() {
   }));
 }
 
+// TCP_USER_TIMEOUT watches the way to the next machine alone: a proxy, or a broker whose process
+// hangs, acknowledges bytes all the same. libmosquitto asks after a keepalive of silence, and would
+// wait another one for the answer.
+bool Line::is_silent() {
+  const auto now = std::chrono::steady_clock::now();
+  if (transport_->unsent_bytes() > 0) last_heard_ = now;  // the network has not lost them yet
+  return now - last_heard_ > session_->keepalive() * 3 / 2 - std::chrono::seconds(1);
+}
+
 void Line::on_tick() {
   if (!session_ || !go_on(session_->tick())) return;
+  if (is_silent()) return fail("the broker has been silent for one and a half keepalives");
   flush();
   if (!ended_) watch_tick();
 }

@@ -8,6 +8,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -63,6 +64,7 @@ class Line {
   void on_transport_ended(const std::string& reason);
   void on_readable();
   void on_tick();
+  bool is_silent();
   void watch_read();
   void watch_write();
   void watch_tick();
@@ -83,6 +85,7 @@ class Line {
   std::unique_ptr<Session> session_;
   boost::asio::posix::stream_descriptor watched_;  // a duplicate of the session's
   boost::asio::steady_timer tick_, login_;
+  std::chrono::steady_clock::time_point last_heard_;  // of the broker
   bool watching_write_ = false;
   bool up_ = false;
   bool ended_ = false;

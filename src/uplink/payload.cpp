@@ -171,7 +171,8 @@ size_t max_size(const Point& point) {
   return point.attribute->size() + 4 + (text == nullptr ? kNumberSize : text_size(*text));
 }
 
-void append_state(std::string& out, int64_t time_ms, std::span<const Point> points) {
+void append_state(std::string& out, int64_t time_ms, std::span<const Point> points,
+                  bool estimated) {
   size_t bound = kStateOverhead;
   for (const Point& point : points) bound += max_size(point);
   append_with(out, bound, [&](char* p) {
@@ -184,7 +185,8 @@ void append_state(std::string& out, int64_t time_ms, std::span<const Point> poin
       p = write_value(p, point.value);
       *p++ = ',';
     }
-    return put(p - 1, "}}");  // over the last comma
+    p = put(p - 1, "}");  // over the last comma
+    return put(p, estimated ? R"(,"meta":{"time_estimated":true}})" : "}");
   });
 }
 

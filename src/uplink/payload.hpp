@@ -4,6 +4,7 @@
 // much for each reading, and this is the path every reading takes.
 //
 //   {"time":1700000000123,"data":{"temperature":21.5,"running":true,"mode":"auto"}}
+//   {"time":1700000000123,"data":{"temperature":21.5},"meta":{"time_estimated":true}}
 #pragma once
 
 #include <cstddef>
@@ -22,9 +23,10 @@ void append_number(std::string& out, double value);
 // In quotes, escaped as RFC 8259 asks. `text` is UTF-8.
 void append_text(std::string& out, std::string_view text);
 
-// {"time":…,"data":{…}}. Points are legal (is_legal(), is_attribute_name()), at least one, and no
-// attribute twice.
-void append_state(std::string& out, int64_t time_ms, std::span<const Point> points);
+// {"time":…,"data":{…}}, and the meta where the time is `estimated`. Points are legal (is_legal(),
+// is_attribute_name()), at least one, and no attribute twice.
+void append_state(std::string& out, int64_t time_ms, std::span<const Point> points,
+                  bool estimated = false);
 
 // What add_member() takes: `,"flowVersion":"…"}`.
 std::string flow_version_member(std::string_view version);
@@ -34,6 +36,6 @@ void add_member(std::string& out, std::string_view member);
 // Bytes that one point takes at most, with the comma before it.
 size_t max_size(const Point& point);
 // Bytes of a state beside its points, at most.
-inline constexpr size_t kStateOverhead = 48;
+inline constexpr size_t kStateOverhead = 80;
 
 }  // namespace fieldpost::payload

@@ -66,6 +66,7 @@ class Sender {
   bool has_waiting() const { return batcher_.waiting_points() > 0; }
   int64_t in_flight() const { return static_cast<int64_t>(in_flight_.size()); }
   int64_t refused() const { return batcher_.refused(); }
+  Symbol refused_attribute() const { return batcher_.refused_attribute(); }
 
  private:
   void restart_if_idle();

@@ -101,11 +101,13 @@ Result<> Session::start(const std::string& path) {
   mosquitto_message_callback_set(m, [](mosquitto*, void* user, const mosquitto_message* message) {
     self(user).on_message(*message);
   });
-  // libmosquitto takes 5 s to 65,535 s.
-  const auto keepalive = std::clamp<int64_t>(options_.keepalive.count(), 5, 65'535);
-  const int code = mosquitto_connect(m, path.c_str(), 0, static_cast<int>(keepalive));
+  const int code = mosquitto_connect(m, path.c_str(), 0, static_cast<int>(keepalive().count()));
   if (code != MOSQ_ERR_SUCCESS) return Error{Errc::Io, words_of(code)};
   return write();
+}
+
+std::chrono::seconds Session::keepalive() const {
+  return std::clamp(options_.keepalive, std::chrono::seconds(5), std::chrono::seconds(65'535));
 }
 
 int Session::fd() const { return mosquitto_socket(client_.get()); }

@@ -46,6 +46,7 @@ class Session {
   int fd() const;
   bool wants_write() const;
   bool connected() const { return connected_; }  // the broker has accepted us
+  std::chrono::seconds keepalive() const;        // as near to the options' as libmosquitto takes
 
   // The CONNACK that refused us; 0: none has.
   int refusal_code() const { return refusal_code_; }

@@ -34,8 +34,14 @@ Line::Options line_options(const Uplink::Options& o, Credentials credentials) {
                         .port = o.port,
                         .tls = o.tls,
                         .ca_file = o.ca_file,
+                        .cert_file = o.cert_file,
+                        .key_file = o.key_file,
+                        .web_socket_path = o.web_socket_path,
+                        .proxy_host = o.proxy_host,
+                        .proxy_port = o.proxy_port,
+                        .proxy_login = std::move(credentials.proxy_login),
                         .step_limit = duration_cast<milliseconds>(o.connect_timeout),
-                        .lost_after = duration_cast<milliseconds>(o.keepalive),
+                        .lost_after = lost_after(o.keepalive),
                         .resolve = o.resolve},
           .session = {.client_id = o.client_id,
                       .user = std::move(credentials.key),
@@ -45,15 +51,23 @@ Line::Options line_options(const Uplink::Options& o, Credentials credentials) {
                       .topics = command_topics(o)}};
 }
 
+milliseconds lost_after(std::chrono::nanoseconds keepalive) {
+  const auto whole = duration_cast<milliseconds>(keepalive);
+  return std::max(whole / 2 - seconds(2), whole * 3 / 10);
+}
+
 int max_in_flight(const Uplink::Options& o) {
   return o.window_messages + static_cast<int>(Publications::kMaxInFlight);
 }
 
 bool needs_reconnect(const Uplink::Options& a, const Uplink::Options& b) {
   return a.run_dir != b.run_dir || a.client_id != b.client_id || a.tls != b.tls ||
-         a.host != b.host || a.port != b.port || a.ca_file != b.ca_file ||
+         a.host != b.host || a.port != b.port || a.web_socket_path != b.web_socket_path ||
+         a.ca_file != b.ca_file || a.cert_file != b.cert_file || a.key_file != b.key_file ||
+         a.proxy_host != b.proxy_host || a.proxy_port != b.proxy_port ||
          a.access_key_file != b.access_key_file || a.access_secret_file != b.access_secret_file ||
-         a.keepalive != b.keepalive || a.live_first != b.live_first;
+         a.proxy_login_file != b.proxy_login_file || a.keepalive != b.keepalive ||
+         a.live_first != b.live_first;
 }
 
 std::string state_topic(std::string_view device_id) {

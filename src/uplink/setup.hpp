@@ -4,6 +4,7 @@
 // much may be sent, how long to wait after a failure.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,9 @@ Lanes::Options lane_options(const Uplink::Options& options);
 // The first pause after a failure, and the longest.
 std::pair<Redial::Duration, Redial::Duration> pauses(const Uplink::Options& options);
 Line::Options line_options(const Uplink::Options& options, Credentials credentials);
+// What was sent may wait so long for the other machine. libmosquitto tests a silent line after a
+// keepalive and up to a second: with this, one that went dead is noticed after one and a half.
+std::chrono::milliseconds lost_after(std::chrono::nanoseconds keepalive);
 // Messages, of all kinds, that may be unacknowledged.
 int max_in_flight(const Uplink::Options& options);
 // Whether what differs can only be had with a new connection.

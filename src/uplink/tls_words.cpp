@@ -2,6 +2,7 @@
 #include "uplink/tls_words.hpp"
 
 #include <arpa/inet.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -73,6 +74,37 @@ std::string words_of_refusal(x509_store_ctx_st* context, const std::string& host
       return "the certificate is signed by an authority that we do not trust";
     default:
       return std::string("the certificate is refused: ") + X509_verify_cert_error_string(error);
+  }
+}
+
+std::string words_of_tls_error(int error) {
+  const auto code = static_cast<unsigned long>(static_cast<unsigned>(error));
+  const char* text = ERR_reason_error_string(code);
+  const std::string openssl = text != nullptr ? std::string(" (") + text + ")" : "";
+  switch (ERR_GET_REASON(code)) {
+    case SSL_R_WRONG_VERSION_NUMBER:
+      return "the other side does not speak TLS";
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
+      return "the broker speaks no TLS from 1.2 on" + openssl;
+    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+      return "the broker wants a certificate of ours (uplink.cert_file, uplink.key_file)" + openssl;
+    case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
+      return "the broker refused the handshake: no cipher in common, or it wants a certificate of "
+             "ours" +
+             openssl;
+    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+      return "the broker does not know the authority that signed our certificate" + openssl;
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+      return "our certificate has expired, says the broker" + openssl;
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+    case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
+      return "the broker does not accept our certificate" + openssl;
+    default:
+      return "TLS failed" + openssl;
   }
 }
 

@@ -2,32 +2,24 @@
 #include "uplink/transport.hpp"
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/ssl.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
-#include <fcntl.h>
-#include <linux/sockios.h>
-#include <netinet/tcp.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <array>
 #include <concepts>
-#include <optional>
 #include <span>
 #include <utility>  // before Asio: 1.74 uses std::exchange without it
 #include <vector>
 
-#include "base/file.hpp"
 #include "base/text.hpp"
+#include "uplink/connect.hpp"
 #include "uplink/endpoints.hpp"
 #include "uplink/mqtt_guard.hpp"
 #include "uplink/private_socket.hpp"
-#include "uplink/tls_words.hpp"
+#include "uplink/stream.hpp"
 
 namespace fieldpost {
 namespace {
@@ -37,14 +29,43 @@ using asio::ip::tcp;
 using asio::local::stream_protocol;
 using boost::system::error_code;
 
-constexpr size_t kMaxCaFile = size_t{4} << 20;
 constexpr size_t kBufferSize = size_t{32} * 1024;
 
-// "10 s", as a person says a limit.
-std::string in_words(std::chrono::milliseconds limit) { return about(limit); }
+// One layer of the way to the broker that is still to be set up.
+struct Step {
+  std::string name;  // "TLS with broker.example"
+  std::function<Result<std::unique_ptr<Stream>>(std::unique_ptr<Stream> below)> put_on;
+};
+
+std::vector<Step> steps_of(const Transport::Options& o) {
+  std::vector<Step> steps;
+  if (!o.proxy_host.empty()) {
+    steps.push_back(
+        {"proxy " + host_and_port(o.proxy_host, o.proxy_port), [&o](std::unique_ptr<Stream> below) {
+           return proxy_tunnel(std::move(below), host_and_port(o.host, o.port), o.proxy_login);
+         }});
+  }
+  if (o.tls) {
+    steps.push_back({"TLS with " + o.host, [&o](std::unique_ptr<Stream> below) {
+                       return tls_stream(std::move(below), {.host = o.host,
+                                                            .ca_file = o.ca_file,
+                                                            .cert_file = o.cert_file,
+                                                            .key_file = o.key_file});
+                     }});
+  }
+  if (!o.web_socket_path.empty()) {
+    const bool usual_port = o.port == (o.tls ? 443 : 80);
+    steps.push_back({"WebSocket with " + o.host, [&o, usual_port](std::unique_ptr<Stream> below) {
+                       return web_socket(std::move(below),
+                                         host_and_port(o.host, usual_port ? uint16_t{0} : o.port),
+                                         o.web_socket_path);
+                     }});
+  }
+  return steps;
+}
 
 // One connection. Owned by the handle that start_relay() gave out and by the operations that are
-// under way: Asio's TLS stream must outlive its operations, even cancelled ones.
+// under way: streams must outlive their operations, even cancelled ones.
 class Relay : public std::enable_shared_from_this<Relay> {
  public:
   Relay(asio::io_context& io, Transport::Options options, Transport::Events events)
@@ -52,50 +73,36 @@ class Relay : public std::enable_shared_from_this<Relay> {
         options_(std::move(options)),
         events_(std::move(events)),
         deadline_(io),
-        lookup_ready_(io),
+        steps_(steps_of(options_)),
         acceptor_(io),
-        client_(io),
-        tcp_(io) {}
+        client_(io) {}
 
   void start();
   void abandon();
-  int64_t unsent_bytes();
+  int64_t unsent_bytes() const { return stream_ ? stream_->unsent_bytes() : 0; }
 
  private:
   void begin_step(std::string step);
   void fail(const std::string& reason);
   void close_all();
   void listen();
-  void resolve();
-  void on_resolved();
-  void connect_next();
-  void on_connected(error_code error, const std::string& step);
-  void set_socket_options();
-  void start_tls();
-  Result<> set_up_tls();
-  void on_handshake(error_code error);
+  void connect();
+  void on_connected(tcp::socket socket);
+  void open_next();
   void be_ready();
   void pump_up();
   void pump_down();
   void on_received(size_t bytes);
   void on_client_closed();
   void on_lost(error_code error);
+  void on_write_failed(error_code error);
 
-  // Calls `use` with the stream that leads to the broker.
-  template <class Use>
-  void with_upstream(Use use) {
-    if (tls_) {
-      use(*tls_);
-    } else {
-      use(tcp_);
-    }
-  }
   // A handler that keeps this alive and is not called once the relay has ended.
   template <class Handler>
   auto live(Handler handler) {
     return [ self = shared_from_this(), handler = std::move(handler) ](
         auto... args) mutable requires std::invocable<Handler&, decltype(args)...> {
-      if (!self->ended_) handler(args...);
+      if (!self->ended_) handler(std::move(args)...);
     };
   }
 
@@ -103,21 +110,17 @@ class Relay : public std::enable_shared_from_this<Relay> {
   Transport::Options options_;
   Transport::Events events_;
   bool ended_ = false;
+  bool closing_ = false;
   std::string step_;
   asio::steady_timer deadline_;
-  std::optional<Lookup> lookup_;
-  asio::posix::stream_descriptor lookup_ready_;
-  std::vector<tcp::endpoint> endpoints_;
-  size_t next_endpoint_ = 0;
-  bool connecting_ = false;  // to the address before next_endpoint_
-  std::string refusals_;     // what became of the addresses tried so far
+  std::unique_ptr<Connect> connect_;
+  std::unique_ptr<Stream> stream_;  // the topmost layer
+  std::vector<Step> steps_;
+  size_t next_step_ = 0;
+  error_code write_error_;
   std::string socket_path_;
   stream_protocol::acceptor acceptor_;
   stream_protocol::socket client_;
-  tcp::socket tcp_;
-  std::optional<asio::ssl::context> tls_context_;
-  std::optional<asio::ssl::stream<tcp::socket&>> tls_;
-  std::string tls_refusal_;  // why the certificate did not do
   MqttGuard guard_;
   std::array<std::byte, kBufferSize> up_{}, down_{};
 };
@@ -125,7 +128,7 @@ class Relay : public std::enable_shared_from_this<Relay> {
 void Relay::start() {
   asio::post(io_, live([this] {
                listen();
-               if (!ended_) resolve();
+               if (!ended_) connect();
              }));
 }
 
@@ -137,12 +140,14 @@ void Relay::abandon() {
 void Relay::close_all() {
   error_code ignored;
   deadline_.cancel(ignored);
-  lookup_ready_.close(ignored);
-  lookup_.reset();
   acceptor_.close(ignored);
   if (!socket_path_.empty()) ::unlink(std::exchange(socket_path_, {}).c_str());
   client_.close(ignored);
-  tcp_.close(ignored);
+  if (stream_) stream_->abandon();
+  if (!connect_) return;
+  connect_->abandon();
+  // Gone later: this may be within one of its events.
+  asio::post(io_, [connect = std::move(connect_)] {});
 }
 
 void Relay::fail(const std::string& reason) {
@@ -157,12 +162,7 @@ void Relay::begin_step(std::string step) {
   deadline_.expires_after(options_.step_limit);
   deadline_.async_wait(live([this, expected = step_](error_code error) {
     if (error || step_ != expected) return;
-    if (connecting_) {
-      error_code ignored;
-      tcp_.close(ignored);  // on_connected() sees it, and goes on with the next address
-      return;
-    }
-    fail(step_ + ": no answer in " + in_words(options_.step_limit));
+    fail(step_ + ": no answer in " + about(options_.step_limit));
   }));
   events_.step(step_);
 }
@@ -180,114 +180,37 @@ void Relay::listen() {
   if (error) fail("private socket '" + *path + "': " + error.message());
 }
 
-void Relay::resolve() {
-  error_code not_numeric;
-  const auto address = asio::ip::make_address(options_.host, not_numeric);
-  if (!not_numeric) {
-    endpoints_ = {{address, options_.port}};
-    return connect_next();
-  }
-  begin_step("resolve " + options_.host);
-  auto lookup = Lookup::start(options_.resolve, options_.host);
-  if (!lookup) return fail(step_ + ": " + lookup.error().message);
-  lookup_ = std::move(*lookup);
-  // A duplicate, because Asio closes what it watches.
-  const int fd = ::fcntl(lookup_->fd(), F_DUPFD_CLOEXEC, 0);
-  if (fd < 0) return fail(Error::from_errno(errno, step_).message);
-  lookup_ready_.assign(fd);
-  lookup_ready_.async_wait(asio::posix::descriptor_base::wait_read, live([this](error_code error) {
-                             if (!error) on_resolved();
-                           }));
+void Relay::connect() {
+  const bool direct = options_.proxy_host.empty();
+  connect_ = std::make_unique<Connect>(
+      io_,
+      Connect::Options{.host = direct ? options_.host : options_.proxy_host,
+                       .port = direct ? options_.port : options_.proxy_port,
+                       .resolve = options_.resolve,
+                       .step_limit = options_.step_limit},
+      // None of them comes once this has ended: close_all().
+      Connect::Events{.step = [this](const std::string& step) { events_.step(step); },
+                      .done = [this](tcp::socket socket) { on_connected(std::move(socket)); },
+                      .failed = [this](const std::string& reason) { fail(reason); }});
+  connect_->start();
 }
 
-void Relay::on_resolved() {
-  auto addresses = lookup_->take();
-  lookup_.reset();
-  error_code ignored;
-  lookup_ready_.close(ignored);
-  if (!addresses) return fail(step_ + ": " + addresses.error().message);
-  endpoints_ = endpoints_of(*addresses, options_.port);
-  if (endpoints_.empty()) return fail(step_ + ": the name has no address");
-  connect_next();
+void Relay::on_connected(tcp::socket socket) {
+  stream_ = tcp_stream(std::move(socket), options_.lost_after);
+  open_next();
 }
 
-void Relay::connect_next() {
-  const tcp::endpoint endpoint = endpoints_[next_endpoint_++];
-  const std::string step = "connect " + text_of(endpoint);
-  begin_step(step);
-  connecting_ = true;
-  error_code error;
-  tcp_.open(endpoint.protocol(), error);
-  // Set before the connection stands: it bounds the handshake's retries as well.
-  if (!error) set_socket_options();
-  if (error) {
-    asio::post(io_, live([this, error, step] { on_connected(error, step); }));
-    return;
-  }
-  tcp_.async_connect(endpoint, live([this, step](error_code e) { on_connected(e, step); }));
-}
-
-void Relay::on_connected(error_code error, const std::string& step) {
-  connecting_ = false;
-  if (!error) return options_.tls ? start_tls() : be_ready();
-  error_code ignored;
-  tcp_.close(ignored);
-  const bool timed_out = error == asio::error::operation_aborted;
-  refusals_ += (refusals_.empty() ? "" : "; ") + step + ": " +
-               (timed_out ? "no answer in " + in_words(options_.step_limit) : error.message());
-  if (next_endpoint_ < endpoints_.size()) return connect_next();
-  fail(refusals_);
-}
-
-void Relay::set_socket_options() {
-  error_code ignored;  // each of them only improves matters
-  tcp_.set_option(tcp::no_delay(true), ignored);
-  const auto limit = static_cast<unsigned>(options_.lost_after.count());
-  (void)::setsockopt(tcp_.native_handle(), IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, sizeof limit);
-}
-
-Result<> Relay::set_up_tls() {
-  error_code error;
-  tls_context_.emplace(asio::ssl::context::tls_client);
-  if (SSL_CTX_set_min_proto_version(tls_context_->native_handle(), TLS1_2_VERSION) != 1) {
-    return Error{Errc::Io, "TLS 1.2 is not available"};
-  }
-  if (options_.ca_file.empty()) {
-    tls_context_->set_default_verify_paths(error);
-    if (error) return Error{Errc::Io, "the system's certificates: " + error.message()};
-  } else {
-    const std::string pem = FP_TRY(read_file(options_.ca_file, kMaxCaFile).context("ca_file"));
-    tls_context_->add_certificate_authority(asio::buffer(pem), error);
-    if (error) {
-      return Error{Errc::Invalid, "ca_file: '" + options_.ca_file + "' holds no certificates"};
-    }
-  }
-  tls_.emplace(tcp_, *tls_context_);
-  tls_->set_verify_mode(asio::ssl::verify_peer, error);
-  if (error) return Error{Errc::Io, error.message()};
-  tls_->set_verify_callback(
-      [this](bool fine, asio::ssl::verify_context& context) {
-        if (!fine) tls_refusal_ = words_of_refusal(context.native_handle(), options_.host);
-        return fine;
-      },
-      error);
-  if (error) return Error{Errc::Io, error.message()};
-  return expect_host(tls_->native_handle(), options_.host);
-}
-
-void Relay::start_tls() {
-  begin_step("TLS with " + options_.host);
-  if (auto done = set_up_tls(); !done) return fail(step_ + ": " + done.error().message);
-  tls_->async_handshake(asio::ssl::stream_base::client,
-                        live([this](error_code error) { on_handshake(error); }));
-}
-
-void Relay::on_handshake(error_code error) {
-  if (!error) return be_ready();
-  const std::string words = error.message();
-  if (!tls_refusal_.empty()) return fail(step_ + ": " + tls_refusal_);
-  if (words.find("wrong version number") == std::string::npos) return fail(step_ + ": " + words);
-  fail(step_ + ": the other side does not speak TLS");
+void Relay::open_next() {
+  if (next_step_ == steps_.size()) return be_ready();
+  const Step& step = steps_[next_step_++];
+  begin_step(step.name);
+  auto layer = step.put_on(std::move(stream_));
+  if (!layer) return fail(step_ + ": " + layer.error().message);
+  stream_ = std::move(*layer);
+  stream_->open(live([this](error_code error, size_t) {
+    if (error) return fail(step_ + ": " + stream_->why(error));
+    open_next();
+  }));
 }
 
 void Relay::be_ready() {
@@ -310,25 +233,20 @@ void Relay::be_ready() {
 void Relay::pump_up() {
   client_.async_read_some(asio::buffer(up_), live([this](error_code error, size_t bytes) {
                             if (error) return on_client_closed();
-                            with_upstream([&](auto& stream) {
-                              asio::async_write(stream, asio::buffer(up_.data(), bytes),
-                                                live([this](error_code e, size_t) {
-                                                  if (!e) return pump_up();
-                                                  // The reading side knows better why.
-                                                  if (e != asio::error::broken_pipe) on_lost(e);
-                                                }));
-                            });
+                            stream_->write({asio::buffer(up_.data(), bytes)},
+                                           live([this](error_code e, size_t) {
+                                             if (e) return on_write_failed(e);
+                                             pump_up();
+                                           }));
                           }));
 }
 
 // From the broker to libmosquitto.
 void Relay::pump_down() {
-  with_upstream([&](auto& stream) {
-    stream.async_read_some(asio::buffer(down_), live([this](error_code error, size_t bytes) {
-                             if (error) return on_lost(error);
-                             on_received(bytes);
-                           }));
-  });
+  stream_->read(asio::buffer(down_), live([this](error_code error, size_t bytes) {
+                  if (error) return on_lost(error);
+                  on_received(bytes);
+                }));
 }
 
 void Relay::on_received(size_t bytes) {
@@ -344,30 +262,21 @@ void Relay::on_received(size_t bytes) {
 
 // All that the client wrote has been sent.
 void Relay::on_client_closed() {
-  error_code ignored;
-  if (!tls_) {
-    tcp_.shutdown(tcp::socket::shutdown_both, ignored);
-    return fail("closed");
-  }
-  begin_step("close TLS");
-  tls_->async_shutdown(live([this](error_code) { fail("closed"); }));
+  closing_ = true;
+  begin_step("say goodbye");
+  stream_->close(live([this](error_code, size_t) { fail("closed"); }));
 }
 
 void Relay::on_lost(error_code error) {
-  if (error == asio::error::eof || error == asio::ssl::error::stream_truncated) {
-    return fail(Transport::kClosed);
-  }
-  if (error == asio::error::connection_reset) return fail("the broker reset the connection");
-  if (error == asio::error::timed_out) {
-    return fail("the line is lost: nothing was acknowledged for " + in_words(options_.lost_after));
-  }
-  fail("the connection broke: " + error.message());
+  if (closing_) return;  // the goodbye that was expected
+  fail(stream_->why(error == asio::error::eof && write_error_ ? write_error_ : error));
 }
 
-int64_t Relay::unsent_bytes() {
-  int bytes = 0;
-  if (!tcp_.is_open() || ::ioctl(tcp_.native_handle(), SIOCOUTQ, &bytes) != 0) return 0;
-  return bytes;
+// The reading side may know better why: what a broker says before it hangs up is still to be read.
+// It sees the end of the same socket; any other error is of our own making.
+void Relay::on_write_failed(error_code error) {
+  if (error.category() != boost::system::system_category()) return fail(stream_->why(error));
+  if (error != asio::error::broken_pipe) write_error_ = error;
 }
 
 class Handle : public Transport {

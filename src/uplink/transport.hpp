@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How bytes get to the broker and back. libmosquitto speaks MQTT only, into a private Unix socket;
-// a transport does name lookup, TCP and TLS behind it, without ever blocking, and knows in words
-// how far it got and why it ended.
+// a transport does name lookup, TCP, proxy, TLS and WebSocket behind it, without ever blocking, and
+// knows in words how far it got and why it ended.
 #pragma once
 
 #include <chrono>
@@ -26,8 +26,13 @@ class Transport {
     std::string host;     // a name or a numeric address
     uint16_t port = 0;
     bool tls = false;
-    std::string ca_file;                     // empty: the system's trust store
-    std::chrono::milliseconds step_limit{};  // for each step: lookup, each address, TLS
+    std::string ca_file;              // empty: the system's trust store
+    std::string cert_file, key_file;  // to show to the broker; empty: none
+    std::string web_socket_path;      // begins with '/'; empty: no WebSocket
+    std::string proxy_host;           // of an HTTP proxy; empty: none
+    uint16_t proxy_port = 0;
+    std::string proxy_login;                 // "USER:PASSWORD"; empty: none
+    std::chrono::milliseconds step_limit{};  // for each step: lookup, each address, TLS, …
     std::chrono::milliseconds lost_after{};  // unacknowledged data for so long: the line is lost
     Resolver resolve;
   };
@@ -41,7 +46,8 @@ class Transport {
     std::function<void(const std::string& reason)> ended;
   };
 
-  // The reason when the broker has closed the connection in order.
+  // How the reason begins when the broker has closed the connection in order; after it may stand
+  // what it gave as a reason of its own.
   static constexpr const char* kClosed = "the broker closed the connection";
 
   // Ends everything at once; no event comes any more. May be called from an event.
@@ -51,8 +57,8 @@ class Transport {
   virtual int64_t unsent_bytes() const = 0;
 };
 
-// mqtt:// and mqtts://. When the client closes its side, what it wrote is sent, then the broker's
-// side is closed in order.
+// mqtt://, mqtts://, ws:// and wss://, through a proxy or not. When the client closes its side,
+// what it wrote is sent, then the broker's side is closed in order.
 std::unique_ptr<Transport> start_relay(boost::asio::io_context& io, Transport::Options options,
                                        Transport::Events events);
 

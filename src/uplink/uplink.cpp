@@ -81,6 +81,12 @@ void Uplink::Thread::take(Stored stored) { lanes.on_stored(stored.newest_row); }
 
 void Uplink::Thread::take(Fetched fetched) {
   lanes.on_fetched(std::move(fetched));
+  if (const int64_t refused = lanes.refused() - status.now.refused; refused > 0) {
+    log::warning("readings were not sent: one alone is longer than a message may be",
+                 {{"FP_COUNT", std::to_string(refused)},
+                  {"FP_ATTRIBUTE", *lanes.refused_attribute()},
+                  {"FP_LIMIT", "uplink.max_payload"}});
+  }
   status.now.refused = lanes.refused();
   acknowledge_rows(lanes.take_done());
 }
@@ -142,7 +148,7 @@ void Uplink::Thread::close_when_idle() {
 }
 
 void Uplink::Thread::connect() {
-  auto credentials = read_credentials(options.access_key_file, options.access_secret_file);
+  auto credentials = read_credentials(options);
   if (!credentials) return on_down(credentials.error().message, Line::End::Other);
   status.enter(UplinkStatus::State::Connecting);
   line = std::make_unique<Line>(

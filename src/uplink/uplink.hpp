@@ -48,8 +48,13 @@ class Uplink {
     bool tls = false;
     std::string host;
     uint16_t port = 0;
-    std::string ca_file;                              // empty: the system's trust store
-    std::string access_key_file, access_secret_file;  // read at each connect; empty: none
+    std::string web_socket_path;      // begins with '/'; empty: no WebSocket
+    std::string ca_file;              // empty: the system's trust store
+    std::string cert_file, key_file;  // to show to the broker; empty: none
+    std::string proxy_host;           // of an HTTP proxy; empty: none
+    uint16_t proxy_port = 0;
+    // Read at each connect; empty: none.
+    std::string access_key_file, access_secret_file, proxy_login_file;
     std::chrono::nanoseconds keepalive{}, connect_timeout{}, backoff_max{};
     int window_messages = 20;
     int64_t window_bytes = int64_t{1} << 20;

@@ -65,6 +65,12 @@ TEST_F(Diff, AnotherDeviceNeedsNoNewHost) {
   EXPECT_FALSE(found.empty());
 }
 
+TEST_F(Diff, KeepingOtherwiseNeedsNoNewHost) {
+  const ConfigDiff found = between(sim("x"), sim("x", "keep = \"all\"\n"));
+  EXPECT_EQ(found.remapped, (Pairs{{0, 0}}));
+  EXPECT_TRUE(found.changed.empty());
+}
+
 TEST_F(Diff, AnotherIdOfADeviceIsAnotherDevice) {
   std::string moved = kDevices;
   moved.replace(moved.find("4aa3"), 4, "4aaf");
@@ -88,6 +94,7 @@ TEST_F(Diff, KnowsTheCoresSections) {
   EXPECT_TRUE(between("", "[uplink]\nkeepalive = \"30s\"\n").uplink);
   EXPECT_TRUE(between("", "name = \"other\"\n").gateway);
   EXPECT_TRUE(between("", "[outbox]\ncommit_delay = \"0s\"\n").outbox);
+  EXPECT_TRUE(between("", "[clock]\ntrust = \"always\"\n").clock);
   EXPECT_TRUE(between("", "[commands]\ntimeout = \"1s\"\n").commands);
   EXPECT_TRUE(between("", kDevices).devices);
   EXPECT_TRUE(between(kDevices, kDevices).empty());

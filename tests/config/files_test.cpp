@@ -320,5 +320,42 @@ TEST_F(Secrets, ComeFromSystemdUnlessAFileIsNamed) {
   EXPECT_EQ(loaded.config.uplink.access_key_file, "");
 }
 
+TEST_F(Secrets, ThatOthersCanChangeAreAWarningAndAGroupThatReadsIsNot) {
+  ASSERT_EQ(with(kKey, kSecret), Lines{});
+  std::filesystem::permissions(scratch / "secret", std::filesystem::perms(0640));
+  EXPECT_EQ(words_of(scratch / "f.toml"), Lines{});
+  std::filesystem::permissions(scratch / "secret", std::filesystem::perms(0620));
+  EXPECT_EQ(words_of(scratch / "f.toml"),
+            Lines{"~/f.toml:6:22: warning: uplink.access_secret_file: others can change "
+                  "'~/secret'; chmod go-w takes that away"});
+}
+
+TEST_F(Secrets, OfAClientsCertificateAreGuardedAlike) {
+  const std::string cert = scratch.write("cert", "x");
+  const std::string key = scratch.write("key", "x");
+  const std::string file = scratch.write(
+      "f.toml", kHead + "[uplink]\ncert_file = \"" + cert + "\"\nkey_file = \"" + key + "\"\n");
+  EXPECT_EQ(words_of(file), Lines{});
+  std::filesystem::permissions(key, std::filesystem::perms(0644));
+  EXPECT_EQ(words_of(file), Lines{"~/f.toml:6:12: warning: uplink.key_file: everybody on this "
+                                  "machine can read '~/key'; chmod o= takes that away"});
+}
+
+TEST_F(Secrets, ForProxyAndCertificateComeFromSystemdAsWell) {
+  for (const char* name : {"proxy_login", "client_cert", "client_key"}) {
+    scratch.write(std::string("credentials/fieldpost_") + name, "a:b");
+  }
+  ::setenv("CREDENTIALS_DIRECTORY", (scratch / "credentials").c_str(), 1);
+  const Loaded loaded =
+      load_config(scratch.write("f.toml", kHead + "[uplink]\nproxy = \"http://h:3128\"\n"), probe);
+  EXPECT_EQ(words(loaded), Lines{});
+  const UplinkConfig& uplink = loaded.config.uplink;
+  EXPECT_EQ(uplink.proxy_host, "h");
+  EXPECT_EQ(uplink.proxy_port, 3128);
+  EXPECT_EQ(uplink.proxy_login_file, scratch / "credentials/fieldpost_proxy_login");
+  EXPECT_EQ(uplink.cert_file, scratch / "credentials/fieldpost_client_cert");
+  EXPECT_EQ(uplink.key_file, scratch / "credentials/fieldpost_client_key");
+}
+
 }  // namespace
 }  // namespace fieldpost

@@ -126,6 +126,7 @@ TEST(Fuzz, EveryMutationIsAnsweredInWords) {
     }
     for (const PluginConfig& plugin : loaded.config.plugins) {
       EXPECT_EQ(plugin.section_device.size(), plugin.instance.sections.size());
+      EXPECT_EQ(plugin.section_keep.size(), plugin.instance.sections.size());
       EXPECT_EQ(plugin.attribute_device.size(), plugin.declaration.attributes.size());
     }
     if (HasFailure()) return;

@@ -44,7 +44,8 @@ TEST_F(Load, FillsInEveryFallback) {
   EXPECT_EQ(config.uplink.batch_max_age, 1s);
   EXPECT_EQ(config.uplink.order, "live-first");
   EXPECT_EQ(config.uplink.rate_limits(), kLosantLimits);
-  EXPECT_EQ(config.outbox, (OutboxConfig{"memory", 5s, 50ms, 16'000'000}));
+  EXPECT_EQ(config.outbox, (OutboxConfig{"memory", 5s, 50ms, 16'000'000, 512'000'000, 30 * 24h}));
+  EXPECT_EQ(config.clock, (ClockConfig{"auto", 24h}));
   EXPECT_EQ(config.commands, (CommandsConfig{"", 10s}));
   ASSERT_EQ(config.devices.size(), 1u);
   EXPECT_EQ(config.devices[0].id, kGatewayId);
@@ -60,7 +61,8 @@ TEST_F(Load, ReadsEveryCoreValue) {
            "batch_max_age = \"2s\"\norder = \"oldest-first\"\nlimits = \"plain\"\n"
            "topic_messages = 10\nconnection_messages = 100\n"
            "[outbox]\ndurability = \"disk\"\nflush_interval = \"30s\"\ncommit_delay = \"0s\"\n"
-           "stage_size = \"8MB\"\n"
+           "stage_size = \"8MB\"\nmax_size = \"16MB\"\nmax_age = \"1h\"\n"
+           "[clock]\ntrust = \"always\"\nhold = \"0s\"\n"
            "[commands]\nanswer_topic = \"a/${device_id}/b\"\n"
            "timeout = \"1.5s\"\n");
   EXPECT_EQ(words(loaded), Lines{});
@@ -84,7 +86,8 @@ TEST_F(Load, ReadsEveryCoreValue) {
                               .connection_messages = 100};
   EXPECT_EQ(expected.rate_limits(), (RateLimits{.per_topic = 10, .per_connection = 100}));
   EXPECT_EQ(loaded.config.uplink, expected);
-  EXPECT_EQ(loaded.config.outbox, (OutboxConfig{"disk", 30s, 0ns, 8'000'000}));
+  EXPECT_EQ(loaded.config.outbox, (OutboxConfig{"disk", 30s, 0ns, 8'000'000, 16'000'000, 1h}));
+  EXPECT_EQ(loaded.config.clock, (ClockConfig{"always", 0ns}));
   EXPECT_EQ(loaded.config.commands, (CommandsConfig{"a/${device_id}/b", 1500ms}));
   EXPECT_EQ(loaded.config.devices[0].name, "gw");
 }
@@ -184,6 +187,48 @@ TEST_F(Load, GivesRowsOfUnitsToTheUnitsDevices) {
   EXPECT_EQ(plugin.attribute_device, (std::vector<size_t>{2, 2, 3, 1}));
 }
 
+TEST_F(Load, KeepsAsTheRowSaysOrItsUnitOrItsInstance) {
+  const Loaded loaded = load(
+      "[[plugin]]\nname = \"meters\"\ntype = \"modbus\"\noptions.url = \"tcp://h\"\n"
+      "keep = \"newest\"\n"
+      "[[plugin.unit]]\naddress = 3\nkeep = \"all\"\n"
+      "[[plugin.unit.register]]\nattribute = \"p\"\ntable = \"holding\"\naddress = 1\n"
+      "[[plugin.unit.register]]\nattribute = \"q\"\ntable = \"holding\"\naddress = 2\n"
+      "keep = \"thin\"\n"
+      "[[plugin.unit]]\naddress = 4\n"
+      "[[plugin.unit.register]]\nattribute = \"r\"\ntable = \"holding\"\naddress = 1\n"
+      "[[plugin]]\nname = \"lines\"\ntype = \"gpio\"\n"
+      "[[plugin.input]]\nattribute = \"door\"\noffset = 1\nkeep = \"all\"\n"
+      "[[plugin.input]]\nattribute = \"lamp\"\noffset = 2\n");
+  ASSERT_EQ(words(loaded), Lines{});
+  using enum Keep;
+  EXPECT_EQ(loaded.config.plugins[0].section_keep,
+            (std::vector<Keep>{Newest, All, All, Thin, Newest, Newest}));
+  EXPECT_EQ(loaded.config.plugins[1].section_keep, (std::vector<Keep>{Thin, All, Thin}));
+  const std::string id = kGatewayId;
+  EXPECT_EQ(keep_rules(loaded.config), (KeepRules{{{id, "p"}, All},
+                                                  {{id, "q"}, Thin},
+                                                  {{id, "r"}, Newest},
+                                                  {{id, "door"}, All},
+                                                  {{id, "lamp"}, Thin}}));
+}
+
+TEST_F(Load, SaysWhatKeepAndSizeMayBe) {
+  const Loaded loaded = load(
+      "[outbox]\nmax_size = \"15MB\"\n[[plugin]]\nname = \"a\"\n"
+      "type = \"gpio\"\nkeep = \"some\"\n"
+      "[[plugin.input]]\nattribute = \"x\"\noffset = 1\nkeep = true\n");
+  EXPECT_EQ(
+      words(loaded),
+      (Lines{
+          "~/fieldpost.toml:5:12: outbox.max_size: expected a size such as \"512MB\" from 16.0 MB "
+          "to 1.0 TB, got \"15MB\"",
+          "~/fieldpost.toml:9:8: plugin.keep: expected one of \"thin\", \"all\", \"newest\", "
+          "got \"some\"",
+          "~/fieldpost.toml:13:8: plugin.input.keep: expected one of \"thin\", \"all\", "
+          "\"newest\", got true"}));
+}
+
 TEST_F(Load, FailsOnlyTheInstanceWhosePluginIsBroken) {
   probe.installed.insert_or_assign("old",
                                    Error{Errc::Invalid, "it speaks ABI 7.0, this gateway 0.1"});
@@ -212,6 +257,7 @@ TEST_F(Load, FailsOnlyTheInstanceWhosePluginIsBroken) {
   EXPECT_EQ(loaded.config.plugins[3].attribute_device, std::vector<size_t>{0});
   for (const PluginConfig& plugin : loaded.config.plugins) {
     EXPECT_EQ(plugin.section_device.size(), plugin.instance.sections.size());
+    EXPECT_EQ(plugin.section_keep.size(), plugin.instance.sections.size());
     EXPECT_EQ(plugin.unit_names.size(), plugin.instance.units.size());
   }
 }

@@ -19,6 +19,9 @@ struct Row {
 };
 
 // Of rows that need an instance around them.
+#define URL                                                                               \
+  "mqtt://HOST[:PORT], mqtts://HOST[:PORT], ws://HOST[:PORT][/PATH] or wss://HOST[:PORT]" \
+  "[/PATH]"
 #define MODBUS "[[plugin]]\nname = \"plc\"\ntype = \"modbus\"\noptions.url = \"tcp://h:502\"\n"
 
 const Row kRows[] = {
@@ -75,6 +78,10 @@ const Row kRows[] = {
       "readings are written to the disk before the broker can have acknowledged them"}},
     {"[outbox]\ndurability = \"paper\"\n",
      {"5:14: outbox.durability: expected one of \"memory\", \"disk\", got \"paper\""}},
+    {"[clock]\ntrust = \"never\"\n",
+     {"5:9: clock.trust: expected one of \"auto\", \"always\", got \"never\""}},
+    {"[clock]\nhold = \"31d\"\n",
+     {"5:8: clock.hold: expected a duration such as \"5s\" from 0s to 30d, got \"31d\""}},
     {"[commands]\nanswer_topic = \"losant/x/state\"\n",
      {"5:16: commands.answer_topic: expected a topic outside losant/, where the broker closes the "
       "connection, got \"losant/x/state\""}},
@@ -87,16 +94,30 @@ const Row kRows[] = {
     {"flow_version = \"\"\n",
      {"4:16: gateway.flow_version: expected 1 to 255 characters, got \"\""}},
     // The broker.
-    {"[uplink]\nurl = \"http://h\"\n",
-     {"5:7: uplink.url: expected mqtt://HOST[:PORT] or mqtts://HOST[:PORT], got \"http://h\""}},
-    {"[uplink]\nurl = \"wss://broker.losant.com\"\n",
-     {"5:7: uplink.url: wss:// is not supported yet by this version; expected mqtt://HOST[:PORT] "
-      "or mqtts://HOST[:PORT], got \"wss://broker.losant.com\""}},
+    {"[uplink]\nurl = \"http://h\"\n", {"5:7: uplink.url: expected " URL ", got \"http://h\""}},
+    {"[uplink]\nurl = \"wss://h/a path\"\n",
+     {"5:7: uplink.url: expected " URL ", got \"wss://h/a path\""}},
+    {"[uplink]\nurl = \"mqtt://h/mqtt\"\n",
+     {"5:7: uplink.url: expected " URL ", got \"mqtt://h/mqtt\""}},
+    {"[uplink]\nproxy = \"proxy.example:3128\"\n",
+     {"5:9: uplink.proxy: expected http://HOST:PORT, got \"proxy.example:3128\""}},
+    {"[uplink]\nproxy = \"http://me:hunter2@h:1\"\n",
+     {"5:9: uplink.proxy: expected http://HOST:PORT without user and password, which belong in a "
+      "file: proxy_login_file"}},
+    {"[uplink]\nproxy_login_file = \"/nowhere/p\"\n",
+     {"5:1: uplink.proxy_login_file: expected proxy beside it",
+      "5:20: uplink.proxy_login_file: '/nowhere/p' does not exist"}},
+    {"[uplink]\ncert_file = \"/nowhere/c.pem\"\n",
+     {"5:1: uplink.cert_file: expected key_file beside it",
+      "5:13: uplink.cert_file: '/nowhere/c.pem' does not exist"}},
+    {"[uplink]\nkey_file = \"/nowhere/c.key\"\n",
+     {"5:1: uplink.key_file: expected cert_file beside it",
+      "5:12: uplink.key_file: '/nowhere/c.key' does not exist"}},
     {"[uplink]\nurl = \"mqtt://me:hunter2@h\"\n",
-     {"5:7: uplink.url: expected mqtt://HOST[:PORT] or mqtts://HOST[:PORT] without user and "
+     {"5:7: uplink.url: expected " URL " without user and "
       "password, which belong in files: access_key_file and access_secret_file"}},
     {"[uplink]\nurl = \"me:hunter2@h:1883\"\n",
-     {"5:7: uplink.url: expected mqtt://HOST[:PORT] or mqtts://HOST[:PORT] without user and "
+     {"5:7: uplink.url: expected " URL " without user and "
       "password, which belong in files: access_key_file and access_secret_file"}},
     {"[uplink]\nca_file = \"ca.pem\"\n",
      {"5:11: uplink.ca_file: expected a path that starts with /, got \"ca.pem\""}},
@@ -212,7 +233,7 @@ const Row kRows[] = {
     {"[[plugin]]\nname = \"a\"\ntype = \"nope\"\nintervall = 1\n[uplink]\nkeepalive = 1\nurl = 2\n",
      {"6:8: plugin.type: 'nope' is not installed",
       "9:13: uplink.keepalive: expected a duration such as \"5s\" from 5s to 18h, got 1",
-      "10:7: uplink.url: expected mqtt://HOST[:PORT] or mqtts://HOST[:PORT], got 2"}},
+      "10:7: uplink.url: expected " URL ", got 2"}},
     // Syntax.
     {"x = \n", {"4:5: syntax error in key-value pair: expected value, saw '\\n'"}},
     {"[[plugin]\n", {"4:10: syntax error in table header: expected ']', saw '\\n'"}},

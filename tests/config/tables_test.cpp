@@ -54,14 +54,20 @@ TEST(Tables, FallbacksObeyTheirOwnLimits) {
 
 TEST(Tables, UrlsOfBrokers) {
   using forms::parse_broker_url;
-  const auto is = [](const char* text, bool tls, const char* host, int port) {
+  const auto is = [](const char* text, bool tls, const char* host, int port,
+                     const char* path = "") {
     SCOPED_TRACE(text);
     const auto url = parse_broker_url(text);
     ASSERT_TRUE(url) << url.error().message;
     EXPECT_EQ(url->tls, tls);
     EXPECT_EQ(url->host, host);
     EXPECT_EQ(url->port, port);
+    EXPECT_EQ(url->web_socket_path, path);
   };
+  is("ws://h", false, "h", 80, "/");
+  is("wss://h", true, "h", 443, "/");
+  is("WSS://h:1/a/b?c=d", true, "h", 1, "/a/b?c=d");
+  is("ws://[::1]:8080/mqtt", false, "::1", 8080, "/mqtt");
   is("mqtt://h", false, "h", 1883);
   is("mqtts://h", true, "h", 8883);
   is("MQTTS://Broker.Losant.com/", true, "Broker.Losant.com", 8883);
@@ -92,14 +98,29 @@ TEST(Tables, UrlsOfBrokers) {
                            "mqtt://h\n",
                            "mqtt://u@h",
                            "mqtt://u:p@h",
-                           "ws://h",
-                           "wss://h/mqtt",
+                           "ws:///mqtt",
+                           "ws://h?x",
+                           "ws://h/a b",
+                           "ws://h/a#b",
+                           "ws://h/\xc3\xa4",
+                           "ws://u@h/",
                            "mqtt://h//",
                            "mqtt://[127.0.0.1]",
                            "mqtt://[::1%]"}) {
     EXPECT_FALSE(parse_broker_url(text)) << text;
   }
   EXPECT_FALSE(parse_broker_url("mqtt://" + std::string(254, 'a')));
+}
+
+TEST(Tables, UrlsOfProxies) {
+  const auto url = forms::parse_proxy_url("http://[::1]:3128/");
+  ASSERT_TRUE(url) << url.error().message;
+  EXPECT_EQ(url->host, "::1");
+  EXPECT_EQ(url->port, 3128);
+  for (const char* text :
+       {"h:1", "http://h", "https://h:1", "http://h:1/x", "http://u:p@h:1", ""}) {
+    EXPECT_FALSE(forms::parse_proxy_url(text)) << text;
+  }
 }
 
 TEST(Example, IsTheShippedFile) {
@@ -142,7 +163,10 @@ TEST(Example, WorksWhenEveryOptionIsUncommented) {
   std::string toml = uncommented(example_config());
   replace(toml, "/etc/fieldpost/credentials/access_key", scratch.write("key", "x"));
   replace(toml, "/etc/fieldpost/credentials/access_secret", scratch.write("secret", "x"));
+  replace(toml, "/etc/fieldpost/credentials/proxy_login", scratch.write("login", "x:y"));
   replace(toml, "/etc/fieldpost/ca.pem", scratch.write("ca.pem", "x"));
+  replace(toml, "/etc/fieldpost/client.pem", scratch.write("client.pem", "x"));
+  replace(toml, "/etc/fieldpost/client.key", scratch.write("client.key", "x"));
   const Loaded loaded = load_config(scratch.write("fieldpost.toml", toml), probe);
   for (const Problem& problem : loaded.problems) {
     EXPECT_EQ(problem.severity, Problem::Severity::Warning) << to_string(problem);

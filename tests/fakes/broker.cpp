@@ -36,6 +36,7 @@ Broker::Broker(Options options) : options_(std::move(options)) {
   if (!options_.certificate.empty()) {
     config << "certfile " << options_.certificate << "\nkeyfile " << options_.key << "\n";
   }
+  config << options_.listener << "\n";
   config.close();
   start();
 }

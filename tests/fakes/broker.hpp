@@ -17,6 +17,7 @@ struct BrokerOptions {
   std::string certificate, key;
   // Lines of mosquitto.conf.
   std::string extra;
+  std::string listener = {};  // about our listener alone
 };
 
 class Broker {

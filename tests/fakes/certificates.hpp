@@ -20,6 +20,8 @@ class Authority {
   // For a host name or address ("DNS:localhost", "IP:127.0.0.1"), valid from and for so many days
   // from now; both may be negative.
   Certificate issue(const std::string& subject, int from_days = -1, int to_days = 30) const;
+  // One that nobody but itself vouches for.
+  Certificate self_signed(const std::string& subject) const;
 
  private:
   TempDir folder_;

@@ -17,23 +17,23 @@ struct FaultyVfs::Impl {
   int64_t calls = 0;  // guarded by mutex
   int64_t syncs = 0;  // guarded by mutex
 
-  int decide(Op op, const char* path, int64_t offset, int size) {
+  int decide(Call call) {
     Policy chosen;
-    int64_t number = 0;
     {
       const std::scoped_lock lock(mutex);
-      number = ++calls;
-      if (op == Op::Sync) ++syncs;
+      call.number = ++calls;
+      if (call.op == Op::Sync) ++syncs;
       chosen = policy;
     }
-    return chosen ? chosen({op, path != nullptr ? path : "", offset, size, number}) : SQLITE_OK;
+    if (call.path == nullptr) call.path = "";
+    return chosen ? chosen(call) : SQLITE_OK;
   }
 };
 
 namespace {
 
 using Op = FaultyVfs::Op;
-using Decide = std::function<int(Op, const char*, int64_t, int)>;
+using Decide = std::function<int(const FaultyVfs::Call&)>;
 
 // SQLite allocates szOsFile bytes: this, and behind it the real file.
 struct File {
@@ -45,8 +45,9 @@ struct File {
 
 File* file_of(sqlite3_file* f) { return reinterpret_cast<File*>(f); }
 sqlite3_file* real_of(sqlite3_file* f) { return file_of(f)->real; }
-int ask(sqlite3_file* f, Op op, int64_t offset = 0, int size = 0) {
-  return (*file_of(f)->decide)(op, file_of(f)->path, offset, size);
+int ask(sqlite3_file* f, FaultyVfs::Call call) {
+  call.path = file_of(f)->path;
+  return (*file_of(f)->decide)(call);
 }
 
 int do_close(sqlite3_file* f) {
@@ -54,19 +55,27 @@ int do_close(sqlite3_file* f) {
   return real->pMethods != nullptr ? real->pMethods->xClose(real) : SQLITE_OK;
 }
 int do_read(sqlite3_file* f, void* to, int size, sqlite3_int64 offset) {
-  if (const int r = ask(f, Op::Read, offset, size); r != SQLITE_OK) return r;
+  const int r = ask(f, {.op = Op::Read, .offset = offset, .size = size});
+  if (r != SQLITE_OK) return r;
   return real_of(f)->pMethods->xRead(real_of(f), to, size, offset);
 }
 int do_write(sqlite3_file* f, const void* from, int size, sqlite3_int64 offset) {
-  if (const int r = ask(f, Op::Write, offset, size); r != SQLITE_OK) return r;
+  const int r = ask(f, {.op = Op::Write, .offset = offset, .size = size, .data = from});
+  if (r == FaultyVfs::kHalf) {
+    (void)real_of(f)->pMethods->xWrite(real_of(f), from, size / 2, offset);
+    return SQLITE_IOERR_WRITE;
+  }
+  if (r != SQLITE_OK) return r;
   return real_of(f)->pMethods->xWrite(real_of(f), from, size, offset);
 }
 int do_truncate(sqlite3_file* f, sqlite3_int64 size) {
-  if (const int r = ask(f, Op::Truncate, size); r != SQLITE_OK) return r;
+  if (const int r = ask(f, {.op = Op::Truncate, .offset = size}); r != SQLITE_OK) return r;
   return real_of(f)->pMethods->xTruncate(real_of(f), size);
 }
 int do_sync(sqlite3_file* f, int flags) {
-  if (const int r = ask(f, Op::Sync); r != SQLITE_OK) return r;
+  const int r = ask(f, {.op = Op::Sync, .flags = flags});
+  if (r == FaultyVfs::kPretend) return SQLITE_OK;
+  if (r != SQLITE_OK) return r;
   return real_of(f)->pMethods->xSync(real_of(f), flags);
 }
 int do_size(sqlite3_file* f, sqlite3_int64* ret) {
@@ -82,7 +91,7 @@ int do_check_lock(sqlite3_file* f, int* ret) {
 int do_control(sqlite3_file* f, int op, void* arg) {
   if (op == SQLITE_FCNTL_SIZE_HINT) {  // allocates blocks: another place where a disk is full
     const int64_t size = *static_cast<sqlite3_int64*>(arg);
-    if (const int r = ask(f, Op::Grow, size); r != SQLITE_OK) return r;
+    if (const int r = ask(f, {.op = Op::Grow, .offset = size}); r != SQLITE_OK) return r;
   }
   return real_of(f)->pMethods->xFileControl(real_of(f), op, arg);
 }
@@ -134,13 +143,15 @@ int do_open(sqlite3_vfs* vfs, sqlite3_filename name, sqlite3_file* f, int flags,
   file->decide = &data_of(vfs).decide;
   file->path = name;
   file->real = reinterpret_cast<sqlite3_file*>(reinterpret_cast<std::byte*>(f) + sizeof(File));
-  if (const int r = (*file->decide)(Op::Open, name, 0, 0); r != SQLITE_OK) return r;
-  const int r = data_of(vfs).real->xOpen(data_of(vfs).real, name, file->real, flags, ret);
+  int r = (*file->decide)({.op = Op::Open, .path = name, .flags = flags});
+  if (r != SQLITE_OK) return r;
+  r = data_of(vfs).real->xOpen(data_of(vfs).real, name, file->real, flags, ret);
   if (file->real->pMethods != nullptr) file->base.pMethods = &kMethods;
   return r;
 }
 int do_delete(sqlite3_vfs* vfs, const char* name, int sync) {
-  if (const int r = data_of(vfs).decide(Op::Delete, name, 0, 0); r != SQLITE_OK) return r;
+  const int r = data_of(vfs).decide({.op = Op::Delete, .path = name, .flags = sync});
+  if (r != SQLITE_OK) return r;
   return data_of(vfs).real->xDelete(data_of(vfs).real, name, sync);
 }
 int do_access(sqlite3_vfs* vfs, const char* name, int flags, int* ret) {
@@ -171,10 +182,8 @@ FaultyVfs::FaultyVfs() : impl_(std::make_unique<Impl>()) {
   vfs.szOsFile = static_cast<int>(sizeof(File)) + impl_->real->szOsFile;
   vfs.mxPathname = impl_->real->mxPathname;
   vfs.zName = "faulty";
-  vfs.pAppData = new AppData{
-      impl_->real, [impl = impl_.get()](Op op, const char* path, int64_t offset, int size) {
-        return impl->decide(op, path, offset, size);
-      }};
+  vfs.pAppData = new AppData{impl_->real,
+                             [impl = impl_.get()](const Call& call) { return impl->decide(call); }};
   vfs.xOpen = do_open;
   vfs.xDelete = do_delete;
   vfs.xAccess = do_access;

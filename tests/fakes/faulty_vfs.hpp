@@ -21,8 +21,14 @@ class FaultyVfs {
     const char* path;  // of the file
     int64_t offset;    // of Read and Write; the size, of Truncate and Grow
     int size;          // bytes, of Read and Write
+    const void* data;  // of Write
+    int flags;         // of Open, Sync and Delete, as SQLite gives them
     int64_t number;    // of this call, from 1, since the last set_policy()
   };
+  // In the place of a result code: half of a Write reaches the file, then it fails; or a Sync is
+  // not done, and said to be.
+  static constexpr int kHalf = -1;
+  static constexpr int kPretend = -2;
   // SQLITE_OK lets the call through; anything else is what SQLite gets to see instead. Runs on the
   // thread that uses the database, and may block: that is what a stalled disk does.
   using Policy = std::function<int(const Call&)>;

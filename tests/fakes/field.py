@@ -192,18 +192,20 @@ class ModbusServer(Process):
 
 
 class Agent(Process):
-    """fieldpostd from the build tree with its own folders under `folder`."""
+    """fieldpostd from the build tree with its own folders under `folder`; run by `prefix`, if any."""
 
-    def __init__(self, folder, config=None, args=()):
+    def __init__(self, folder, config=None, args=(), prefix=(), env=None):
         self.folder = pathlib.Path(folder)
         self.config = self.folder / "fieldpost.toml"
         self.run_dir = self.folder / "run"
-        for d in (self.run_dir, self.folder / "state"):
+        self.state_dir = self.folder / "state"
+        for d in (self.run_dir, self.state_dir):
             d.mkdir(parents=True, exist_ok=True, mode=0o700)
         if config is not None:
             self.config.write_text(config)
-        super().__init__([BUILD / "libexec/fieldpostd", "--config", self.config, "--state-dir",
-                          self.folder / "state", "--run-dir", self.run_dir, *args])
+        super().__init__([*prefix, BUILD / "libexec/fieldpostd", "--config", self.config,
+                          "--state-dir", self.state_dir, "--run-dir", self.run_dir, *args],
+                         env=None if env is None else {**os.environ, **env})
 
     def wait_until_up(self, limit=20):
         """Every plugin that can run is up."""

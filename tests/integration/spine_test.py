@@ -18,81 +18,10 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from fakes import field  # noqa: E402  pylint: disable=wrong-import-position
 from fakes.field import BOILER, GATEWAY, METER, eventually  # noqa: E402
-
-HEAD = f"""
-config_version = 1
-[gateway]
-device_id = "{GATEWAY}"
-[[device]]
-name = "boiler"
-id = "{BOILER}"
-[[device]]
-name = "meter"
-id = "{METER}"
-"""
+from fakes.site import HEAD, SiteTest, counter, gaps, modbus, sim, uplink  # noqa: E402
 
 
-def uplink(port):
-    return f'[uplink]\nurl = "mqtt://127.0.0.1:{port}"\nbackoff_max = "1s"\nlimits = "plain"\n'
-
-
-def modbus(port, name="plc", device="boiler", interval="100ms", rows="", options=""):
-    return f"""
-[[plugin]]
-name = "{name}"
-type = "modbus"
-device = "{device}"
-interval = "{interval}"
-options.url = "tcp://127.0.0.1:{port}"
-options.timeout = "500ms"
-{options}
-{rows}
-"""
-
-
-def counter(attribute="count", address=0, table="plugin.register"):
-    return f'[[{table}]]\nattribute = "{attribute}"\ntable = "holding"\naddress = {address}\ntype = "uint32"\n'
-
-
-def sim(name="sim", device="meter", options=""):
-    return f"""
-[[plugin]]
-name = "{name}"
-type = "sim"
-device = "{device}"
-interval = "100ms"
-{options}
-"""
-
-
-def gaps(values):
-    """How many numbers are missing between the first and the last value."""
-    whole = sorted({int(v) for v in values})
-    return whole[-1] - whole[0] + 1 - len(whole) if whole else 0
-
-
-class SpineTest(unittest.TestCase):
-    def setUp(self):
-        self.field = self.enterContext(field.Field()) if hasattr(self, "enterContext") else None
-        if self.field is None:
-            self.field = field.Field()
-            self.addCleanup(self.field.__exit__)
-
-    def start(self, config, **server):
-        """Broker, witness, one Modbus server and an agent with `config(broker, server)`."""
-        self.broker = self.field.broker()
-        self.witness = self.field.witness(self.broker)
-        self.server = self.field.modbus(**server)
-        self.agent = self.field.agent(HEAD + uplink(self.broker.port) + config(self.server.port))
-        self.agent.wait_until_up()
-
-    def delivered(self, device=BOILER, attribute="count"):
-        return self.witness.values(device, attribute)
-
-    def read_so_far(self, unit=1, address=0):
-        high, low = self.server.ask(f"get {unit} holding {address} 2").split()
-        return int(high) * 65536 + int(low)
-
+class SpineTest(SiteTest):
     # ---- Nothing is lost.
 
     def test_a_broker_stop_loses_nothing_and_drains_at_once(self):
@@ -404,12 +333,8 @@ class SpineTest(unittest.TestCase):
         self.assertEqual(gaps(self.delivered()), 0)
 
 
-class HostileTest(unittest.TestCase):
+class HostileTest(SiteTest):
     """The agent with plugins that misbehave and a world that is in a hurry."""
-
-    def setUp(self):
-        self.field = field.Field()
-        self.addCleanup(self.field.__exit__)
 
     def agent(self, config):
         return self.field.agent(HEAD + uplink(field.free_port()) + config,
@@ -448,6 +373,27 @@ class HostileTest(unittest.TestCase):
         agent.config.write_text(HEAD + uplink(1) + self.puppets("hang-declare", 2))
         agent.child.send_signal(signal.SIGHUP)
         self.expect_a_quick_end(agent, (0,))
+
+    def test_without_time_readings_wait_and_then_go_as_estimates_that_say_so(self):
+        broker = self.field.broker()
+        witness = self.field.witness(broker)
+        config = HEAD + uplink(broker.port).replace('trust = "always"', 'hold = "24h"') + sim()
+        agent = self.field.agent(config).wait_until_up()
+        eventually(lambda: agent.status()["clock"]["reason"] != "not known yet")
+        if agent.status()["clock"]["synchronised"]:
+            self.skipTest("the clock of this machine is synchronised")
+        eventually(lambda: "held_s" in agent.status()["clock"])
+        eventually(lambda: agent.status()["clock"]["waiting"] > 3)
+        self.assertEqual(witness.states(METER), [])
+        text = agent.cli("status").stdout
+        self.assertRegex(text, "clock     not synchronised for .*: .* time service")
+        self.assertRegex(text, "[0-9]+ readings wait for the right time, for at most .* more")
+        agent.config.write_text(config.replace("24h", "0s"))
+        agent.cli("reload")
+        eventually(lambda: len(witness.states(METER)) > 3)
+        states = "".join(m[2] for m in witness.messages if m[1] == f"losant/{METER}/state")
+        self.assertEqual(states.count('"meta":{"time_estimated":true}'), states.count('"time":'))
+        self.assertIn("times are estimates", agent.cli("status").stdout)
 
     def test_a_flood_of_commands_neither_fills_the_memory_nor_the_log(self):
         broker = self.field.broker()

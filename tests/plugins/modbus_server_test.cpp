@@ -338,6 +338,22 @@ TEST_F(ModbusRtu, ALateAnswerIsNeverTakenForTheNextOne) {
   }
 }
 
+TEST_F(ModbusRtu, NorWhenAnotherUnitWasSilentMeanwhile) {
+  Row::Tables units = two_units();
+  units["unit"][2].values.emplace("timeout", std::string("20ms"));
+  FakeHost host({{"url", url()}, {"timeout", "400ms"}}, units);
+  ASSERT_EQ(host.open(), FP_OK);
+  for (int i = 0; i < 3; ++i) {
+    server->tell("delay 3 0.6 2");
+    EXPECT_EQ(host.poll(0), FP_E_IO);
+    EXPECT_EQ(host.poll(2), FP_E_IO) << "unit 5, which is not there";
+    (void)host.poll(0);  // the first answer comes now
+    ASSERT_TRUE(eventually([&] { return host.poll(0) == FP_OK && host.number("a", 0); }));
+    EXPECT_EQ(host.number("a", 0), std::stod(server->tell("get 3 holding 0")));
+    ASSERT_TRUE(always(host, "c", 40000));
+  }
+}
+
 TEST_F(ModbusRtu, NoiseCostsAnAnswerNotAValue) {
   FakeHost host({{"url", url()}, {"timeout", "200ms"}}, two_units());
   ASSERT_EQ(host.open(), FP_OK);

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -203,6 +204,51 @@ TEST_F(SimCsv, ABadRecordingIsAProblemWithItsLine) {
   EXPECT_EQ(host.declare(), FP_E_INVALID);
   EXPECT_EQ(host.problems.at(0).option, "csv");
   EXPECT_EQ(host.problems.at(0).text, directory + "/none.csv: No such file or directory");
+}
+
+TEST_F(SimCsv, TakesWhatTheOutboxExports) {
+  record(
+      "time,boot_ms,device,name,attribute,type,value\r\n"
+      "2026-05-04T10:00:01.000Z,,575e,boiler,t,number,21.5\r\n"
+      "2026-05-04T10:00:01.000Z,,575e,boiler,code,string,007\r\n"
+      "2026-05-04T10:00:00.500Z,,575f,meter,t,number,1e-300\r\n"
+      ",1234,575e,boiler,t,number,5\r\n"
+      "2026-05-04T10:00:02.000Z,,575e,boiler,note,string,\"a,\r\nb\"\r\n");
+  for (const char* device : {"575e", "boiler"}) {
+    FakeHost host(
+        {{"csv", path}, {"csv_device", device}, {"csv_speed", 10'000}, {"csv_repeat", false}});
+    ASSERT_EQ(host.open(), FP_OK) << host.trouble();
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!host.text("note") && std::chrono::steady_clock::now() < deadline) host.poll();
+    EXPECT_EQ(host.samples.size(), 2U);
+    EXPECT_EQ(host.number("t"), 21.5);
+    EXPECT_EQ(host.text("code"), "007");
+    EXPECT_EQ(host.text("note"), "a,\r\nb");
+  }
+  FakeHost all({{"csv", path}});
+  EXPECT_EQ(all.declare(), FP_E_INVALID);
+  EXPECT_EQ(all.problems.at(0).text,
+            path + ":4: 't' is of more than one device: name one with csv_device");
+  const std::string head = "time,attribute,type,value\n";
+  EXPECT_EQ(problem(head + "1,a,number,x\n"), path + ":2: expected a number, got 'x'");
+  EXPECT_EQ(problem(head + "1,a,boolean,1\n"), path + ":2: expected true or false, got '1'");
+  EXPECT_EQ(problem(head + "1,a,blob,1\n"),
+            path + ":2: expected number, boolean or string as type, got 'blob'");
+  EXPECT_EQ(problem(head + ",a,number,1\n"), path + ":2: expected a time, got ''");
+}
+
+// Rows of several devices, or from before the clock was set, need not ascend.
+TEST_F(SimCsv, TheEarliestRowBeginsIt) {
+  record("time,attribute,value\n1000,a,1\n900,b,2\n");
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  FakeHost host({{"csv", path}, {"csv_repeat", false}});
+  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!host.number("b") && std::chrono::steady_clock::now() < deadline) host.poll();
+  ASSERT_EQ(host.samples.size(), 2U);
+  EXPECT_EQ(host.samples[0].boottime_ns - host.samples[1].boottime_ns, 100'000'000);
+  EXPECT_GE(host.samples[1].boottime_ns, now.tv_sec * 1'000'000'000 + now.tv_nsec);
 }
 
 TEST(SimTime, FormsAndRefusals) {

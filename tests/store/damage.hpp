@@ -88,7 +88,7 @@ class DamageFixture {
     }
     if (next_ % 5 == 3) {
       add("INSERT INTO epoch VALUES ((SELECT max(id) FROM boot), " + number + "000, 17" + number +
-          ")");
+          ", " + (next_ % 10 == 3 ? "1" : "0") + ")");
     }
   }
 
@@ -141,7 +141,8 @@ class DamageFixture {
     }
     Statement epochs = database.prepare("SELECT * FROM epoch").value();
     while (epochs.step().value()) {
-      o.epochs[{epochs.integer(0), epochs.integer(1)}] = epochs.integer(2);
+      o.epochs[{epochs.integer(0), epochs.integer(1)}] = {epochs.integer(1), epochs.integer(2),
+                                                          epochs.integer(3) != 0};
     }
     o.pages = static_cast<uint32_t>(database.integer("PRAGMA page_count").value());
     o.free_pages = database.integer("PRAGMA freelist_count").value();

@@ -48,6 +48,11 @@ class RetentionTest : public ::testing::Test {
     const auto* drop = std::get_if<Retention::Drop>(&made);
     return drop == nullptr ? Ids{} : drop->rows;
   }
+  Ids stripped(int64_t wanted = kMuch) {
+    const auto made = step(wanted);
+    const auto* strip = std::get_if<Retention::Strip>(&made);
+    return strip == nullptr ? Ids{} : strip->rows;
+  }
   Result<std::optional<RowSummary>> next(int64_t after) {
     ++looks_;
     const auto it = rows_.upper_bound(after);
@@ -186,8 +191,8 @@ TEST_F(RetentionTest, TheOldestTenthFirst) {
   EXPECT_TRUE(finished);
 }
 
-// In one search, too: a drop comes after the last round.
-TEST_F(RetentionTest, ThinsRoundAfterRoundBeforeItDrops) {
+// In one search, too: to strip comes after the last round.
+TEST_F(RetentionTest, ThinsRoundAfterRoundBeforeItStrips) {
   for (int i = 0; i < 2000; ++i) add(i % 3);
   for (;;) {
     const auto made = step();
@@ -196,7 +201,7 @@ TEST_F(RetentionTest, ThinsRoundAfterRoundBeforeItDrops) {
       continue;
     }
     if (std::holds_alternative<Retention::Look>(made)) continue;
-    EXPECT_TRUE(std::holds_alternative<Retention::Drop>(made));
+    EXPECT_TRUE(std::holds_alternative<Retention::Strip>(made));
     break;
   }
   // Of 2000 rows of 200 bytes; what is left is too little to be joined.
@@ -219,26 +224,41 @@ TEST_F(RetentionTest, RareRowsAreThinnedTogetherWithFrequentOnes) {
 }
 
 TEST_F(RetentionTest, DropsTheOldestWhenNothingIsLeftToThin) {
-  for (int i = 0; i < 100; ++i) add(i % 2, 100, 1000).round = kFullyThinned;
+  for (int i = 0; i < 100; ++i) add(i % 2, 100, 1000).round = kNothingButAll;
   rows_.at(2).held = true;
   EXPECT_EQ(dropped(2500), (Ids{1, 3, 4}));
   EXPECT_EQ(dropped().size(), kMaxStepRows);
   for (auto& [id, row] : rows_) row.held = true;
+  EXPECT_EQ(dropped(2500), (Ids{1, 2, 3})) << "when there are no others";
+  rows_.clear();
   EXPECT_TRUE(std::holds_alternative<Retention::Nothing>(step()));
 }
 
+TEST_F(RetentionTest, AllAreStrippedBeforeAnyIsDropped) {
+  for (int i = 0; i < 100; ++i) add(i % 2, 100, 1000).round = kFullyThinned;
+  rows_.at(2).held = true;
+  EXPECT_EQ(stripped(2500), (Ids{1, 3, 4}));
+  for (const int64_t id : {1, 3, 4}) rows_.at(id).round = kNothingButAll;
+  for (Ids rows = stripped(); !rows.empty(); rows = stripped()) {
+    EXPECT_LE(rows.size(), kMaxStepRows);
+    for (const int64_t id : rows) rows_.at(id).round = kNothingButAll;
+  }
+  for (const auto& [id, row] : rows_) EXPECT_TRUE(row.held || row.round == kNothingButAll) << id;
+  EXPECT_EQ(dropped(1500), (Ids{1, 3}));
+}
+
 TEST_F(RetentionTest, NewRowsAreThinnedBeforeMoreIsDropped) {
-  for (int i = 0; i < 10; ++i) add(1, 100, 1000).round = kFullyThinned;
+  for (int i = 0; i < 10; ++i) add(1, 100, 1000).round = kNothingButAll;
   EXPECT_EQ(dropped(500), Ids{1});
   rows_.erase(1);
   for (int i = 0; i < 5; ++i) add(1);
   EXPECT_EQ(replaced(), (Ids{11, 12, 13, 14, 15}));
 }
 
-// Rows that were seen and dropped since are in no later step.
-TEST_F(RetentionTest, ADroppedRowIsNotJoined) {
+// Rows that were seen and are gone since are in no later step.
+TEST_F(RetentionTest, AStrippedRowIsNotJoined) {
   for (int i = 0; i < 3; ++i) add(1);
-  EXPECT_EQ(dropped(300), (Ids{1, 2}));
+  EXPECT_EQ(stripped(300), (Ids{1, 2}));
   rows_.erase(1);
   rows_.erase(2);
   for (int i = 0; i < 6; ++i) add(1);
@@ -272,7 +292,7 @@ void expect_lawful(const Retention::Replace& step, const std::map<int64_t, RowSu
   for (const int64_t id : step.rows) {
     const RowSummary& row = rows.at(id);
     EXPECT_FALSE(row.held);
-    EXPECT_NE(row.round, kFullyThinned);
+    EXPECT_LT(row.round, kFullyThinned);
     EXPECT_EQ(std::tuple(row.device, row.boot, row.round),
               std::tuple(first.device, first.boot, first.round));
     readings += row.readings;
@@ -283,7 +303,8 @@ void expect_lawful(const Retention::Replace& step, const std::map<int64_t, RowSu
   EXPECT_TRUE(step.rows.size() >= kMinStepRows || bytes >= kMinStepBytes);
 }
 
-// Whatever the rows: it ends, every step is lawful, nothing is dropped as long as a step remains.
+// Whatever the rows: it ends, every step is lawful, and nothing is dropped before all else is gone,
+// nor what is held before all that is not.
 TEST_F(RetentionTest, AnyRowsEndInNothing) {
   const uint64_t seed = test::seed();
   std::mt19937_64 random(seed);
@@ -311,10 +332,19 @@ TEST_F(RetentionTest, AnyRowsEndInNothing) {
       if (const auto* replace = std::get_if<Retention::Replace>(&made)) {
         expect_lawful(*replace, rows_);
         carry_out(*replace, floor);
+      } else if (const auto* strip = std::get_if<Retention::Strip>(&made)) {
+        for (const int64_t id : strip->rows) {
+          EXPECT_FALSE(rows_.at(id).held);
+          rows_.at(id).round = kNothingButAll;
+        }
       } else if (const auto* drop = std::get_if<Retention::Drop>(&made)) {
+        const bool held = rows_.at(drop->rows.front()).held;
+        for (const auto& [id, row] : rows_) {
+          ASSERT_TRUE(row.held || (!held && row.round == kNothingButAll)) << id;
+        }
         for (const int64_t id : drop->rows) rows_.erase(id);
       }
-      ended = std::ranges::all_of(rows_, [](const auto& row) { return row.second.held; });
+      ended = rows_.empty();
     }
     EXPECT_TRUE(ended);
   }

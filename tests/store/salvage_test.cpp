@@ -108,7 +108,7 @@ TEST(Salvage, AnUndamagedFileGivesAllOfItself) {
     const Salvage salvage = read(dir / "a.db");
     expect_rows(o, salvage, [](int64_t) { return false; });
     expect_all_names(o, salvage);
-    EXPECT_EQ(salvage.meta().at("min_reader"), Salvage::MetaValue(int64_t{3}));
+    EXPECT_EQ(salvage.meta().at("min_reader"), Salvage::MetaValue(int64_t{5}));
     EXPECT_EQ(salvage.schema(), newest_schema());
     EXPECT_EQ(salvage.report().unreadable_pages, 0);
     EXPECT_EQ(salvage.report().lost_rows, 0);
@@ -259,13 +259,17 @@ TEST(Salvage, NamesOfAnOldDatabaseSurviveOnceItIsMigrated) {
     Database database = Database::open(dir / "a.db").value();
     ASSERT_TRUE(database.set_up());
     ASSERT_TRUE(database.exec(
-        "DROP TABLE state; DROP TABLE mirror; DROP TRIGGER mirror_device; DROP TRIGGER "
+        "DROP TABLE unstamped; DROP TABLE thinned; DROP TABLE state; DROP TABLE mirror; "
+        "DROP TRIGGER mirror_device; DROP TRIGGER "
         "mirror_attribute;"
         "DROP TRIGGER mirror_boot; DROP TRIGGER mirror_epoch; DROP TRIGGER forget_boot;"
-        "DROP TRIGGER forget_epoch; PRAGMA user_version = 1"));
+        "DROP TRIGGER forget_epoch; ALTER TABLE epoch DROP COLUMN estimated;"
+        "PRAGMA user_version = 1"));
     EXPECT_TRUE(database.exec("PRAGMA wal_checkpoint(TRUNCATE)"));
   }
-  expect_all_names(fixture.original(), read(dir / "a.db"));
+  Original old = fixture.original();
+  for (auto& [key, epoch] : old.epochs) epoch.estimated = false;
+  expect_all_names(old, read(dir / "a.db"));
   {
     Database database = Database::open(dir / "a.db").value();
     ASSERT_TRUE(database.set_up());
@@ -275,7 +279,7 @@ TEST(Salvage, NamesOfAnOldDatabaseSurviveOnceItIsMigrated) {
     ASSERT_TRUE(database.exec("DROP TRIGGER forget_boot; DROP TRIGGER forget_epoch"));
     ASSERT_TRUE(database.exec("DROP TABLE boot; DROP TABLE epoch"));
   }
-  expect_all_names(fixture.original(), read(dir / "a.db"));
+  expect_all_names(old, read(dir / "a.db"));
 }
 
 // Interior page and list of free pages at once: what is free and what is not cannot be known.

@@ -252,7 +252,7 @@ TEST_F(StageFileTest, GrowsAtOnceAndShrinksWhenItIsBegun) {
 }
 
 TEST_F(StageFileTest, InMemoryIsAsGood) {
-  auto file = StageFile::open_in_memory(kBytes);
+  auto file = StageFile::open_in_memory("/nowhere", kBytes);
   ASSERT_TRUE(file);
   ASSERT_TRUE(file->begin({.generation = 1, .log = 1, .boot = boot('a')}));
   put(*file, "x");

@@ -53,7 +53,7 @@ inline std::vector<int64_t> numbers(const std::vector<Staged>& staged) {
 }
 
 // Everything pending after `after`.
-inline std::vector<Staged> read_all(const StageLog& log, int64_t after = 0) {
+inline std::vector<Staged> read_all(StageLog& log, int64_t after = 0) {
   auto staged = log.read(after, SIZE_MAX);
   EXPECT_TRUE(staged) << staged.error().message;
   return staged ? std::move(*staged) : std::vector<Staged>{};

@@ -317,8 +317,8 @@ TEST_F(StageLogTest, EpochsSurviveTurnsAndReopening) {
   ASSERT_TRUE(log_->append_epoch({.since_ms = 10, .offset_ms = -3}));
   ASSERT_NO_FATAL_FAILURE(turn(3));
   // Another one as of the same time, or before: it holds from right behind the last one.
-  ASSERT_TRUE(log_->append_epoch({.since_ms = 10, .offset_ms = 7}));
-  const std::vector<Epoch> expected = {{-5, 1'000'000}, {10, -3}, {11, 7}};
+  ASSERT_TRUE(log_->append_epoch({.since_ms = 10, .offset_ms = 7, .estimated = true}));
+  const std::vector<Epoch> expected = {{-5, 1'000'000}, {10, -3}, {11, 7, true}};
   EXPECT_EQ(log_->epochs(), expected);
   for (int i = 0; i < 3; ++i) {
     reopen();

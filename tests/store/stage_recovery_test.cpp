@@ -37,7 +37,7 @@ class StageRecovery : public ::testing::Test {
     while (StageFile::header_of(second)->generation == 0) append(log, 3);
     append(log, 3);
   }
-  static Numbers pending(const StageLog& log) {
+  static Numbers pending(StageLog& log) {
     const auto staged = read_all(log);
     expect_numbered(staged);
     return numbers(staged);
@@ -222,8 +222,10 @@ TEST_F(StageRecovery, MovingAsideGoesOnWhereItWasKilled) {
   EXPECT_EQ(pending(*open_stage(before)), all);
 }
 
-// Of a log that is moved aside, nothing that lay there before may take the place of a part.
-TEST_F(StageRecovery, MovingAsideReplacesWhatLaysThere) {
+// Where all places are taken, the last is used again: and of a log that is moved aside, nothing
+// that lay there before may take the place of a part.
+TEST_F(StageRecovery, TheLastPlaceForOtherBootsIsUsedAgain) {
+  for (const char* taken : {"before.0", "before-2.1", "before-3.0"}) overwrite(dir_ / taken, "x");
   {
     auto log = open();
     append_past_the_turn(*log, second_);
@@ -232,13 +234,13 @@ TEST_F(StageRecovery, MovingAsideReplacesWhatLaysThere) {
       log->flushed(log->newest());
     }
   }
-  fs::rename(first_, dir_ / "before.0");
-  fs::rename(second_, dir_ / "before.1");
+  fs::rename(first_, dir_ / "before-4.0");
+  fs::rename(second_, dir_ / "before-4.1");
   append(*open(), 2);
   options_.boot_id = std::string(36, 'b');
   (void)open();
   StageLog::Options before = options_;
-  before.name = StageLog::kBefore;
+  before.name = "before-4";
   EXPECT_EQ(pending(*open_stage(before)), range(1, 2));
 }
 

@@ -40,7 +40,8 @@ class Ears {
                     status_ = status;
                     ++statuses_;
                   });
-                }};
+                },
+            .clock = [this] { hear([&] { ++clocks_; }); }};
   }
   template <class Condition>
   bool wait(Condition condition) {
@@ -53,6 +54,9 @@ class Ears {
   int backlogs() {
     const std::scoped_lock lock(mutex_);
     return backlogs_;
+  }
+  bool wait_for_clock(int count) {
+    return wait([&] { return clocks_ >= count; });
   }
   bool wait_for_answers(int count) {
     return wait([&] { return answers_ >= count; });
@@ -104,6 +108,7 @@ class Ears {
   int statuses_ = 0;
   int64_t stored_ = INT64_MIN;
   Fetched fetched_;
+  int clocks_ = 0;
   StoreStatus status_;
 };
 
@@ -116,17 +121,23 @@ inline Store::Options options(const std::string& folder, std::chrono::nanosecond
           .boot_id = kBoot,
           .flush_interval = delay,
           .disk_first = true,
-          .stage_bytes = 1 << 20};
+          .stage_bytes = 1 << 20,
+          .now_ms = [] { return int64_t{0}; }};  // samples are from then
 }
 
 // The row that a flush makes whose last sample has this number.
 inline constexpr int64_t row(int64_t number) { return item_id::of_sample(number) + 1; }
 
-inline Epoch present() {
-  const auto ms = [](nanoseconds t) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(t).count();
-  };
-  return {ms(BootClock::now().time_since_epoch()), ms(wall_offset())};
+inline Epoch present() { return {in_ms(BootClock::now()), in_ms(wall_offset())}; }
+
+// As if somebody had decided on this epoch, unless it is what holds already. By an estimated one
+// nothing is held back for its age: for samples with times of their own.
+inline void keep(Store& store, const Epoch& epoch) {
+  const WallView boot = store.clock().boot;
+  if (!boot.empty() && boot.last().offset_ms == epoch.offset_ms) return;
+  const auto kept = store.keep_clock({.now_ms = epoch.since_ms, .offset_ms = epoch.offset_ms},
+                                     {.append = epoch, .may_send = true});
+  ASSERT_TRUE(kept) << kept.error().message;
 }
 
 inline std::vector<DeviceSample> one(int64_t ms, double value = 1.0) {

@@ -78,7 +78,7 @@ Store::Options options(const std::string& folder, bool disk_first, Order order) 
   o.disk_first = disk_first;
   o.stage_bytes = 600'000;  // so that its files are used again and again
   // Not with two lanes: what was acknowledged of a row whose rest still waits is known from these
-  // files alone, and would come again after a kill (docs/decisions/0008).
+  // files alone, and would come again after a kill (docs/decisions/0009).
   if (order == Order::LiveFirst) o.stage_bytes = 64 << 20;
   return o;
 }
@@ -161,7 +161,7 @@ void be_the_live_broker(Store& store, Ears& ears, int fd, unsigned seed) {
                        int fd, unsigned seed) {
   Ears ears;
   Store store(options(folder, disk_first, order), ears.sinks(), testing::symbols());
-  store.append_epoch({.since_ms = 0, .offset_ms = 1'000'000});
+  testing::keep(store, {.since_ms = 0, .offset_ms = 1'000'000});
   store.start();
   std::thread broker([&] {
     order == Order::LiveFirst ? be_the_live_broker(store, ears, fd, seed)

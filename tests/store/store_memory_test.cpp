@@ -28,7 +28,7 @@ class StoreMemory : public ::testing::Test {
     auto options = testing::options(dir_.path(), flush_interval);
     options.disk_first = false;
     store_ = std::make_unique<Store>(options, ears_.sinks(), testing::symbols());
-    if (with_clock) store_->append_epoch(present());
+    if (with_clock) testing::keep(*store_, present());
     store_->start();
     ASSERT_TRUE(ears_.wait_for_row(0));
   }
@@ -152,7 +152,7 @@ TEST_F(StoreMemory, WithoutAClockNothingIsHandedOutAndNothingLost) {
   store_->append(one(2, 2.0));
   EXPECT_EQ(fetch(), Found{});
   ASSERT_TRUE(on_disk(2));
-  store_->append_epoch(present());
+  testing::keep(*store_, present());
   EXPECT_EQ(fetch().size(), 2U);
 }
 
@@ -164,7 +164,7 @@ TEST_F(StoreMemory, WithoutADiskItDeliversAllTheSame) {
     std::filesystem::create_directory(dir_ / "missing");
     Ears ears;
     Store earlier(options, ears.sinks(), testing::symbols());
-    earlier.append_epoch(present());
+    testing::keep(earlier, present());
     earlier.start();
     earlier.append(one(1, 1.0));
     ASSERT_TRUE(ears.wait_for_status([](const StoreStatus& s) { return s.totals.readings == 1; }));

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/control.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
+#include <array>
 #include <cstring>
 #include <vector>
 
@@ -52,11 +55,54 @@ TEST(ListenUnix, AServerWhoseQueueIsFullIsThere) {
   EXPECT_EQ(second.error().code, Errc::Unavailable);
 }
 
+// A descriptor goes to the request it came with; what is too many is closed, not kept.
+TEST(ControlServer, HandsOnADescriptor) {
+  const test::TempDir folder;
+  auto loop = EventLoop::create();
+  ASSERT_TRUE(loop);
+  std::vector<UniqueFd> passed;
+  ControlServer server(*loop, [&](const Json&, ControlRight, bool*, UniqueFd fd) {
+    passed.push_back(std::move(fd));
+    return Json{{"ok", true}};
+  });
+  auto listener = listen_unix(folder / "s", "");
+  ASSERT_TRUE(listener);
+  ASSERT_TRUE(server.serve(*std::move(listener), ControlRight::Read));
+  const UniqueFd client = connect_to(folder / "s");
+  std::array<std::array<int, 2>, 2> pipes{};
+  for (auto& ends : pipes) ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), 0);
+  const std::array<int, 2> both{pipes[0][1], pipes[1][1]};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof both)> space{};
+  std::string request = "{}\n{}\n";
+  iovec from{request.data(), request.size()};
+  msghdr message{};
+  message.msg_iov = &from;
+  message.msg_iovlen = 1;
+  message.msg_control = space.data();
+  message.msg_controllen = space.size();
+  cmsghdr* const c = CMSG_FIRSTHDR(&message);
+  c->cmsg_level = SOL_SOCKET;
+  c->cmsg_type = SCM_RIGHTS;
+  c->cmsg_len = CMSG_LEN(sizeof both);
+  std::memcpy(CMSG_DATA(c), both.data(), sizeof both);
+  ASSERT_GT(::sendmsg(client.get(), &message, 0), 0);
+  for (const int fd : both) ::close(fd);
+  while (passed.size() < 2) ASSERT_TRUE(loop->run_once(10s).value());
+  EXPECT_TRUE(passed[0]);
+  EXPECT_FALSE(passed[1]) << "the second request brought none";
+  char byte = 0;
+  EXPECT_EQ(::read(pipes[0][0], &byte, 1), -1) << "somebody has it";
+  EXPECT_EQ(::read(pipes[1][0], &byte, 1), 0) << "nobody has it";
+  for (const auto& ends : pipes) ::close(ends[0]);
+}
+
 TEST(ControlServer, WaitsWhenThereIsNoDescriptorLeftInsteadOfSpinning) {
   const test::TempDir folder;
   auto loop = EventLoop::create();
   ASSERT_TRUE(loop);
-  ControlServer server(*loop, [](const Json&, ControlRight, bool*) { return Json{{"ok", true}}; });
+  ControlServer server(*loop, [](const Json&, ControlRight, bool*, const UniqueFd&) {
+    return Json{{"ok", true}};
+  });
   auto listener = listen_unix(folder / "s", "");
   ASSERT_TRUE(listener);
   ASSERT_TRUE(server.serve(*std::move(listener), ControlRight::Read));

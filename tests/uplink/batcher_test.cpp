@@ -66,6 +66,17 @@ TEST_F(BatcherTest, StatesNameTheFlowVersionOfTheirDevice) {
   EXPECT_EQ(batcher_.next(kMax)->payload, R"({"time":6,"data":{"a":6}})");
 }
 
+TEST_F(BatcherTest, AnEstimatedTimeAndTheFlowVersionAreBothNamed) {
+  batcher_.set_flow_versions({{"d", "v1"}});
+  Chunk estimated = small(1, "d", 1, 1);
+  estimated.states[0].estimated = true;
+  batcher_.add(std::move(estimated));
+  batcher_.add(small(2, "d", 2, 2));
+  EXPECT_EQ(batcher_.next(kMax)->payload,
+            R"([{"time":1,"data":{"a":1},"meta":{"time_estimated":true},"flowVersion":"v1"},)"
+            R"({"time":2,"data":{"a":2},"flowVersion":"v1"}])");
+}
+
 TEST_F(BatcherTest, APartWithAFlowVersionIsNoLongerThanAPayload) {
   constexpr size_t kSmall = 4'000;
   Batcher batcher(kSmall);
@@ -107,6 +118,26 @@ TEST_F(BatcherTest, OneMillisecondIsOneState) {
   EXPECT_EQ(message->readings, 4);
   batcher_.acknowledged(message->ticket);
   EXPECT_EQ(batcher_.take_done(), (Rows{1, 2}));
+}
+
+TEST_F(BatcherTest, AnEstimateIsSaidHoweverAStateIsSent) {
+  const std::string meta = R"(,"meta":{"time_estimated":true}})";
+  // Out of order, and two that become one.
+  batcher_.add(chunk(1, "d", {{20, {point("a", 2.0)}}}));
+  batcher_.add(chunk(2, "d", {{10, {point("b", 3.0)}}}));
+  batcher_.add(chunk(3, "d", {{10, {point("a", 1.0)}, true}}));
+  EXPECT_EQ(batcher_.next(kMax)->payload,
+            R"([{"time":10,"data":{"b":3,"a":1})" + meta + R"(,{"time":20,"data":{"a":2}}])");
+  // In parts.
+  Batcher parts(200);
+  std::vector<Point> points;
+  for (int i = 0; i < 20; ++i) points.push_back(point("attribute" + std::to_string(i), 1.0));
+  parts.add(chunk(1, "d", {{10, points, true}}));
+  int messages = 0;
+  for (; const auto message = parts.next(200); ++messages) {
+    EXPECT_TRUE(message->payload.ends_with(meta)) << message->payload;
+  }
+  EXPECT_GT(messages, 2);
 }
 
 TEST_F(BatcherTest, ArraysAscend) {

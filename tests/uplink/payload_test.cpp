@@ -104,6 +104,13 @@ TEST(Payload, StatesAreWhatTheyWereMadeOf) {
   EXPECT_EQ(out, R"({"time":1700000000123,"data":{"a":1.5,"b_2-x":true,"c":"te\"xt","c":false}})");
 }
 
+TEST(Payload, AnEstimatedTimeIsSaidInTheMeta) {
+  const std::string a = "a";
+  std::string out;
+  append_state(out, 1700000000123, std::vector<Point>{{&a, 1.5}}, true);
+  EXPECT_EQ(out, R"({"time":1700000000123,"data":{"a":1.5},"meta":{"time_estimated":true}})");
+}
+
 TEST(Payload, SizesAreBoundsOfWhatIsWritten) {
   const std::string name(255, 'n');
   std::mt19937_64 random(7);
@@ -113,7 +120,7 @@ TEST(Payload, SizesAreBoundsOfWhatIsWritten) {
     if (i % 7 == 0) point.value = i % 2 == 0;
     if (point.value.index() == 0 && !std::isfinite(std::get<double>(point.value))) continue;
     std::string out;
-    append_state(out, std::numeric_limits<int64_t>::min(), {&point, 1});
+    append_state(out, std::numeric_limits<int64_t>::min(), {&point, 1}, true);
     ASSERT_LE(out.size(), kStateOverhead + max_size(point));
   }
 }

@@ -31,6 +31,22 @@ TEST(UplinkSetup, ConnectsAnewOnlyForWhatTheConnectionDependsOn) {
   EXPECT_FALSE(needs_reconnect(before, after));
   after.host = "another";
   EXPECT_TRUE(needs_reconnect(before, after));
+  after = before;
+  after.web_socket_path = "/";
+  EXPECT_TRUE(needs_reconnect(before, after));
+  after = before;
+  after.proxy_host = "proxy";
+  EXPECT_TRUE(needs_reconnect(before, after));
+}
+
+TEST(UplinkSetup, ALostLineIsNoticedWithinOneAndAHalfKeepalives) {
+  using std::chrono::milliseconds, std::chrono::seconds;
+  const seconds tick(1);  // how late libmosquitto may ask
+  for (const int s : {5, 6, 10, 15, 60, 3600}) {
+    const seconds keepalive(s);
+    EXPECT_GT(lost_after(keepalive), seconds(1));
+    EXPECT_LE(keepalive + tick + lost_after(keepalive), keepalive * 3 / 2.0) << s;
+  }
 }
 
 TEST(UplinkSetup, LeavesRoomForAnswersBesideAFullWindow) {

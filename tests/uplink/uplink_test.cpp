@@ -204,7 +204,7 @@ TEST(Uplink, LogsInWithWhatIsInTheFilesNow) {
   harness.options.access_key_file = folder / "key";
   harness.options.access_secret_file = folder / "secret";
   harness.start();
-  ASSERT_TRUE(harness.wait_words("access key: open '" + (folder / "key")));
+  ASSERT_TRUE(harness.wait_words("access key '" + (folder / "key") + "' does not exist"));
   std::ofstream(folder / "key") << "key\n";
   std::ofstream(folder / "secret") << "\n";
   ASSERT_TRUE(harness.wait_words("secret' is empty"));

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "fakes/broker.hpp"
+#include "fakes/cable.hpp"
 #include "fakes/certificates.hpp"
 #include "fakes/mqtt_server.hpp"
 #include "uplink/harness.hpp"
@@ -65,6 +66,18 @@ TEST_F(UplinkTls, AcceptsACertificateForAnAddress) {
   EXPECT_TRUE(harness.wait_state(State::Connected)) << harness.reasons();
 }
 
+TEST_F(UplinkTls, ReachesABrokerByIpv6AndChecksItsAddress) {
+  const Certificate certificate = authority_.issue("IP:::1");
+  const Broker broker({.certificate = certificate.file, .key = certificate.key, .extra = {}});
+  const Cable six({.to = broker.port(), .ipv6 = true});
+  Harness harness(six.port());
+  use_tls(harness, authority_.ca_file());
+  harness.options.host = "::1";
+  harness.append(kGateway, 1);
+  harness.start();
+  EXPECT_TRUE(harness.all_acknowledged()) << harness.reasons();
+}
+
 TEST_F(UplinkTls, AWrongAuthorityIsRefused) {
   const Authority other;
   expect_refused(authority_.issue("DNS:localhost"), other.ca_file(), "that we do not trust");
@@ -87,6 +100,99 @@ TEST_F(UplinkTls, AnExpiredCertificateIsRefused) {
 TEST_F(UplinkTls, ACertificateOfTheFutureSaysWhatOurClockSays) {
   expect_refused(authority_.issue("DNS:localhost", 5, 30), authority_.ca_file(),
                  "our clock says 2");
+}
+
+TEST_F(UplinkTls, ASelfSignedCertificateIsRefused) {
+  expect_refused(authority_.self_signed("DNS:localhost"), authority_.ca_file(),
+                 "TLS with localhost: the certificate is self-signed");
+}
+
+TEST_F(UplinkTls, ACertificateThatBecomesValidEndsTheRefusal) {
+  // As for a gateway whose clock is set later: nothing about TLS is final.
+  const Certificate later = authority_.issue("DNS:localhost", 5, 30);
+  const Certificate now = authority_.issue("DNS:localhost");
+  Broker broker({.certificate = later.file, .key = later.key, .extra = {}});
+  Harness harness(broker.port());
+  use_tls(harness, authority_.ca_file());
+  harness.start();
+  ASSERT_TRUE(harness.wait_words("the certificate is not yet valid")) << harness.reasons();
+  broker.stop();
+  std::filesystem::copy_file(now.file, later.file,
+                             std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::copy_file(now.key, later.key, std::filesystem::copy_options::overwrite_existing);
+  broker.start();
+  EXPECT_TRUE(harness.wait_state(State::Connected)) << harness.reasons();
+}
+
+TEST_F(UplinkTls, ABrokerThatIsAbsentAtTheFirstStartIsFoundLater) {
+  const Certificate certificate = authority_.issue("DNS:localhost");
+  Broker broker({.certificate = certificate.file, .key = certificate.key, .extra = {}});
+  broker.stop();
+  Harness harness(broker.port());
+  use_tls(harness, authority_.ca_file());
+  harness.append(kGateway, 1);
+  harness.start();
+  ASSERT_TRUE(harness.wait_words("Connection refused")) << harness.reasons();
+  broker.start();
+  EXPECT_TRUE(harness.all_acknowledged()) << harness.reasons();
+}
+
+// ---- A broker that wants to see a certificate.
+
+class ClientCertificate : public UplinkTls {
+ protected:
+  ClientCertificate() : harness_(broker_.port()) { use_tls(harness_, authority_.ca_file()); }
+  const Certificate server_ = authority_.issue("DNS:localhost");
+  const Certificate ours_ = authority_.issue("DNS:gateway");
+  const Broker broker_{{.certificate = server_.file,
+                        .key = server_.key,
+                        .extra = {},
+                        .listener = "cafile " + authority_.ca_file() +
+                                    "\nrequire_certificate true\nuse_identity_as_username true"}};
+  Harness harness_;
+};
+
+TEST_F(ClientCertificate, LetsUsInWithoutKeyAndSecret) {
+  harness_.options.cert_file = ours_.file;
+  harness_.options.key_file = ours_.key;
+  harness_.append(kGateway, 1);
+  harness_.start();
+  EXPECT_TRUE(harness_.all_acknowledged()) << harness_.reasons();
+}
+
+TEST_F(ClientCertificate, ThatIsMissingIsAskedFor) {
+  harness_.start();
+  EXPECT_TRUE(harness_.wait_words("the broker wants a certificate of ours (uplink.cert_file"))
+      << harness_.reasons();
+}
+
+TEST_F(ClientCertificate, OfAnotherAuthorityIsRefused) {
+  const Authority other;
+  const Certificate theirs = other.issue("DNS:gateway");
+  harness_.options.cert_file = theirs.file;
+  harness_.options.key_file = theirs.key;
+  harness_.start();
+  EXPECT_TRUE(harness_.wait_words("the broker does not know the authority that signed our"))
+      << harness_.reasons();
+}
+
+TEST_F(ClientCertificate, NeedsItsOwnKeyInTheClear) {
+  harness_.options.cert_file = ours_.file;
+  harness_.options.key_file = server_.key;
+  harness_.start();
+  EXPECT_TRUE(harness_.wait_words("holds no private key that goes with cert_file"))
+      << harness_.reasons();
+  // Not even a question at a terminal.
+  const std::string encrypted = harness_.folder / "encrypted.key";
+  run({"/usr/bin/openssl", "ec", "-aes256", "-passout", "pass:x", "-in", ours_.key, "-out",
+       encrypted},
+      harness_.folder / "log");
+  Harness other(broker_.port());
+  use_tls(other, authority_.ca_file());
+  other.options.cert_file = ours_.file;
+  other.options.key_file = encrypted;
+  other.start();
+  EXPECT_TRUE(other.wait_words("encrypted.key' holds no private key that")) << other.reasons();
 }
 
 TEST_F(UplinkTls, AMissingCaFileIsNamed) {

@@ -30,7 +30,8 @@ constexpr fp_table kTables[] = {
     Table{.name = "unit", .units = true, .help = "A device.", .options = kUnitOptions}};
 constexpr fp_attribute kAttributes[] = {
     Attribute{.name = "counter", .help = "Counts the unit's polls."},
-    Attribute{.name = "text", .type = FP_STRING, .help = "What the mode has to say."}};
+    Attribute{.name = "text", .type = FP_STRING, .help = "What the mode has to say."},
+    Attribute{.name = "level", .help = "Good and bad in turn."}};
 constexpr fp_option kSetArgs[] = {
     Option{.name = "value", .type = FP_OPT_NUMBER, .required = true, .help = "What to set."},
     Option{.name = "note", .help = "Any text."}};
@@ -79,6 +80,9 @@ struct Puppet {
         counters.push_back(declare.attribute(number, unit, kAttributes[0]));
       }
       text = declare.attribute(0, declare.options(), kAttributes[1]);
+      if (mode == "bad-neighbours") {
+        level = declare.attribute(0, declare.options(), kAttributes[2]);
+      }
       if (mode == "fickle" && passes > 1) return;
       for (const fp_command& command : kCommands) {
         (void)declare.command(0, declare.options(), command);
@@ -87,6 +91,7 @@ struct Puppet {
     std::string mode;
     std::vector<uint32_t> counters;  // by unit
     uint32_t text = 0;
+    uint32_t level = 0;
   };
 
   Puppet(Host& host, const Plan& p) : plan(p), counts(p.counters.size()) {
@@ -121,6 +126,7 @@ struct Puppet {
     if (mode == "flood") flood(host);
     if (mode == "bulk") bulk(host);
     if (mode == "bad-values") return emit_nonsense(host);
+    if (mode == "bad-neighbours") return emit_bad_neighbours(host, ++counts[unit]);
     if (mode == "chatter") chatter(host);
     if (mode == "closes") ::close_range(4, 255, 0);  // the host's own among them
     if (mode == "parent") leave_a_child(host);
@@ -178,7 +184,24 @@ struct Puppet {
     }
   }
 
-  // Each of these must be refused; says how many were.
+  // A good reading in each, and one that cannot be sent beside it, each time another.
+  void emit_bad_neighbours(Host& host, int count) const {
+    constexpr int64_t kHour = 3'600'000'000'000;
+    timespec now{};
+    ::clock_gettime(CLOCK_BOOTTIME, &now);
+    const Reading good{plan.counters[0], static_cast<double>(count), FP_GOOD, ""};
+    const Reading bad[] = {{plan.level, std::nan(""), FP_GOOD, ""},
+                           {plan.text, std::string(65'537, 'x'), FP_GOOD, ""},
+                           {plan.level, -std::numeric_limits<double>::infinity(), FP_GOOD, ""},
+                           {plan.text, std::string("\xff\xfe"), FP_GOOD, ""},
+                           {plan.level, "a text", FP_GOOD, ""},
+                           {plan.text, 1.0, FP_GOOD, ""}};
+    host.emit({{bad[count % 6], good, bad[(count + 1) % 6]}});
+    host.emit({{plan.level, 1.0, FP_GOOD, ""}}, now.tv_sec * 1'000'000'000 + kHour);
+    if (count % 10 == 0) host.emit({{plan.level, count * 0.5, FP_GOOD, ""}});
+  }
+
+  // What is no value's fault must be refused; says how many were. The rest counts as out of range.
   void emit_nonsense(Host& host) const {
     const double infinite = std::numeric_limits<double>::infinity();
     const auto refused = [&](std::initializer_list<Reading> readings, int64_t time = 0) {

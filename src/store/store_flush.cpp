@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is not acknowledged in time goes from stage 1 to the disk.
+#include <algorithm>
+#include <map>
+
+#include "store/store_thread.hpp"
+
+namespace fieldpost {
+namespace {
+
+constexpr size_t kFlushPoints = 100'000;  // of one transaction; bounds memory
+
+}  // namespace
+
+Result<> Store::Thread::flush() {
+  const int64_t up_to = stage->newest();
+  flushing_up_to = up_to;  // acknowledgements from now on concern the disk
+  Result<> part;
+  while (part && stage->flushed_up_to() < up_to) part = flush_part(up_to);
+  if (!part) lost += stage->not_flushed();
+  return part;
+}
+
+Result<> Store::Thread::flush_part(int64_t up_to) {
+  const auto samples =
+      FP_TRY(stage->read(stage->flushed_up_to(), kFlushPoints, Room::kMaxFlushBytes, up_to));
+  if (!samples.empty()) up_to = samples.back().number;  // there may be more than one part
+  flush_bytes = samples_bytes(samples);
+  if (!samples.empty()) FP_CHECK_OK(append_to_disk(samples, up_to));
+  // From here on the uplink gets these from the disk; what it took until now it has on its way.
+  const StageLog::Flushed flushed = stage->flushed(up_to);
+  if (samples.empty()) return {};
+  hand_over(flushed, up_to);
+  exports.flushed(outbox->made());
+  status_changed = true;
+  sinks.stored(outbox->newest_row());
+  sinks.committed(
+      std::max(outbox->newest_row(), options.disk_first ? 0 : item_id::of_sample(stage->newest())));
+  return {};
+}
+
+Result<> Store::Thread::append_to_disk(std::span<const Staged> samples, int64_t up_to) {
+  const Busy busy(busy_since);
+  note_clock();
+  auto appended_now = outbox->append(samples, up_to);
+  if (!appended_now && appended_now.error().code == Errc::Full && outbox->has_waiting_deletes()) {
+    // Make room first.
+    FP_CHECK_OK(outbox->flush_deletes());
+    appended_now = outbox->append(samples, up_to);
+  }
+  if (appended_now) room.flushed();
+  return appended_now;
+}
+
+// Rows with samples that the uplink has, or has had acknowledged meanwhile.
+void Store::Thread::hand_over(const StageLog::Flushed& flushed, int64_t up_to) {
+  std::map<int64_t, int> rows_of;  // by number
+  for (const Outbox::Made& made : outbox->made()) {
+    for (const Handover::Member& m : made.members) ++rows_of[m.number];
+  }
+  for (const Outbox::Made& made : outbox->made()) {
+    // A sample so large that it fills several rows goes again, rather than in halves.
+    const bool whole =
+        std::ranges::all_of(made.members, [&](const auto& m) { return rows_of[m.number] == 1; });
+    const bool taken = std::ranges::any_of(made.members, [&](const Handover::Member& m) {
+      return m.number <= flushed.held || flushed.acknowledged.contains(m.number);
+    });
+    if (whole && taken) handover.add(made.row, {made.members, up_to});
+  }
+  std::vector<int64_t> done;
+  for (const auto& [first, last] : flushed.acknowledged) {
+    for (int64_t n = first; n <= std::min(last, up_to); ++n) handover.acknowledge_sample(n, done);
+  }
+  if (const auto noted = outbox->acknowledge(done); !noted) {
+    set_trouble(read_trouble, noted.error().message);
+  }
+}
+
+}  // namespace fieldpost

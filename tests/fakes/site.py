@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A site as integration tests want it: pieces of its configuration, and a test case that starts it.
+"""
+import unittest
+
+from fakes import field
+from fakes.field import BOILER, GATEWAY, METER
+
+HEAD = f"""
+config_version = 1
+[gateway]
+device_id = "{GATEWAY}"
+[[device]]
+name = "boiler"
+id = "{BOILER}"
+[[device]]
+name = "meter"
+id = "{METER}"
+"""
+
+
+def uplink(port):
+    # These machines may have no NTP, and readings are to leave at once.
+    return (f'[uplink]\nurl = "mqtt://127.0.0.1:{port}"\nbackoff_max = "1s"\nlimits = "plain"\n'
+            '[clock]\ntrust = "always"\n')
+
+
+def modbus(port, name="plc", device="boiler", interval="100ms", rows="", options=""):
+    return f"""
+[[plugin]]
+name = "{name}"
+type = "modbus"
+device = "{device}"
+interval = "{interval}"
+options.url = "tcp://127.0.0.1:{port}"
+options.timeout = "500ms"
+{options}
+{rows}
+"""
+
+
+def counter(attribute="count", address=0, table="plugin.register"):
+    return f'[[{table}]]\nattribute = "{attribute}"\ntable = "holding"\naddress = {address}\ntype = "uint32"\n'
+
+
+def sim(name="sim", device="meter", options=""):
+    return f"""
+[[plugin]]
+name = "{name}"
+type = "sim"
+device = "{device}"
+interval = "100ms"
+{options}
+"""
+
+
+def gaps(values):
+    """How many numbers are missing between the first and the last value."""
+    whole = sorted({int(v) for v in values})
+    return whole[-1] - whole[0] + 1 - len(whole) if whole else 0
+
+
+class SiteTest(unittest.TestCase):
+    """Every test has a field of its own; start() puts an agent into it."""
+
+    def setUp(self):
+        self.field = field.Field()
+        self.addCleanup(self.field.__exit__)
+
+    def start(self, config, **server):
+        """Broker, witness, one Modbus server and an agent with `config(broker, server)`."""
+        self.broker = self.field.broker()
+        self.witness = self.field.witness(self.broker)
+        self.server = self.field.modbus(**server)
+        self.agent = self.field.agent(HEAD + uplink(self.broker.port) + config(self.server.port))
+        self.agent.wait_until_up()
+
+    def delivered(self, device=BOILER, attribute="count"):
+        return self.witness.values(device, attribute)
+
+    def read_so_far(self, unit=1, address=0):
+        high, low = self.server.ask(f"get {unit} holding {address} 2").split()
+        return int(high) * 65536 + int(low)
