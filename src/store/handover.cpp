@@ -34,40 +34,6 @@ void Handover::acknowledge_sample(int64_t number, std::vector<int64_t>& ret_done
   ret_done.insert(ret_done.end(), done.begin(), done.end());
 }
 
-std::vector<Handover::Part> Handover::parts_of(int64_t number) const {
-  std::vector<Part> parts;
-  const auto [first, last] = rows_of_.equal_range(number);
-  for (auto it = first; it != last; ++it) {
-    for (const Member& m : rows_.at(it->second).members) {
-      if (m.number == number) parts.push_back({it->second, m.ms});
-    }
-  }
-  return parts;
-}
-
-std::vector<Handover::Part> Handover::gone() const {
-  std::vector<Part> parts;
-  for (const auto& [row, members] : rows_) {
-    for (const Member& m : members.members) {
-      if (m.acknowledged) parts.push_back({row, m.ms});
-    }
-  }
-  for (const auto& [row, times] : gone_) {
-    for (const int64_t ms : times) parts.push_back({row, ms});
-  }
-  return parts;
-}
-
-void Handover::keep_only(const Handover& other) {
-  std::vector<int64_t> unknown;
-  const auto note = [&](int64_t row) {
-    if (other.find(row) == nullptr && other.left_out(row) == nullptr) unknown.push_back(row);
-  };
-  for (const auto& [row, members] : rows_) note(row);
-  for (const auto& [row, times] : gone_) note(row);
-  for (const int64_t row : unknown) forget(row);
-}
-
 void Handover::forget(int64_t row) {
   gone_.erase(row);
   const auto found = rows_.find(row);

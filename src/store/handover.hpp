@@ -6,7 +6,6 @@
 // goes when each of them is acknowledged: nothing is sent again because it moved. Pure; one thread.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -28,13 +27,6 @@ class Handover {
     int64_t last_of_flush = 0;
   };
 
-  // A sample in a row, by its time there.
-  struct Part {
-    int64_t row = 0;
-    int64_t ms = 0;
-    bool operator==(const Part&) const = default;
-  };
-
   // A row that is to be handed out sample by sample.
   void add(int64_t row, Row members);
   // A sample of this time in the row was acknowledged in an earlier life of the process, where the
@@ -49,24 +41,10 @@ class Handover {
   // The row is done.
   void forget(int64_t row);
 
-  // Where the sample is.
-  std::vector<Part> parts_of(int64_t number) const;
-  // What is acknowledged of rows that are not done.
-  std::vector<Part> gone() const;
-  size_t rows() const { return rows_.size() + gone_.size(); }
-  // Forgets the rows that `other` does not know.
-  void keep_only(const Handover& other);
-
  private:
   std::map<int64_t, Row> rows_;
   std::multimap<int64_t, int64_t> rows_of_;  // by number
   std::map<int64_t, std::set<int64_t>> gone_;
-};
-
-// A row that a flush has made, and the samples in it.
-struct MadeRow {
-  int64_t row = 0;
-  std::vector<Handover::Member> members;
 };
 
 }  // namespace fieldpost

@@ -98,7 +98,7 @@ Result<> OutboxFile::add_stage(const std::string& folder) {
     const auto& state = salvage_.state();
     if (state && static_cast<uint64_t>(state->stage) == (*log)->id()) {
       from = std::max(from, state->flushed);
-      for (const int64_t id : (*log)->recovered().acknowledged_rows) {
+      for (const int64_t id : (*log)->take_recovered().acknowledged_rows) {
         acknowledged_.insert(id + state->stage_offset);
       }
     }

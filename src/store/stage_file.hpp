@@ -78,7 +78,6 @@ class StageFile {
   Result<std::span<const std::byte>> read(int64_t offset, std::vector<std::byte>& buffer) const;
 
   int64_t used() const { return end_; }
-  int64_t size() const { return bytes_; }
 
  private:
   StageFile(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}

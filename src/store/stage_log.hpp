@@ -27,7 +27,6 @@
 #include "base/result.hpp"
 #include "model/reading.hpp"
 #include "model/time.hpp"
-#include "store/handover.hpp"
 #include "store/row_set.hpp"
 #include "store/stage_file.hpp"
 #include "store/stage_record.hpp"
@@ -51,8 +50,6 @@ class StageLog {
     // Acknowledged samples that are on the disk nevertheless, or may be: those that were
     // acknowledged after flushed() or read() had given them up to it.
     std::vector<Staged> acknowledged;
-    // The same, as parts of rows of the outbox: those of flushed() rows.
-    std::vector<Handover::Part> parts;
   };
   // What other boots have left: before.0 and .1, then before-2.0 and .1, … The oldest come first.
   static constexpr const char* kBefore = "before";
@@ -82,11 +79,7 @@ class StageLog {
 
   uint64_t id() const { return id_; }  // random; of this log and no other
   const std::string& boot() const { return boot_; }
-  Recovered recovered() const;  // nothing after settle()
-  // Whoever has the rows has looked: these are the parts that recovered().acknowledged are.
-  void settle(std::span<const Handover::Part> found);
-  // The other rows are gone: what was acknowledged of them need not be known any more.
-  void keep_parts_of(const Handover& rows);
+  Recovered take_recovered() { return std::exchange(recovered_, {}); }
 
   // All of them, or none. Errors: Full (both files hold what is pending), Invalid (more than a file
   // holds), Io.
@@ -104,9 +97,8 @@ class StageLog {
   };
   // Everything up to this number is on the disk, or acknowledged; new numbers are higher. From now
   // on read() and take() give nothing up to this number. That it cannot be written down costs
-  // nothing: the outbox knows it as well. `made`: the rows that hold it; which samples of them are
-  // acknowledged is known as long as the rows are not, however often the files are used again.
-  Flushed flushed(int64_t up_to, std::span<const MadeRow> made = {});
+  // nothing: the outbox knows it as well.
+  Flushed flushed(int64_t up_to);
 
   // Pending samples after this number up to `last`, oldest first, until there are `max_points`
   // readings or more would be more than `max_bytes` of sample_bytes() (at least one sample), for
@@ -139,13 +131,7 @@ class StageLog {
   std::vector<Epoch> epochs() const;
 
  private:
-  enum Type : uint8_t {
-    kSamples = 1,
-    kAcknowledged = 2,
-    kFlushed = 3,
-    kEpoch = 4,
-    kLate = 5,  // a sample of Recovered::acknowledged, repeated
-  };
+  enum Type : uint8_t { kSamples = 1, kAcknowledged = 2, kFlushed = 3, kEpoch = 4 };
   // Samples that were appended together: one record.
   struct Entry {
     int64_t first = 0;   // number
@@ -162,9 +148,6 @@ class StageLog {
     StageFile file;
     StageNames names;
   };
-  // Of each file, for what is no sample: acknowledgements must find room when samples do not, as
-  // they are what makes room.
-  static constexpr size_t kReserve = size_t{32} << 10;
   static constexpr uint32_t kDone = 0;
   static constexpr uint32_t kDoneLate = UINT32_MAX;  // while recovering: see Recovered
 
@@ -175,16 +158,10 @@ class StageLog {
   void on_record(uint8_t file, int64_t offset, uint8_t type, std::span<const std::byte> body);
   void on_samples(uint8_t file, int64_t offset, std::span<const std::byte> body);
   void on_acknowledged(std::span<const std::byte> body);
-  void on_late(uint8_t file, std::span<const std::byte> body);
   void on_epoch(std::span<const std::byte> body);
   Result<> collect_recovered();
 
   Result<> turn();
-  static bool has_room_to_repeat(const File& file, size_t body);
-  Result<> repeat_parts(File& file);
-  Result<> repeat_late(File& file);
-  void note_made(std::span<const MadeRow> made);
-  Result<> put_acknowledged(std::span<const int64_t> samples, std::span<const int64_t> rows);
   Result<> put(Type type, std::span<const std::byte> body);
   Result<int64_t> put_samples(std::span<const DeviceSample> samples);
   void add_entry(Entry entry);
@@ -220,7 +197,6 @@ class StageLog {
   int64_t in_flight_ = 0;             // which is taking them, up to this one; 0: it is not
   std::vector<DeviceSample> flying_;  // of those, what was evicted meanwhile
   RowSet late_;                       // acknowledged since
-  Handover parts_;                    // of rows of the outbox, as far as take() had given them
   std::deque<Entry> entries_;         // ascending; the first one has something pending
   // Of each sample of entries_: kDone, or, while it is pending, 1 + the number of its readings.
   std::deque<uint32_t> waiting_;

@@ -188,8 +188,6 @@ void StageLog::on_record(uint8_t file, int64_t offset, uint8_t type,
       return done_up_to(static_cast<int64_t>(up_to));
     case kEpoch:
       return on_epoch(body);
-    case kLate:
-      return on_late(file, body);
     default:
       return;
   }
@@ -223,28 +221,9 @@ void StageLog::on_acknowledged(std::span<const std::byte> body) {
     });
   });
   std::vector<int64_t>& rows = recovered_.acknowledged_rows;
-  const size_t before = rows.size();
   take_runs(in, unzigzag, [&](int64_t first, int64_t last) {
     for (int64_t row = first; row <= last && rows.size() < kMaxRows; ++row) rows.push_back(row);
   });
-  uint64_t parts = 0;
-  in(parts);
-  for (uint64_t i = 0; i < parts; ++i) {
-    uint64_t row = 0;
-    uint64_t ms = 0;
-    in(row);
-    in(ms);
-    if (!in.ok()) break;
-    parts_.leave_out(unzigzag(row), unzigzag(ms));
-  }
-  for (size_t i = before; i < rows.size(); ++i) parts_.forget(rows[i]);
-}
-
-void StageLog::on_late(uint8_t file, std::span<const std::byte> body) {
-  StagedReader reader(body);
-  reader.learn(files_[file].names, *symbols_);
-  Staged late;
-  if (reader.next(files_[file].names, &late)) recovered_.acknowledged.push_back(std::move(late));
 }
 
 void StageLog::on_epoch(std::span<const std::byte> body) {
@@ -276,11 +255,6 @@ Result<> StageLog::collect_recovered() {
     }
     std::replace(begin, begin + entry.count, kDoneLate, kDone);
   }
-  // The newer file repeats what the older may have.
-  std::vector<Staged>& all = recovered_.acknowledged;
-  std::ranges::stable_sort(all, {}, &Staged::number);
-  all.erase(std::ranges::unique(all, {}, &Staged::number).begin(), all.end());
-  recovered_.parts = parts_.gone();
   return {};
 }
 

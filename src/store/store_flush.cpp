@@ -29,8 +29,7 @@ Result<> Store::Thread::flush_part(int64_t up_to) {
   flush_bytes = samples_bytes(samples);
   if (!samples.empty()) FP_CHECK_OK(append_to_disk(samples, up_to));
   // From here on the uplink gets these from the disk; what it took until now it has on its way.
-  const StageLog::Flushed flushed =
-      samples.empty() ? stage->flushed(up_to) : stage->flushed(up_to, outbox->made());
+  const StageLog::Flushed flushed = stage->flushed(up_to);
   if (samples.empty()) return {};
   hand_over(flushed, up_to);
   exports.flushed(outbox->made());

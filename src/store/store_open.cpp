@@ -121,20 +121,13 @@ void Store::Thread::keep_stage_in_place() {
 Result<> Store::Thread::take_over() {
   take_over_clock();
   stage->flushed(outbox->flushed_up_to());
-  const StageLog::Recovered recovered = stage->recovered();
+  const StageLog::Recovered recovered = stage->take_recovered();
   FP_CHECK_OK(outbox->acknowledge(recovered.acknowledged_rows));
-  std::vector<Handover::Part> found;
   for (const Staged& sample : recovered.acknowledged) {
     if (sample.number > outbox->flushed_up_to()) continue;
     const int64_t row = FP_TRY(outbox->row_of(sample));
-    if (row != 0) found.push_back({row, sample.sample.time.ms});
+    if (row != 0) handover.leave_out(row, sample.sample.time.ms);
   }
-  for (const Handover::Part& part : recovered.parts) {
-    if (FP_TRY(outbox->has(part.row))) handover.leave_out(part.row, part.ms);
-  }
-  for (const Handover::Part& part : found) handover.leave_out(part.row, part.ms);
-  stage->settle(found);
-  stage->keep_parts_of(handover);
   deletes_at = BootTime{};
   return {};
 }

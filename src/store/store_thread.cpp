@@ -247,10 +247,7 @@ Result<> Store::Thread::write_what_is_due() {
     const Busy busy(busy_since);
     const int64_t readings = outbox->totals().readings;
     FP_CHECK_OK(room.step(*outbox, handover, now));
-    if (outbox->totals().readings != readings) {
-      status_changed = true;
-      stage->keep_parts_of(handover);
-    }
+    if (outbox->totals().readings != readings) status_changed = true;
   }
   if (room.comes_first()) return {};
   if (const auto due = flush_at(); due && *due <= now) return flush();

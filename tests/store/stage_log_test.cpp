@@ -180,7 +180,7 @@ TEST_F(StageLogTest, AcknowledgesInAnyOrderOnceTwiceAndTheUnknown) {
   EXPECT_EQ(pending(), (Numbers{1, 4, 7, 8, 10, 11}));
   reopen();
   EXPECT_EQ(pending(), (Numbers{1, 4, 7, 8, 10, 11}));
-  EXPECT_EQ(log_->recovered().acknowledged.size(), 0U) << "nothing had gone to the disk";
+  EXPECT_EQ(log_->take_recovered().acknowledged.size(), 0U) << "nothing had gone to the disk";
 }
 
 TEST_F(StageLogTest, AcknowledgesLongRanges) {
@@ -323,7 +323,7 @@ TEST_F(StageLogTest, EpochsSurviveTurnsAndReopening) {
   for (int i = 0; i < 3; ++i) {
     reopen();
     EXPECT_EQ(log_->epochs(), expected);
-    EXPECT_EQ(log_->recovered().epochs, expected);
+    EXPECT_EQ(log_->take_recovered().epochs, expected);
     ASSERT_NO_FATAL_FAILURE(turn(4 + i));
   }
 }
@@ -338,38 +338,12 @@ TEST_F(StageLogTest, RecoversWhatWasAcknowledgedAfterItHadGoneToTheDisk) {
   acknowledge({5, 6});  // a whole append
   acknowledge({8}, {17, 18, 19, 40});
   reopen();
-  const auto recovered = log_->recovered();
+  const auto recovered = log_->take_recovered();
   expect_numbered(recovered.acknowledged);
   EXPECT_EQ(numbers(recovered.acknowledged), (Numbers{1, 4, 5, 6}));
   EXPECT_EQ(recovered.acknowledged_rows, (Numbers{17, 18, 19, 40}));
   EXPECT_EQ(pending(), Numbers{7});
-  log_->settle({});
-  EXPECT_EQ(log_->recovered().acknowledged.size(), 0U) << "it is given until it is settled";
-}
-
-// Of a row that waits on, what is acknowledged stays known however often the files are used again.
-TEST_F(StageLogTest, PartsOfRowsSurviveTurnsUntilTheRowIsDone) {
-  using Parts = std::vector<Handover::Part>;
-  append(4);
-  ASSERT_TRUE(*log_->take(0, SIZE_MAX));
-  ASSERT_TRUE(log_->read(0, SIZE_MAX));
-  acknowledge({1});  // while it goes to the disk
-  const std::vector<MadeRow> made = {{.row = 900, .members = {{1, 10}, {2, 20}, {3, 30}}},
-                                     {.row = 1025, .members = {{4, 40}}}};
-  log_->flushed(4, made);
-  ASSERT_NO_FATAL_FAILURE(turn(3));
-  acknowledge({3, 4});  // with the second row, which is done by that
-  reopen();
-  EXPECT_EQ(log_->recovered().parts, (Parts{{900, 10}, {900, 30}}));
-  EXPECT_EQ(log_->recovered().acknowledged_rows, Numbers{1025});
-  log_->settle({});
-  ASSERT_NO_FATAL_FAILURE(turn(8));
-  reopen();
-  EXPECT_EQ(log_->recovered().parts, (Parts{{900, 10}, {900, 30}}));
-  acknowledge({}, {900});
-  ASSERT_NO_FATAL_FAILURE(turn(12));
-  reopen();
-  EXPECT_EQ(log_->recovered().parts, Parts{});
+  EXPECT_EQ(log_->take_recovered().acknowledged.size(), 0U) << "it is given once";
 }
 
 // Between reading and the end of the flush the broker's acknowledgement may come.
@@ -382,7 +356,7 @@ TEST_F(StageLogTest, RecoversWhatWasAcknowledgedWhileItWentToTheDisk) {
   const int64_t read = 3;
   log_->flushed(read);
   reopen();
-  EXPECT_EQ(numbers(log_->recovered().acknowledged), Numbers{2});
+  EXPECT_EQ(numbers(log_->take_recovered().acknowledged), Numbers{2});
   EXPECT_EQ(pending(), (Numbers{4, 6}));
 }
 

@@ -139,14 +139,13 @@ class Model {
     const auto all = numbers(**log_->take(log_->flushed_up_to(), SIZE_MAX));
     held_ = all.empty() ? log_->flushed_up_to() : all.back();
     ASSERT_EQ(all, left);
-    const auto recovered = log_->recovered();
+    const auto recovered = log_->take_recovered();
     ASSERT_EQ(recovered.epochs, epochs_);
     expect_numbered(recovered.acknowledged);
     // Some were in a file that has been used again since.
     const Numbers acknowledged = numbers(recovered.acknowledged);
     ASSERT_TRUE(std::ranges::includes(late_, acknowledged));
     late_ = {acknowledged.begin(), acknowledged.end()};
-    log_->settle({});
   }
 
   StageLog::Options options_;
