@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A field to measure with: 200 attributes of 10 devices, once a second. Half of them walk in steps
-// of 0.1, a fifth in steps of 0.01; the rest are booleans, counters and noise of 0.001. The same
-// readings in each run.
+// A field to measure with: 200 attributes, once a second, of 10 devices or as many as asked for.
+// Half of them walk in steps of 0.1, a fifth in steps of 0.01; the rest are booleans, counters and
+// noise of 0.001. The same readings in each run.
 #pragma once
 
 #include <cstddef>
@@ -13,18 +13,20 @@
 
 namespace fieldpost::bench {
 
+inline constexpr size_t kAttributes = 200;
 inline constexpr size_t kDevices = 10;
-inline constexpr size_t kPerDevice = 20;
+inline constexpr size_t kPerDevice = kAttributes / kDevices;
 
 class Field {
  public:
-  Field() {
-    for (size_t d = 0; d < kDevices; ++d) {
+  // `devices`: 1 to 10, a divisor of kAttributes.
+  explicit Field(size_t devices = kDevices) : per_device_(kAttributes / devices) {
+    for (size_t d = 0; d < devices; ++d) {
       devices_[d] = symbols_.intern("575ecf887ae143cd83dc4a" + std::to_string(10 + d));
-      for (size_t a = 0; a < kPerDevice; ++a) {
-        names_[d * kPerDevice + a] =
+      for (size_t a = 0; a < per_device_; ++a) {
+        names_[d * per_device_ + a] =
             symbols_.intern("line" + std::to_string(d) + ".value" + std::to_string(a));
-        at_[d * kPerDevice + a] = 200 + static_cast<int64_t>(random() % 100);
+        at_[d * per_device_ + a] = 200 + static_cast<int64_t>(random() % 100);
       }
     }
   }
@@ -33,15 +35,17 @@ class Field {
   void take(size_t device, int64_t second, DeviceSample* sample) {
     sample->device = devices_[device];
     sample->time = {1000 * second + static_cast<int64_t>(device * 7 + random() % 3)};
-    sample->points.resize(kPerDevice);
-    for (size_t a = 0; a < kPerDevice; ++a) {
-      const size_t i = device * kPerDevice + a;
+    sample->points.resize(per_device_);
+    for (size_t a = 0; a < per_device_; ++a) {
+      const size_t i = device * per_device_ + a;
       sample->points[a].attribute = names_[i];
-      sample->points[a].value = next(a, &at_[i]);
+      sample->points[a].value = next(a % kKinds, &at_[i]);
     }
   }
 
  private:
+  static constexpr size_t kKinds = 20;
+
   uint64_t random() {
     state_ ^= state_ << 13;
     state_ ^= state_ >> 7;
@@ -66,10 +70,11 @@ class Field {
     }
   }
 
+  size_t per_device_;
   SymbolTable symbols_;
   Symbol devices_[kDevices] = {};
-  Symbol names_[kDevices * kPerDevice] = {};
-  int64_t at_[kDevices * kPerDevice] = {};
+  Symbol names_[kAttributes] = {};
+  int64_t at_[kAttributes] = {};
   uint64_t state_ = 88172645463325252;
 };
 

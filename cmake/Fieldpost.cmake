@@ -14,7 +14,8 @@ target_compile_options(fieldpost_flags INTERFACE
   $<$<BOOL:${FIELDPOST_WERROR}>:-Werror>)
 if(FIELDPOST_SANITIZE) # its comma would end the argument of a generator expression
   target_compile_options(fieldpost_flags INTERFACE -fsanitize=${FIELDPOST_SANITIZE}
-    -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    -fno-omit-frame-pointer -fno-sanitize-recover=all
+    -Wno-maybe-uninitialized) # which errs with sanitizers, as GCC's manual says
   target_link_options(fieldpost_flags INTERFACE -fsanitize=${FIELDPOST_SANITIZE})
 endif()
 target_include_directories(fieldpost_flags INTERFACE ${PROJECT_SOURCE_DIR}/include)

@@ -9,12 +9,15 @@
 //   online  append, and fetches and acknowledges each flush before the next
 //   drain   append, and when all are stored fetches and acknowledges all, 1000 readings each time
 //   stage-append, stage-online   the same of stage 1, where each sample is an append
+//   both    append as the store does it: each sample into stage 1, each flush from there to the
+//   disk
 #include <sys/stat.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <span>
 #include <string>
 #include <string_view>
@@ -92,6 +95,28 @@ Result<> stage(StageLog& log, std::span<const Staged> samples, bool online, int6
   return {};
 }
 
+// Proportional set size of this process, KiB (proc_pid_smaps(5)).
+int64_t pss_kib() {
+  std::ifstream rollup("/proc/self/smaps_rollup");
+  std::string word;
+  while (rollup >> word) {
+    if (word != "Pss:") continue;
+    int64_t kib = 0;
+    rollup >> kib;
+    return kib;
+  }
+  return 0;
+}
+
+// One flush through both stages.
+Result<> through_both(StageLog& log, Outbox& outbox, std::span<const Staged> samples) {
+  for (const Staged& staged : samples) FP_CHECK_OK(log.append({&staged.sample, 1}));
+  const auto due = FP_TRY(log.read(log.flushed_up_to(), SIZE_MAX));
+  FP_CHECK_OK(outbox.append(due, due.back().number));
+  log.flushed(due.back().number);
+  return {};
+}
+
 double seconds_since(BootTime begin) {
   return static_cast<double>((BootClock::now() - begin).count()) / 1e9;
 }
@@ -120,12 +145,17 @@ Result<> run(const Arguments& arguments) {
       FP_CHECK_OK(stage(*log, samples, arguments.mode == "stage-online", &fetched));
       continue;
     }
+    if (arguments.mode == "both") {
+      FP_CHECK_OK(through_both(*log, outbox, samples));
+      continue;
+    }
     FP_CHECK_OK(outbox.append(samples, samples.back().number));
     if (arguments.mode == "online") FP_CHECK_OK(drain(outbox, SIZE_MAX, &fetched));
   }
   const double append_seconds = seconds_since(begin);
   const int64_t stored = outbox.totals().readings;
   const int64_t bytes = outbox.totals().file_bytes;
+  const int64_t pss = pss_kib();
   const BootTime drain_begin = BootClock::now();
   if (arguments.mode == "drain") {
     FP_CHECK_OK(drain(outbox, kDeletesAtOnce, &fetched));
@@ -135,9 +165,11 @@ Result<> run(const Arguments& arguments) {
   std::printf("{\"mode\": \"%s\", \"flushes\": %lld, \"readings\": %lld, \"stored\": %lld, ",
               arguments.mode.c_str(), static_cast<long long>(arguments.flushes),
               static_cast<long long>(readings), static_cast<long long>(stored));
-  std::printf("\"fetched\": %lld, \"file_bytes\": %lld, \"append_s\": %.6f, \"drain_s\": %.6f}\n",
-              static_cast<long long>(fetched), static_cast<long long>(bytes), append_seconds,
-              seconds_since(drain_begin));
+  std::printf(
+      "\"fetched\": %lld, \"file_bytes\": %lld, \"pss_kib\": %lld, \"append_s\": %.6f, "
+      "\"drain_s\": %.6f}\n",
+      static_cast<long long>(fetched), static_cast<long long>(bytes), static_cast<long long>(pss),
+      append_seconds, seconds_since(drain_begin));
   if ((arguments.mode.ends_with("online") || arguments.mode == "drain") && fetched != readings) {
     return Error{Errc::Io, "not everything came back"};
   }

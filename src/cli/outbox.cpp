@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <iostream>
@@ -160,15 +161,18 @@ Result<Json> status_of(const OutboxFile& file) {
               {"devices", std::move(devices)}};
 }
 
-// Of all devices, from those of each.
+// Of all devices, from those of each. RFC 3339 of one length sorts as the times do.
 void add_oldest_and_newest(Json& o) {
+  std::string oldest, newest;
   for (const Json& d : o["devices"]) {
     if (!d.contains("oldest")) continue;
-    const std::string oldest = d["oldest"];  // of one length, so they sort as the times do
-    const std::string newest = d["newest_row"];
-    if (!o.contains("oldest") || oldest < o["oldest"]) o["oldest"] = oldest;
-    if (!o.contains("newest_row") || newest > o["newest_row"]) o["newest_row"] = newest;
+    const std::string of_device = d["oldest"];
+    if (oldest.empty() || of_device < oldest) oldest = of_device;
+    newest = std::max<std::string>(newest, d["newest_row"]);
   }
+  if (oldest.empty()) return;
+  o["oldest"] = oldest;  // now: what is added to an object moves what is in it
+  o["newest_row"] = newest;
 }
 
 Result<> status(const Call& call) {

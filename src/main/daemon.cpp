@@ -236,8 +236,7 @@ void Daemon::on_report(const CommandReport& report) {
   last_command_ = report;
   if (config_.commands.answer_topic.empty()) return;
   Json answer = to_json(report);
-  const auto now_utc = BootClock::now().time_since_epoch() + wall_offset();
-  answer["time"] = std::chrono::duration_cast<std::chrono::milliseconds>(now_utc).count();
+  answer["time"] = in_ms(BootClock::now().time_since_epoch() + wall_offset());
   uplink_->publish({fill_topic(config_.commands.answer_topic, report), dump_json(answer)});
 }
 

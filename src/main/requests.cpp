@@ -11,11 +11,7 @@ namespace {
 
 double seconds(nanoseconds duration) { return static_cast<double>(duration.count()) / 1e9; }
 
-int64_t utc_ms(BootTime time) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch() +
-                                                               wall_offset())
-      .count();
-}
+int64_t utc_ms(BootTime time) { return in_ms(time.time_since_epoch() + wall_offset()); }
 
 std::string_view name_of(UplinkStatus::State state) {
   using enum UplinkStatus::State;

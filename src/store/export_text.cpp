@@ -28,7 +28,7 @@ std::string in_json(std::string_view text) { return dump_json(Json(std::string(t
 
 std::string ExportText::head() const {
   if (format_ == ExportFormat::Jsonl) return {};
-  return "time,boot_ms,device,name,attribute,type,value" + std::string(kCsvEnd);
+  return "time,boot_ms,estimated,device,name,attribute,type,value" + std::string(kCsvEnd);
 }
 
 std::string_view ExportText::name_of_device(std::string_view id) const {
@@ -36,24 +36,36 @@ std::string_view ExportText::name_of_device(std::string_view id) const {
   return found == names_.end() ? std::string_view() : std::string_view(found->second);
 }
 
-void ExportText::add(const WaitingReadings& readings, std::string& out) const {
+// The same for all points of the state.
+std::string ExportText::prefix_of(const WaitingReadings& readings, const State& state) const {
   const std::string& id = *readings.device;
   const std::string_view name = name_of_device(id);
+  const std::string boot_ms = readings.timed ? "" : std::to_string(state.time_ms);
+  const std::string time = readings.timed ? format_utc(state.time_ms) : "";
+  std::string prefix;
+  if (format_ == ExportFormat::Csv) {
+    prefix = time + "," + boot_ms + (state.estimated ? ",1," : ",,");
+    put_field(id, prefix);
+    prefix += ',';
+    put_field(name, prefix);
+    return prefix;
+  }
+  prefix = readings.timed ? R"({"time":")" + time + '"' : R"({"boot_ms":)" + boot_ms;
+  if (state.estimated) prefix += R"(,"estimated":true)";
+  prefix += R"(,"device":)" + in_json(id);
+  if (!name.empty()) prefix += R"(,"name":)" + in_json(name);
+  return prefix;
+}
+
+void ExportText::add(const WaitingReadings& readings, std::string& out) const {
   for (const State& state : readings.states) {
-    const std::string boot_ms = readings.timed ? "" : std::to_string(state.time_ms);
-    const std::string time = readings.timed ? format_utc(state.time_ms) : "";
-    std::string prefix;  // the same for all points of the state
-    if (format_ == ExportFormat::Csv) {
-      prefix = time + "," + boot_ms + ",";
-      put_field(id, prefix);
-      prefix += ',';
-      put_field(name, prefix);
-      for (const Point& point : state.points) add_csv(prefix, point, out);
-    } else {
-      prefix = readings.timed ? R"({"time":")" + time + '"' : R"({"boot_ms":)" + boot_ms;
-      prefix += R"(,"device":)" + in_json(id);
-      if (!name.empty()) prefix += R"(,"name":)" + in_json(name);
-      for (const Point& point : state.points) add_json(prefix, point, out);
+    const std::string prefix = prefix_of(readings, state);
+    for (const Point& point : state.points) {
+      if (format_ == ExportFormat::Csv) {
+        add_csv(prefix, point, out);
+      } else {
+        add_json(prefix, point, out);
+      }
     }
   }
 }

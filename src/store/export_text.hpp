@@ -46,14 +46,16 @@ class ExportText {
   ExportText(ExportFormat format, DeviceNames names) : format_(format), names_(std::move(names)) {}
 
   // What comes before the first reading: the header of a CSV file,
-  // time,boot_ms,device,name,attribute,type,value.
+  // time,boot_ms,estimated,device,name,attribute,type,value.
   std::string head() const;
   // One line for each reading. `time` is RFC 3339 with milliseconds in UTC; where it is not known,
   // it is empty and `boot_ms` says the milliseconds since the boot, which is empty otherwise.
+  // `estimated` is 1 where nobody vouched for the clock that the time is of.
   void add(const WaitingReadings& readings, std::string& out) const;
 
  private:
   std::string_view name_of_device(std::string_view id) const;
+  std::string prefix_of(const WaitingReadings& readings, const State& state) const;
   void add_csv(std::string_view prefix, const Point& point, std::string& out) const;
   void add_json(std::string_view prefix, const Point& point, std::string& out) const;
 

@@ -135,11 +135,12 @@ void Outbox::Impl::set_aside(int64_t row, Size size) {
 }
 
 void Outbox::Impl::find_oldest() {
-  oldest_row = 0;
+  // From where it was, for nothing older comes: those before it, which may still have to be
+  // deleted, would be gone through each time.
+  int64_t from = std::exchange(oldest_row, 0);
   totals.oldest_utc_ms = 0;
   if (totals.rows <= 0) return;
   const ResetGuard guard(oldest);
-  int64_t from = 0;
   for (;;) {
     oldest.bind(1, from);
     const auto row = oldest.step();

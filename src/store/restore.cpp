@@ -159,7 +159,7 @@ Result<> build(const std::string& file, const Salvage& salvage) {
 
 // From `building`, which is complete, on. Returns the stamp of what is kept of the one before.
 Result<std::string> exchange(const std::string& path, std::time_t now) {
-  const std::string stamp = new_stamp(path, now);
+  std::string stamp = new_stamp(path, now);
   FP_CHECK_OK(rename(path + kBuilding, path + kComplete + stamp));
   FP_CHECK_OK(sync(folder_of(path)));
   FP_CHECK_OK(finish(path));

@@ -10,8 +10,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kIdle = 10s;        // between looks when nothing is to be done
-constexpr auto kDiskPeriod = 2s;   // between looks at a disk that was full
+constexpr auto kIdle = 10s;       // between looks when nothing is to be done
+constexpr auto kDiskPeriod = 2s;  // between looks at a disk that was full
+// A disk that is full again at once (thin provisioning) is looked at less and less often.
+constexpr auto kDiskPeriodMost = 32s;
 constexpr auto kAgePeriod = 60s;   // between looks at ages
 constexpr auto kAgeAnew = 1h;      // rows that had no age or were held are looked at again
 constexpr int kAgeLooks = 500;     // rows looked at in one step
@@ -69,8 +71,8 @@ Result<> Room::step(Outbox& outbox, Handover& handover, BootTime now) {
   FP_CHECK_OK(look_at_disk(outbox, now));
   const Database::Space space = FP_TRY(outbox.space());
   if (space.used() > high_mark()) working_ = true;
-  comes_first_ = need_ > 0 && space.used() + need_ > cap_;
-  if (working_ || comes_first_) {
+  comes_first_ = need_ > 0 && space.used() + need_ > cap_ && !waits_for_disk();
+  if ((working_ && !waits_for_disk()) || comes_first_) {
     int64_t goal = low_mark();
     if (comes_first_) goal = std::max(std::min(goal, cap_ - need_), int64_t{0});
     if (space.used() > goal) return give(outbox, handover, (space.used() - goal) * kPageBytes);
@@ -133,15 +135,12 @@ Result<> Room::reduce(Outbox& outbox, Handover& handover, const std::vector<int6
 // What is older than max_age, from the oldest on. Nothing is said of rows whose time nobody knows.
 Result<> Room::drop_aged(Outbox& outbox, Handover& handover, BootTime now) {
   if (options_.max_age.count() == 0 || now < age_at_) return {};
-  const auto ms = [](nanoseconds t) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(t).count();
-  };
   age_at_ = now + kAgePeriod;
   if (now >= age_anew_at_) {
     age_anew_at_ = now + kAgeAnew;
     age_position_ = 0;
   }
-  const auto utc = outbox.to_utc_ms(ms(now.time_since_epoch()));
+  const auto utc = outbox.to_utc_ms(in_ms(now));
   if (!utc) return {};
   std::vector<int64_t> rows;
   int64_t after = age_position_;
@@ -150,7 +149,7 @@ Result<> Room::drop_aged(Outbox& outbox, Handover& handover, BootTime now) {
   for (int looks = 0; looks < kAgeLooks && readings < kMaxStepReadings; ++looks) {
     const auto row = FP_TRY(outbox.next_row(after, handover));
     const auto end = row ? outbox.end_utc_ms(*row) : std::nullopt;
-    more = row && (!end || *end < *utc - ms(options_.max_age));
+    more = row && (!end || *end < *utc - in_ms(options_.max_age));
     if (!more || rows.size() == kMaxStepRows) break;
     after = row->id;
     if (end && !row->held) {
@@ -177,7 +176,7 @@ Result<bool> Room::make_way(Outbox& outbox, int64_t bytes) {
     FP_CHECK_OK(disk_is_full(outbox, space.pages));
     return true;
   }
-  if (!at_cap || nothing_left_ || ++refusals_ > kMostRefusals) return false;
+  if (!at_cap || waits_for_disk() || nothing_left_ || ++refusals_ > kMostRefusals) return false;
   need_ = need;
   comes_first_ = true;
   due_ = {};
@@ -187,7 +186,11 @@ Result<bool> Room::make_way(Outbox& outbox, int64_t bytes) {
 // From now on the database has what it has: in place of the limit the same rules hold for that.
 Result<> Room::disk_is_full(Outbox& outbox, int64_t pages) {
   disk_full_ = true;
-  disk_at_ = BootClock::now() + kDiskPeriod;
+  const BootTime now = BootClock::now();
+  disk_pause_ = now - space_again_at_ < 2 * disk_pause_
+                    ? std::min<nanoseconds>(2 * disk_pause_, kDiskPeriodMost)
+                    : nanoseconds(kDiskPeriod);
+  disk_at_ = now + disk_pause_;
   log::error("the disk is full; the outbox goes on with the space it has",
              {{"FP_PAGES", std::to_string(pages)}});
   ballast_.release();
@@ -204,6 +207,7 @@ Result<> Room::look_at_disk(Outbox& outbox, BootTime now) {
   if (!ballast_.make()) return {};  // later, then
   if (!std::exchange(disk_full_, false)) return {};
   log::notice("the disk has space again");
+  space_again_at_ = now;
   cap_ = limit_;
   nothing_left_ = false;
   return limit(outbox);

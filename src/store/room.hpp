@@ -43,6 +43,9 @@ class Room {
   // `toll` counts what is given up, and outlives this.
   Room(Options options, Toll& toll);
 
+  // As long as there is another place for what a full disk does not take, nothing is given up for
+  // it: such a disk may have space again tomorrow.
+  void set_patient(bool patient) { patient_ = patient; }
   // What is not named is kept as before: its readings may wait although nothing reads it any more.
   void set_keep(KeepRules rules) {
     rules.merge(rules_);
@@ -71,6 +74,7 @@ class Room {
   Result<> limit(Outbox& outbox) { return outbox.limit_pages(cap_); }
   // In pages.
   int64_t high_mark() const { return cap_ * 97 / 100; }
+  bool waits_for_disk() const { return disk_full_ && patient_; }
   int64_t low_mark() const { return cap_ * 90 / 100; }
   int64_t calm_mark() const { return cap_ * 80 / 100; }
 
@@ -98,8 +102,11 @@ class Room {
   bool comes_first_ = false;
   bool nothing_left_ = false;  // to give, when it was last looked for
   bool disk_full_ = false;
+  bool patient_ = false;
   BootTime due_{};
-  BootTime disk_at_{};        // when to look at the disk again
+  BootTime disk_at_{};  // when to look at the disk again
+  BootTime space_again_at_{};
+  nanoseconds disk_pause_{};
   BootTime age_at_{};         // when to look at ages again
   BootTime age_anew_at_{};    // and from the oldest row on
   bool ages_ = false;         // some were too old when it was last looked

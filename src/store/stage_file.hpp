@@ -78,6 +78,7 @@ class StageFile {
   Result<std::span<const std::byte>> read(int64_t offset, std::vector<std::byte>& buffer) const;
 
   int64_t used() const { return end_; }
+  int64_t bytes() const { return bytes_; }  // that it has
 
  private:
   StageFile(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}

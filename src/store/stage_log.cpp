@@ -333,6 +333,15 @@ std::optional<BootTime> StageLog::oldest() const {
   return entries_.front().appended;
 }
 
+int64_t StageLog::percent_used() const {
+  const std::scoped_lock lock(mutex_);
+  if (entries_.empty()) return 0;
+  const Entry& oldest = entries_.front();
+  int64_t used = files_[oldest.file].file.used() - oldest.offset;
+  if (oldest.file != active_) used += files_[active_].file.used();
+  return used * 100 / (files_[0].file.bytes() + files_[1].file.bytes());
+}
+
 int64_t StageLog::pending_readings() const {
   const std::scoped_lock lock(mutex_);
   return pending_readings_;

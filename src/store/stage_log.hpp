@@ -127,6 +127,8 @@ class StageLog {
   // When the oldest pending sample was appended; nothing if none is pending.
   std::optional<BootTime> oldest() const;
   int64_t pending_readings() const;
+  // How much of the files is taken up from the oldest pending sample on, in percent.
+  int64_t percent_used() const;
   int64_t damaged() const;  // readings in records that could not be read, since the start
   std::vector<Epoch> epochs() const;
 

@@ -58,6 +58,7 @@ void Store::append(std::vector<DeviceSample> samples) {
   for (DeviceSample& sample : samples) t.times.settle(sample);
   t.count_repeated(samples);
   t.drop_aged_in_stage();
+  t.note_room_in_stage();
   auto appended = t.stage->append(samples);
   if (!appended && appended.error().code == Errc::Full && t.make_room_in_stage()) {
     appended = t.stage->append(samples);
@@ -140,9 +141,11 @@ StoreStatus Store::status() const {
     status = thread_->reported;
   }
   thread_->fill(status);
-  if (thread_->losing && status.staged > 0) {
-    const std::string why = status.trouble.empty() ? "" : ": " + status.trouble;
-    status.trouble = "readings are being lost, as there is no room for more in memory" + why;
+  const bool losing = thread_->losing;
+  if (status.staged > 0 && !status.trouble.empty() && (losing || thread_->stage_was_full)) {
+    status.trouble = std::string("there is no room for more in memory, ") +
+                     (losing ? "readings are being lost: " : "old readings are thinned: ") +
+                     status.trouble;
   }
   return status;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is not acknowledged in time goes from stage 1 to the disk.
+// What the store thread writes: what waits in stage 1 when it is due, deletes, what is known of the
+// clock, and steps that make room for all that.
 #include <algorithm>
 #include <map>
 
@@ -9,9 +10,43 @@
 namespace fieldpost {
 namespace {
 
+// Up to so many percent of stage 1 are for waiting until a full disk has space again.
+constexpr int64_t kStageIsWaitingRoom = 50;
 constexpr size_t kFlushPoints = 100'000;  // of one transaction; bounds memory
 
 }  // namespace
+
+// What has no room is tried again when there is some: here, or after steps that make it.
+Result<> Store::Thread::write() {
+  flush_bytes = 0;
+  room.set_patient(!options.disk_first && stage->percent_used() < kStageIsWaitingRoom);
+  auto written = write_what_is_due();
+  if (written || written.error().code != Errc::Full) return written;
+  const Busy busy(busy_since);
+  return FP_TRY(room.make_way(*outbox, flush_bytes)) ? Result<>() : written;
+}
+
+Result<> Store::Thread::write_what_is_due() {
+  const BootTime now = BootClock::now();
+  if (room.due() <= now) {
+    const Busy busy(busy_since);
+    const int64_t readings = outbox->totals().readings;
+    FP_CHECK_OK(room.step(*outbox, handover, now));
+    if (outbox->totals().readings != readings) status_changed = true;
+  }
+  if (room.comes_first()) return {};
+  if (const auto due = flush_at(); due && *due <= now) return flush();
+  const Busy busy(busy_since);
+  if (clock_is_due()) {
+    FP_CHECK_OK(outbox->store_epochs());
+    status_changed = true;
+  }
+  if (!outbox->has_waiting_deletes() || (now < deletes_at && !stop_by)) return {};
+  FP_CHECK_OK(outbox->flush_deletes());
+  room.changed();
+  status_changed = true;
+  return {};
+}
 
 Result<> Store::Thread::flush() {
   const int64_t up_to = stage->newest();
@@ -30,6 +65,7 @@ Result<> Store::Thread::flush_part(int64_t up_to) {
   if (!samples.empty()) FP_CHECK_OK(append_to_disk(samples, up_to));
   // From here on the uplink gets these from the disk; what it took until now it has on its way.
   const StageLog::Flushed flushed = stage->flushed(up_to);
+  note_room_in_stage();
   if (samples.empty()) return {};
   hand_over(flushed, up_to);
   exports.flushed(outbox->made());

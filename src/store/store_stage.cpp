@@ -14,20 +14,22 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kAgePeriod = 60s;          // between looks at ages
+constexpr int64_t kRoomAgain = 10;        // percent of stage 1
 constexpr size_t kSamplesInRecord = 500;  // that are appended anew at once
-
-int64_t ms_of(nanoseconds t) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(t).count();
-}
 
 }  // namespace
 
 // The older file is used again for the half of what was in it.
 bool Store::Thread::make_room_in_stage() {
-  if (!std::exchange(stage_was_full, true)) {
+  if (!stage_was_full.exchange(true)) {
     log::error("stage 1 is full, and the disk takes nothing; old readings are thinned");
   }
   return thin_stage(true);
+}
+
+void Store::Thread::note_room_in_stage() {
+  if (!stage_was_full || stage->percent_used() >= kRoomAgain) return;
+  if (stage_was_full.exchange(false)) log::notice("stage 1 has room again");
 }
 
 void Store::Thread::drop_aged_in_stage() {
@@ -35,7 +37,6 @@ void Store::Thread::drop_aged_in_stage() {
   if (options.max_age.count() == 0 || now < stage_age_at) return;
   stage_age_at = now + kAgePeriod;
   const auto oldest = stage->oldest();
-  if (!oldest) stage_was_full = false;
   if (oldest && now - *oldest > options.max_age) thin_stage(false);
 }
 
@@ -50,8 +51,8 @@ bool Store::Thread::thin_stage(bool for_room) {
   if (const auto epochs = stage->epochs(); !epochs.empty()) {
     bounds.utc_offset_ms = epochs.back().offset_ms;
     if (options.max_age.count() > 0) {
-      const int64_t now_utc = ms_of(BootClock::now().time_since_epoch()) + bounds.utc_offset_ms;
-      bounds.oldest_utc_ms = now_utc - ms_of(options.max_age);
+      const int64_t now_utc = in_ms(BootClock::now()) + bounds.utc_offset_ms;
+      bounds.oldest_utc_ms = now_utc - in_ms(options.max_age);
     }
   }
   const auto left = thin_samples(*std::move(evicted), bounds, keep_rules, toll);

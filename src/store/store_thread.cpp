@@ -232,37 +232,6 @@ Result<> Store::Thread::open_and_write() {
   return write();
 }
 
-// What has no room is tried again when there is some: here, or after steps that make it.
-Result<> Store::Thread::write() {
-  flush_bytes = 0;
-  auto written = write_what_is_due();
-  if (written || written.error().code != Errc::Full) return written;
-  const Busy busy(busy_since);
-  return FP_TRY(room.make_way(*outbox, flush_bytes)) ? Result<>() : written;
-}
-
-Result<> Store::Thread::write_what_is_due() {
-  const BootTime now = BootClock::now();
-  if (room.due() <= now) {
-    const Busy busy(busy_since);
-    const int64_t readings = outbox->totals().readings;
-    FP_CHECK_OK(room.step(*outbox, handover, now));
-    if (outbox->totals().readings != readings) status_changed = true;
-  }
-  if (room.comes_first()) return {};
-  if (const auto due = flush_at(); due && *due <= now) return flush();
-  const Busy busy(busy_since);
-  if (clock_is_due()) {
-    FP_CHECK_OK(outbox->store_epochs());
-    status_changed = true;
-  }
-  if (!outbox->has_waiting_deletes() || (now < deletes_at && !stop_by)) return {};
-  FP_CHECK_OK(outbox->flush_deletes());
-  room.changed();
-  status_changed = true;
-  return {};
-}
-
 void Store::Thread::set_trouble(std::string& trouble, std::string text) {
   if (text == trouble) return;
   if (trouble.empty()) {

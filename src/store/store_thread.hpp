@@ -87,13 +87,14 @@ struct Store::Thread {
   // ---- The main thread.
 
   bool make_room_in_stage();
+  void note_room_in_stage();  // any thread
   void drop_aged_in_stage();
   bool thin_stage(bool for_room);
 
   UniqueTimes times;
   KeepRules keep_rules;
-  bool stage_was_full = false;
-  BootTime stage_age_at{};  // when to look at ages again
+  std::atomic<bool> stage_was_full{false};  // and what waits there was thinned since
+  BootTime stage_age_at{};                  // when to look at ages again
 
   // ---- Any thread.
 

@@ -40,7 +40,8 @@ void Wear::note(BootTime now) {
 void Wear::note(BootTime now, int64_t total) {
   const std::scoped_lock lock(mutex_);
   total_ = total;
-  if (hours_.empty() || now - hours_.back().first >= 1h) hours_.emplace_back(now, total);
+  if (hours_.empty()) hours_.emplace_back(now, 0);  // making the database counts too
+  if (now - hours_.back().first >= 1h) hours_.emplace_back(now, total);
   while (hours_.size() > 1 && now - hours_[1].first >= 24h) hours_.pop_front();
 }
 

@@ -11,10 +11,6 @@ namespace {
 // to come.
 constexpr auto kMaxAhead = std::chrono::seconds(3);
 
-int64_t to_ms(BootTime time) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
-}
-
 }  // namespace
 
 Instance::Instance(const PluginConfig& config, const std::vector<DeviceConfig>& devices,
@@ -95,7 +91,7 @@ bool Instance::accept(const Reading& reading, BootTime time) {
 }
 
 std::vector<DeviceSample> Instance::on_samples(message::Samples&& samples, BootTime now) {
-  const int64_t latest_ms = to_ms(now + kMaxAhead);
+  const int64_t latest_ms = in_ms(now + kMaxAhead);
   std::vector<DeviceSample> out;
   for (Sample& sample : samples.samples) {
     ++counts_.samples;
@@ -103,7 +99,7 @@ std::vector<DeviceSample> Instance::on_samples(message::Samples&& samples, BootT
     for (Reading& reading : sample.readings) {
       if (!accept(reading, sample.time)) continue;
       Attribute& attribute = attributes_[reading.attribute];
-      const int64_t ms = std::max(to_ms(sample.time), attribute.last_ms + 1);
+      const int64_t ms = std::max(in_ms(sample.time), attribute.last_ms + 1);
       if (ms > latest_ms) {
         ++counts_.refused;
         continue;

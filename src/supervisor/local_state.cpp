@@ -3,13 +3,14 @@
 
 #include <algorithm>
 
+#include "base/clock.hpp"
 #include "base/text.hpp"
+#include "model/clock_epochs.hpp"
 #include "model/names.hpp"
 
 namespace fieldpost {
 namespace {
 
-constexpr int64_t kDayMs = 86'400'000;
 constexpr int64_t kMaxAheadMs = 3'000;  // of stamps that were moved to be unique: see Instance
 
 Error invalid(std::string text) { return {Errc::Invalid, std::move(text)}; }
@@ -37,12 +38,11 @@ Result<Value> to_value(const std::string& name, const Json& json) {
 Result<CaptureTime> time_of(const Json& request, BootTime now, int64_t now_utc_ms) {
   const auto given = request.find("time");
   if (given == request.end() || given->is_null()) {
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch());
-    return CaptureTime{ms.count(), CaptureTime::Base::ThisBoot};
+    return CaptureTime{in_ms(now), CaptureTime::Base::ThisBoot};
   }
   if (!given->is_number_integer()) return invalid("\"time\": expected milliseconds since 1970");
   const auto ms = given->get<int64_t>();
-  if (ms < now_utc_ms - 30 * kDayMs || ms > now_utc_ms + kDayMs) {
+  if (sendable(ms, now_utc_ms) != Sendable::Yes) {
     return invalid(
         "\"time\" (milliseconds since 1970): older than 30 days or more than a day ahead; Losant "
         "would ignore it");

@@ -10,17 +10,10 @@
 #include <array>
 #include <stdexcept>
 
+#include "fakes/loopback.hpp"
+
 namespace fieldpost::test {
 namespace {
-
-bool send_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (n <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return true;
-}
 
 std::string receive(int fd) {
   std::string block(65536, '\0');
@@ -38,28 +31,6 @@ void reset_on_close(int fd) {
 void limit_sending(int fd) {
   const timeval limit{.tv_sec = 5, .tv_usec = 0};
   ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-}
-
-UniqueFd listen_at_loopback(bool ipv6, uint16_t& ret_port) {
-  UniqueFd fd(::socket(ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_storage address{};
-  socklen_t size = ipv6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
-  auto* raw = reinterpret_cast<sockaddr*>(&address);
-  auto& four = reinterpret_cast<sockaddr_in&>(address);
-  auto& six = reinterpret_cast<sockaddr_in6&>(address);
-  if (ipv6) {
-    six.sin6_family = AF_INET6;
-    six.sin6_addr = in6addr_loopback;
-  } else {
-    four.sin_family = AF_INET;
-    four.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  }
-  if (::bind(fd.get(), raw, size) != 0 || ::listen(fd.get(), 16) != 0 ||
-      ::getsockname(fd.get(), raw, &size) != 0) {
-    throw std::runtime_error("the cable cannot listen");
-  }
-  ret_port = ntohs(ipv6 ? six.sin6_port : four.sin_port);
-  return fd;
 }
 
 }  // namespace

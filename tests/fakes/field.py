@@ -28,6 +28,8 @@ SANITIZED = CACHE.exists() and "FIELDPOST_SANITIZE:STRING=\n" not in CACHE.read_
 GATEWAY = "575ecf887ae143cd83dc4aa2"
 BOILER = "575ecf887ae143cd83dc4aa3"
 METER = "575ecf887ae143cd83dc4aa4"
+# Who publishes commands and sees everything; for a broker that asks who one is (fakes/losant.py).
+PLATFORM = ("platform", "platform-word")
 
 
 def eventually(condition, limit=10.0, what="the condition"):
@@ -104,7 +106,7 @@ class Process:
 class Broker:
     """Debian's mosquitto; keeps sessions over a stop, so that a witness misses nothing."""
 
-    def __init__(self, folder, port=None):
+    def __init__(self, folder, port=None, extra=""):
         self.folder = pathlib.Path(folder) / "broker"
         self.folder.mkdir(parents=True)
         self.port = port or free_port()
@@ -112,7 +114,7 @@ class Broker:
         (self.folder / "mosquitto.conf").write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n"
             "max_queued_messages 0\nmax_inflight_messages 0\npersistence true\n"
-            f"persistence_location {self.folder}/\nuser root\n"
+            f"persistence_location {self.folder}/\nuser root\n{extra}"
         )
         self.start()
 
@@ -132,7 +134,7 @@ class Broker:
 
     def publish(self, topic, payload):
         subprocess.run([program("mosquitto_pub"), "-h", "127.0.0.1", "-p", str(self.port), "-q", "1",
-                        "-t", topic, "-s"], input=payload, check=True, timeout=30,
+                        "-u", PLATFORM[0], "-P", PLATFORM[1], "-t", topic, "-s"], input=payload, check=True, timeout=30,
                        text=isinstance(payload, str))
 
 
@@ -142,7 +144,7 @@ class Witness(Process):
     def __init__(self, broker, topic="#", name="witness"):
         self.messages = []  # (monotonic time, topic, payload text)
         super().__init__([program("mosquitto_sub"), "-h", "127.0.0.1", "-p", broker.port, "-i", name,
-                          "-c", "-q", "1", "-t", topic, "-F", "%t\t%p"])
+                          "-u", PLATFORM[0], "-P", PLATFORM[1], "-c", "-q", "1", "-t", topic, "-F", "%t\t%p"])
         # It says nothing of its subscription, so it is asked until it hears the question.
         def hears():
             broker.publish("witness/ready", "?")
@@ -219,6 +221,13 @@ class Agent(Process):
         return self
 
     def ask(self, request, socket_name="control.sock"):
+        def answered():
+            answer = self.ask_once(request, socket_name)
+            busy = "too many connections" in answer.get("error", "")
+            return None if busy else answer  # those that this end has closed count for a moment
+        return eventually(answered, 10, "a free connection")
+
+    def ask_once(self, request, socket_name):
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as s:
             # Connected without a time limit: with one, a full queue would be an error.
             s.connect(str(self.run_dir / socket_name))
@@ -258,8 +267,10 @@ class Field:
         return self
 
     def __exit__(self, *_):
-        self.stack.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            self.stack.close()
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def add(self, process):
         self.stack.callback(process.end, signal.SIGTERM)

@@ -19,10 +19,13 @@ id = "{METER}"
 """
 
 
+# These machines may have no NTP, and readings are to leave at once.
+CLOCK = '[clock]\ntrust = "always"\n'
+
+
 def uplink(port):
-    # These machines may have no NTP, and readings are to leave at once.
-    return (f'[uplink]\nurl = "mqtt://127.0.0.1:{port}"\nbackoff_max = "1s"\nlimits = "plain"\n'
-            '[clock]\ntrust = "always"\n')
+    return (CLOCK + f'[uplink]\nurl = "mqtt://127.0.0.1:{port}"\nbackoff_max = "1s"\n'
+            'limits = "plain"\n')
 
 
 def modbus(port, name="plc", device="boiler", interval="100ms", rows="", options=""):

@@ -35,6 +35,7 @@ Subscriber::Subscriber(uint16_t port, const std::string& topic, const std::strin
   const std::string id = "subscriber-" + std::to_string(++number);
   impl_->client = mosquitto_new(id.c_str(), false, impl_.get());
   mosquitto* m = impl_->client;
+  mosquitto_username_pw_set(m, kPlatformUser.c_str(), kPlatformPassword.c_str());
   if (!ca_file.empty()) mosquitto_tls_set(m, ca_file.c_str(), nullptr, nullptr, nullptr, nullptr);
   mosquitto_connect_callback_set(m, [](mosquitto* client, void* user, int code) {
     if (code == 0) {

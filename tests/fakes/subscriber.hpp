@@ -11,6 +11,10 @@
 
 namespace fieldpost::test {
 
+// As whom it connects, for a broker that asks (fakes/losant_broker.hpp).
+inline const std::string kPlatformUser = "platform";
+inline const std::string kPlatformPassword = "platform-word";
+
 struct Message {
   std::string topic, payload;
 };

@@ -12,17 +12,10 @@
 #include <optional>
 #include <stdexcept>
 
+#include "fakes/loopback.hpp"
+
 namespace fieldpost::test {
 namespace {
-
-bool send_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (n <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return true;
-}
 
 // RFC 6455, 4.2.2.
 std::string accept_key(const std::string& request) {
@@ -52,19 +45,8 @@ size_t byte_at(const std::string& s, size_t i) { return static_cast<unsigned cha
 }  // namespace
 
 WebSocketServer::WebSocketServer(Behaviour behaviour)
-    : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)),
-      stop_(::eventfd(0, EFD_CLOEXEC)),
-      behaviour_(std::move(behaviour)) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  auto* raw = reinterpret_cast<sockaddr*>(&address);
-  socklen_t size = sizeof address;
-  if (::bind(listener_.get(), raw, size) != 0 || ::listen(listener_.get(), 4) != 0 ||
-      ::getsockname(listener_.get(), raw, &size) != 0) {
-    throw std::runtime_error("the server cannot listen");
-  }
-  port_ = ntohs(address.sin_port);
+    : stop_(::eventfd(0, EFD_CLOEXEC)), behaviour_(std::move(behaviour)) {
+  listener_ = listen_at_loopback(false, port_);
   thread_ = std::thread([this] { run(); });
 }
 

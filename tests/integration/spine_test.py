@@ -16,12 +16,30 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-from fakes import field  # noqa: E402  pylint: disable=wrong-import-position
+from fakes import field, losant  # noqa: E402  pylint: disable=wrong-import-position
 from fakes.field import BOILER, GATEWAY, METER, eventually  # noqa: E402
-from fakes.site import HEAD, SiteTest, counter, gaps, modbus, sim, uplink  # noqa: E402
+from fakes.site import CLOCK, HEAD, SiteTest, counter, gaps, modbus, sim, uplink  # noqa: E402
+
+# What the tests below read, send or have made up by the sim plugin.
+DEVICES = (
+    losant.device(GATEWAY, attributes={}),
+    losant.device(BOILER, GATEWAY, {n: "number" for n in ("count", "neighbour", "other", "setpoint")}),
+    losant.device(METER, GATEWAY, {
+        "temperature": "number", "pressure": "number", "count": "number", "running": "boolean",
+        "level": "number", "open": "boolean", "name": "string", "n": "number"}),
+)
 
 
 class SpineTest(SiteTest):
+    def start(self, config, **server):
+        """As at a site, with a broker that keeps Losant's rules."""
+        self.broker = losant.losant_broker(self.field, devices=DEVICES)
+        self.witness = self.field.witness(self.broker)
+        self.server = self.field.modbus(**server)
+        self.agent = self.field.agent(HEAD + CLOCK + self.broker.uplink() + 'backoff_max = "1s"\n'
+                                      + config(self.server.port))
+        self.agent.wait_until_up()
+
     # ---- Nothing is lost.
 
     def test_a_broker_stop_loses_nothing_and_drains_at_once(self):
@@ -176,6 +194,7 @@ class SpineTest(SiteTest):
 
     def test_bad_commands_are_answered_and_break_nothing(self):
         self.command_setup()
+        self.broker.allow.add("command")
         connections = self.agent.status()["uplink"]["connections"]
         for payload, status, words in (
                 ("{", "rejected", "JSON"), ("[]", "rejected", "object"), ("{}", "rejected", "name"),

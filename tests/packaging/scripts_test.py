@@ -55,6 +55,7 @@ class Summary(unittest.TestCase):
 class Scripts(unittest.TestCase):
     def test_shell_parses(self):
         for name in ("scripts/lib.sh", "scripts/test", "scripts/package", "scripts/demo",
+                     "scripts/losant-like-broker",
                      "scripts/update-readme", ".ci/run", "tests/packaging/root.sh",
                      "tests/packaging/install_test", "tests/packaging/live_test"):
             done = subprocess.run(["bash", "-n", f"{ROOT}/{name}"], capture_output=True, check=False)

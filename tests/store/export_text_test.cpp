@@ -43,11 +43,11 @@ TEST(ExportText, ALineForEachReading) {
   readings.states.push_back({kNoon + 1000, {{symbol("mode"), std::string("auto")}}});
   const DeviceNames names{{"575e", "boiler"}};
   EXPECT_EQ(ExportText(ExportFormat::Csv, {}).head(),
-            "time,boot_ms,device,name,attribute,type,value\r\n");
+            "time,boot_ms,estimated,device,name,attribute,type,value\r\n");
   EXPECT_EQ(csv(readings, names),
-            "2026-05-04T10:00:00.250Z,,575e,boiler,t,number,21.5\r\n"
-            "2026-05-04T10:00:00.250Z,,575e,boiler,on,boolean,true\r\n"
-            "2026-05-04T10:00:01.250Z,,575e,boiler,mode,string,auto\r\n");
+            "2026-05-04T10:00:00.250Z,,,575e,boiler,t,number,21.5\r\n"
+            "2026-05-04T10:00:00.250Z,,,575e,boiler,on,boolean,true\r\n"
+            "2026-05-04T10:00:01.250Z,,,575e,boiler,mode,string,auto\r\n");
   EXPECT_EQ(ExportText(ExportFormat::Jsonl, {}).head(), "");
   EXPECT_EQ(
       json(readings, names),
@@ -63,17 +63,27 @@ TEST(ExportText, ALineForEachReading) {
 }
 
 TEST(ExportText, ATimeThatNobodyKnowsIsThatOfTheBoot) {
-  EXPECT_EQ(csv(one(1.0, 5000, false)), ",5000,575e,,t,number,1\r\n");
+  EXPECT_EQ(csv(one(1.0, 5000, false)), ",5000,,575e,,t,number,1\r\n");
   EXPECT_EQ(json(one(1.0, 5000, false)),
             R"({"boot_ms":5000,"device":"575e","attribute":"t","type":"number","value":1})"
             "\n");
   EXPECT_EQ(csv(one(1.0, -1)).substr(0, 24), "1969-12-31T23:59:59.999Z");
 }
 
+TEST(ExportText, AnEstimatedTimeSaysSo) {
+  WaitingReadings readings = one(1.0);
+  readings.states[0].estimated = true;
+  EXPECT_EQ(csv(readings), "2026-05-04T10:00:00.250Z,,1,575e,,t,number,1\r\n");
+  EXPECT_EQ(json(readings),
+            R"({"time":"2026-05-04T10:00:00.250Z","estimated":true,"device":"575e",)"
+            R"("attribute":"t","type":"number","value":1})"
+            "\n");
+}
+
 TEST(ExportText, TextStaysWhatItIs) {
   EXPECT_EQ(csv(one(std::string("a, \"b\"\r\nc"))),
-            "2026-05-04T10:00:00.250Z,,575e,,t,string,\"a, \"\"b\"\"\r\nc\"\r\n");
-  EXPECT_EQ(csv(one(std::string())), "2026-05-04T10:00:00.250Z,,575e,,t,string,\r\n");
+            "2026-05-04T10:00:00.250Z,,,575e,,t,string,\"a, \"\"b\"\"\r\nc\"\r\n");
+  EXPECT_EQ(csv(one(std::string())), "2026-05-04T10:00:00.250Z,,,575e,,t,string,\r\n");
   for (const std::string text : {"a, \"b\"\r\nc", "", "gr\xc3\xbc\xc3\x9f\x65", "\\", "\x01\t"}) {
     const auto parsed = parse_json(json(one(text)));
     ASSERT_TRUE(parsed);

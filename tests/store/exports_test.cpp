@@ -208,7 +208,7 @@ TEST_F(ExportsTest, WithoutAClockThereIsTheTimeOfTheBoot) {
   ASSERT_TRUE(reader);
   finish(*reader);
   EXPECT_EQ(reader->text.substr(reader->text.find('\n') + 1),
-            ",1,boiler,,n,number,1\r\n,2,boiler,,n,number,2\r\n");
+            ",1,,boiler,,n,number,1\r\n,2,,boiler,,n,number,2\r\n");
 }
 
 TEST_F(ExportsTest, OneDevice) {

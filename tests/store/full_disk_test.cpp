@@ -51,6 +51,10 @@ class FullDisk : public ::testing::TestWithParam<SmallFileSystem::Kind> {
     number_ += 600;
     store_->append(std::move(samples));
   }
+  // The thread must not outlive what it speaks to, however slow the machine is.
+  void TearDown() override {
+    if (store_) (void)store_->stop(60s);
+  }
   bool is_stored() { return ears_.wait_for_row(item_id::of_sample(number_)); }
   bool has_ballast() const { return std::filesystem::exists(disk_.path() + "/ballast"); }
   // All that is there, without acknowledging it.

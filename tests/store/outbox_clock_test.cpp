@@ -181,8 +181,8 @@ TEST(OutboxClock, ADatabaseOfTheSchemaBeforeIsTakenOver) {
       DELETE FROM mirror
         WHERE line = 'epoch ' || OLD.boot || ' ' || OLD.since_ms || ' ' || OLD.offset_ms;
     END;
-    UPDATE meta SET value = 3 WHERE key = 'min_reader';
-    PRAGMA user_version = 3;
+    UPDATE meta SET value = 4 WHERE key = 'min_reader';
+    PRAGMA user_version = 4;
   )sql");
   {
     Outbox third = open(dir, "boot-3");

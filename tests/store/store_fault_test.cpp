@@ -95,7 +95,7 @@ class Trial {
                 },
             .backlog = [this] { hear([] {}); },
             .status = [this](const StoreStatus&) { hear([] {}); },
-            .clock = [this] { hear([] {}); }};
+            .clock = [] {}};
   }
 
   template <class F>

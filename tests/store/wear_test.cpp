@@ -36,6 +36,9 @@ TEST(Wear, IsThatOfTheLastDay) {
   EXPECT_EQ(at_26h.bytes, 5000 + 60 * 1000 + 25 * 60 * 10);
   EXPECT_EQ(at_26h.recent, 24h);
   EXPECT_EQ(at_26h.recent_bytes, 24 * 60 * 10);
+  Wear first;
+  first.note(at(10h), 4096);
+  EXPECT_EQ(first.written(at(10h)).value().recent_bytes, 4096) << "as many as bytes";
   Wear young;
   young.note(at(10h), 0);
   young.note(at(10h + 5min), 300);

@@ -3,13 +3,18 @@
 // An uplink with a store in memory behind it, and what both have seen.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <atomic>
+#include <chrono>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "fakes/losant_broker.hpp"
 #include "fakes/process.hpp"
 #include "fakes/test_env.hpp"
 #include "model/symbol.hpp"
@@ -33,6 +38,8 @@ class Harness {
     options.connect_timeout = std::chrono::seconds(10);
     options.backoff_max = std::chrono::milliseconds(300);
     options.device_ids = {kGateway};
+    options.access_key_file = write("access_key", kAccessKey);
+    options.access_secret_file = write("access_secret", kAccessSecret);
   }
   ~Harness() { uplink.reset(); }  // first: its thread uses the rest
   Harness(const Harness&) = delete;
@@ -72,7 +79,7 @@ class Harness {
       for (int i = 0; i < states; ++i) {
         const int64_t n = ++numbers[device];
         chunk.states.push_back(
-            {.time_ms = 1'700'000'000'000 + n,
+            {.time_ms = first_ms + n,
              .points = {{.attribute = symbols.intern(attribute), .value = double(n)}}});
       }
       rows.emplace(chunk.row, std::move(chunk));
@@ -129,8 +136,17 @@ class Harness {
 
   TempDir folder;
   std::unique_ptr<Uplink> uplink;
+  // State number n is of so many ms later: not older than Losant takes, and each of its own.
+  const int64_t first_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                               std::chrono::system_clock::now().time_since_epoch())
+                               .count();
 
  private:
+  std::string write(const std::string& name, const std::string& text) const {
+    std::ofstream(folder / name) << text << "\n";
+    ::chmod((folder / name).c_str(), 0600);
+    return folder / name;
+  }
   // As the store answers: from another thread's point of view at any time.
   void fetch(int64_t after, size_t max_points) {
     std::vector<Chunk> chunks;

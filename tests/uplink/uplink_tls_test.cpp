@@ -6,6 +6,7 @@
 #include "fakes/broker.hpp"
 #include "fakes/cable.hpp"
 #include "fakes/certificates.hpp"
+#include "fakes/losant_broker.hpp"
 #include "fakes/mqtt_server.hpp"
 #include "uplink/harness.hpp"
 
@@ -39,7 +40,7 @@ class UplinkTls : public ::testing::Test {
 
 TEST_F(UplinkTls, DeliversOverRestarts) {
   const Certificate certificate = authority_.issue("DNS:localhost");
-  Broker broker({.certificate = certificate.file, .key = certificate.key, .extra = {}});
+  LosantBroker broker({.certificate = certificate.file, .key = certificate.key});
   Harness harness(broker.port());
   use_tls(harness, authority_.ca_file());
   const Subscriber subscriber(broker.port(), "losant/#", authority_.ca_file());
@@ -58,7 +59,7 @@ TEST_F(UplinkTls, DeliversOverRestarts) {
 
 TEST_F(UplinkTls, AcceptsACertificateForAnAddress) {
   const Certificate certificate = authority_.issue("IP:127.0.0.1");
-  const Broker broker({.certificate = certificate.file, .key = certificate.key, .extra = {}});
+  const LosantBroker broker({.certificate = certificate.file, .key = certificate.key});
   Harness harness(broker.port());
   use_tls(harness, authority_.ca_file());
   harness.options.host = "127.0.0.1";
@@ -212,7 +213,7 @@ TEST_F(UplinkTls, ABrokerWithoutTlsIsRecognised) {
 
 TEST_F(UplinkTls, StopsInTimeWhileConnectedAndWhileNot) {
   const Certificate certificate = authority_.issue("DNS:localhost");
-  Broker broker({.certificate = certificate.file, .key = certificate.key, .extra = {}});
+  LosantBroker broker({.certificate = certificate.file, .key = certificate.key});
   for (const bool frozen : {false, true}) {
     Harness harness(broker.port());
     use_tls(harness, authority_.ca_file());
