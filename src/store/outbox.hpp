@@ -77,11 +77,7 @@ class Outbox {
     std::string boot_id;    // names this boot: rows of other boots have epochs of their own
     uint64_t stage_id = 0;  // of the log that samples come from; it gives them their numbers
   };
-  // A row that append() has made, and the samples in it.
-  struct Made {
-    int64_t row = 0;
-    std::vector<Handover::Member> members;
-  };
+  using Made = MadeRow;
   // Opens the database in the folder, creating or migrating it. Symbols come from `symbols`.
   // Errors: Corrupt, Invalid (written by a newer version that says we must not read it, or not
   // ours; left untouched), Unavailable (another process has it), Full, Io.
@@ -103,6 +99,7 @@ class Outbox {
   int64_t flushed_up_to() const;
   // The row that holds the sample; 0 if none does.
   Result<int64_t> row_of(const Staged& sample);
+  Result<bool> has(int64_t row);
 
   // Rows after `after`, oldest first, until `max_points` readings are reached (at least one row).
   // Of rows that `handover` knows comes what it says, and nothing up to `after`: the ids of all
@@ -123,6 +120,9 @@ class Outbox {
   bool has_waiting_deletes() const;
   size_t waiting_deletes() const;  // rows
   Result<> flush_deletes();
+  // Rows of which nothing need be known any more, since this was asked last: they are deleted on
+  // the medium, or set aside, or were not there when they were acknowledged.
+  RowSet take_settled();
 
   // From then on this boot's times mean something else: the clock was set. One that is not later
   // than the last is known already. Stored with the next append, or by store_epochs().

@@ -195,7 +195,11 @@ Result<> Outbox::acknowledge(std::span<const int64_t> rows) {
   Impl& o = *impl_;
   for (const int64_t id : rows) {
     const int64_t row = o.row_of(id);
-    if (o.acknowledged.contains(row) || o.damaged.contains(row)) continue;
+    if (o.acknowledged.contains(row)) continue;
+    if (o.damaged.contains(row)) {
+      o.settled.insert(id);
+      continue;
+    }
     Impl::Size size;
     if (const auto it = o.handed_out.find(row); it != o.handed_out.end()) {
       size = it->second.size;
@@ -203,7 +207,10 @@ Result<> Outbox::acknowledge(std::span<const int64_t> rows) {
     } else {  // by an earlier process, or as samples
       const ResetGuard guard(o.count_row);
       o.count_row.bind(1, row);
-      if (!FP_TRY(o.count_row.step())) continue;
+      if (!FP_TRY(o.count_row.step())) {
+        o.settled.insert(id);
+        continue;
+      }
       size = {o.count_row.integer(0), o.count_row.integer(1) + Impl::kRowBytes};
     }
     o.leave(size);
@@ -212,6 +219,8 @@ Result<> Outbox::acknowledge(std::span<const int64_t> rows) {
   if (o.acknowledged.contains(o.oldest_row)) o.find_oldest();
   return {};
 }
+
+RowSet Outbox::take_settled() { return std::exchange(impl_->settled, {}); }
 
 bool Outbox::has_waiting_deletes() const { return waiting_deletes() > 0; }
 
@@ -268,6 +277,11 @@ void Outbox::Impl::leave(Size row) {
 
 void Outbox::Impl::committed_deletes() {
   damaged.erase_up_to(damaged_up_to);
+  for (const auto& [first, last] : acknowledged) {
+    for (int64_t row = first; row <= std::min(last, acknowledged_up_to); ++row) {
+      settled.insert(id_of(row));
+    }
+  }
   acknowledged.erase_up_to(acknowledged_up_to);
   totals.file_bytes = database.file_bytes();
 }

@@ -126,8 +126,16 @@ Result<int64_t> Outbox::row_of(const Staged& sample) {
   return o.id_of(o.find_row.integer(0));
 }
 
+Result<bool> Outbox::has(int64_t row) {
+  Impl& o = *impl_;
+  const ResetGuard guard(o.count_row);
+  o.count_row.bind(1, o.row_of(row));
+  return o.count_row.step();
+}
+
 void Outbox::Impl::set_aside(int64_t row, Size size) {
   damaged.insert(row);
+  settled.insert(id_of(row));
   ++totals.damaged_rows;
   totals.damaged += size.readings;
   leave(size);

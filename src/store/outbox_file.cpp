@@ -98,8 +98,8 @@ Result<> OutboxFile::add_stage(const std::string& folder) {
     const auto& state = salvage_.state();
     if (state && static_cast<uint64_t>(state->stage) == (*log)->id()) {
       from = std::max(from, state->flushed);
-      for (const int64_t id : (*log)->take_recovered().acknowledged_rows) {
-        acknowledged_.insert(id + state->stage_offset);
+      for (const auto& [first, last] : (*log)->notes().rows) {
+        for (int64_t id = first; id <= last; ++id) acknowledged_.insert(id + state->stage_offset);
       }
     }
     logs_.emplace_back(*std::move(log), from);

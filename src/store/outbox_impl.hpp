@@ -160,6 +160,7 @@ struct Outbox::Impl {
   std::map<int64_t, HandedOut> handed_out;  // rows that were fetched and the uplink holds
   RowSet acknowledged;                      // rows
   RowSet damaged;                           // rows
+  RowSet settled;                           // ids: see take_settled()
   // How far a transaction deletes of the two above.
   int64_t acknowledged_up_to = 0, damaged_up_to = 0;
   int64_t oldest_row = 0;

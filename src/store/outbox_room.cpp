@@ -116,6 +116,7 @@ Result<std::vector<Outbox::Gone>> Outbox::reduce(std::span<const int64_t> rows, 
   for (const int64_t row : rows) {  // dropped although they were held
     o.handed_out.erase(row);
     handover.forget(o.id_of(row));
+    o.settled.insert(o.id_of(row));
   }
   if (std::ranges::binary_search(rows, o.oldest_row)) o.find_oldest();
   return gone;

@@ -64,7 +64,8 @@ Result<> Store::Thread::flush_part(int64_t up_to) {
   flush_bytes = samples_bytes(samples);
   if (!samples.empty()) FP_CHECK_OK(append_to_disk(samples, up_to));
   // From here on the uplink gets these from the disk; what it took until now it has on its way.
-  const StageLog::Flushed flushed = stage->flushed(up_to);
+  const StageLog::Flushed flushed =
+      samples.empty() ? stage->flushed(up_to) : stage->flushed(up_to, outbox->made());
   note_room_in_stage();
   if (samples.empty()) return {};
   hand_over(flushed, up_to);
@@ -105,8 +106,11 @@ void Store::Thread::hand_over(const StageLog::Flushed& flushed, int64_t up_to) {
     if (whole && taken) handover.add(made.row, {made.members, up_to});
   }
   std::vector<int64_t> done;
+  std::vector<Handover::Part> parts;
   for (const auto& [first, last] : flushed.acknowledged) {
-    for (int64_t n = first; n <= std::min(last, up_to); ++n) handover.acknowledge_sample(n, done);
+    for (int64_t n = first; n <= std::min(last, up_to); ++n) {
+      handover.acknowledge_sample(n, done, parts);
+    }
   }
   if (const auto noted = outbox->acknowledge(done); !noted) {
     set_trouble(read_trouble, noted.error().message);

@@ -120,15 +120,34 @@ void Store::Thread::keep_stage_in_place() {
 // What stage 1 and the outbox know of each other's past.
 Result<> Store::Thread::take_over() {
   take_over_clock();
+  const StageLog::Notes noted = stage->notes();
   stage->flushed(outbox->flushed_up_to());
-  const StageLog::Recovered recovered = stage->take_recovered();
-  FP_CHECK_OK(outbox->acknowledge(recovered.acknowledged_rows));
-  for (const Staged& sample : recovered.acknowledged) {
+  FP_CHECK_OK(take_over_notes(noted));
+  deletes_at = BootTime{};
+  return {};
+}
+
+// What is acknowledged, and was not known to be on the disk, or not in which row.
+Result<> Store::Thread::take_over_notes(const StageLog::Notes& noted) {
+  for (const auto& [first, last] : noted.rows) {
+    for (int64_t row = first; row <= last; ++row) FP_CHECK_OK(outbox->acknowledge({&row, 1}));
+  }
+  std::vector<Handover::Part> parts;
+  for (const Staged& sample : noted.samples) {
     if (sample.number > outbox->flushed_up_to()) continue;
     const int64_t row = FP_TRY(outbox->row_of(sample));
-    if (row != 0) handover.leave_out(row, sample.sample.time.ms);
+    if (row != 0) parts.push_back({.row = row, .ms = sample.sample.time.ms});
   }
-  deletes_at = BootTime{};
+  stage->found(parts);
+  RowSet gone;
+  for (const auto& [row, acknowledged_times] : noted.parts) {
+    if (!FP_TRY(outbox->has(row))) gone.insert(row);
+    for (const int64_t ms : acknowledged_times) parts.push_back({.row = row, .ms = ms});
+  }
+  stage->settle(gone);
+  for (const auto& [row, ms] : parts) {
+    if (!gone.contains(row)) handover.leave_out(row, ms);
+  }
   return {};
 }
 

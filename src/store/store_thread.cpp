@@ -176,9 +176,10 @@ void Store::Thread::take(Stop& stop) {
 void Store::Thread::take(Acknowledge& acknowledge) {
   if (!outbox) return;  // nothing of it is there
   std::vector<int64_t> done;
+  std::vector<Handover::Part> parts;
   for (const int64_t id : acknowledge.items) {
     if (item_id::is_sample(id)) {
-      handover.acknowledge_sample(item_id::number_of(id), done);
+      handover.acknowledge_sample(item_id::number_of(id), done, parts);
     } else {
       handover.forget(id);
       done.push_back(id);
@@ -229,7 +230,10 @@ void Store::Thread::export_slice() {
 Result<> Store::Thread::open_and_write() {
   if (outbox) FP_CHECK_OK(stay_in_place());
   if (!outbox) FP_CHECK_OK(open());
-  return write();
+  auto written = write();
+  // What the disk knows, stage 1 need not know any more.
+  stage->settle(outbox->take_settled());
+  return written;
 }
 
 void Store::Thread::set_trouble(std::string& trouble, std::string text) {

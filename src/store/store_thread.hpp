@@ -145,6 +145,7 @@ struct Store::Thread {
   Result<> import_earlier_boot(const std::string& name);
   void keep_stage_in_place();
   Result<> take_over();
+  Result<> take_over_notes(const StageLog::Notes& noted);
   Result<> append_making_room(Outbox& old, std::span<const Staged> samples);
   void take_over_clock();
   void note_clock();
