@@ -11,6 +11,8 @@
 #include <set>
 #include <vector>
 
+#include "store/row_set.hpp"
+
 namespace fieldpost {
 
 class Handover {
@@ -52,6 +54,12 @@ class Handover {
   std::map<int64_t, Row> rows_;
   std::multimap<int64_t, int64_t> rows_of_;  // by number
   std::map<int64_t, std::set<int64_t>> gone_;
+};
+
+// Acknowledgements that nobody need note any more.
+struct Settled {
+  RowSet rows;  // deleted on the medium, or set aside, or not there when they were acknowledged
+  std::vector<Handover::Part> parts;  // taken out of their rows on the medium
 };
 
 // A row that a flush has made, and the samples in it.

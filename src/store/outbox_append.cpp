@@ -76,8 +76,6 @@ Result<> Outbox::append(std::span<const Staged> samples, int64_t up_to) {
       o.totals.oldest_utc_ms = o.change.first_utc_ms;
     }
     o.totals.rows += o.change.rows;
-    o.totals.readings += o.change.readings;
-    o.totals.bytes += o.change.bytes;
     o.totals.unstamped += o.change.unstamped;
     o.newest = o.row_of(o.made.back().row);
   }
@@ -197,7 +195,7 @@ Result<> Outbox::acknowledge(std::span<const int64_t> rows) {
     const int64_t row = o.row_of(id);
     if (o.acknowledged.contains(row)) continue;
     if (o.damaged.contains(row)) {
-      o.settled.insert(id);
+      o.settled.rows.insert(id);
       continue;
     }
     Impl::Size size;
@@ -208,19 +206,20 @@ Result<> Outbox::acknowledge(std::span<const int64_t> rows) {
       const ResetGuard guard(o.count_row);
       o.count_row.bind(1, row);
       if (!FP_TRY(o.count_row.step())) {
-        o.settled.insert(id);
+        o.settled.rows.insert(id);
         continue;
       }
       size = {o.count_row.integer(0), o.count_row.integer(1) + Impl::kRowBytes};
     }
     o.leave(size);
+    o.totals.acknowledged += size.readings;
     o.acknowledged.insert(row);
   }
   if (o.acknowledged.contains(o.oldest_row)) o.find_oldest();
   return {};
 }
 
-RowSet Outbox::take_settled() { return std::exchange(impl_->settled, {}); }
+Settled Outbox::take_settled() { return std::exchange(impl_->settled, {}); }
 
 bool Outbox::has_waiting_deletes() const { return waiting_deletes() > 0; }
 
@@ -229,7 +228,7 @@ size_t Outbox::waiting_deletes() const {
 }
 
 Result<> Outbox::flush_deletes() {
-  if (!has_waiting_deletes()) return {};
+  if (!has_waiting_deletes() && !has_waiting_parts()) return {};
   auto transaction = FP_TRY(Transaction::begin(impl_->database));
   impl_->change = {.flushed = impl_->flushed};
   FP_CHECK_OK(impl_->delete_waiting());
@@ -265,7 +264,7 @@ Result<> Outbox::Impl::delete_waiting() {
       *up_to = last;
     }
   }
-  return {};
+  return take_parts_out();
 }
 
 // A row that is gone from what waits.
@@ -279,10 +278,22 @@ void Outbox::Impl::committed_deletes() {
   damaged.erase_up_to(damaged_up_to);
   for (const auto& [first, last] : acknowledged) {
     for (int64_t row = first; row <= std::min(last, acknowledged_up_to); ++row) {
-      settled.insert(id_of(row));
+      settled.rows.insert(id_of(row));
     }
   }
   acknowledged.erase_up_to(acknowledged_up_to);
+  failed = false;
+  for (const auto& [row, size] : rewritten) {
+    const std::set<int64_t> times = std::move(acknowledged_parts.extract(row).mapped());
+    if (!size) continue;
+    for (const int64_t ms : times) settled.parts.push_back({.row = id_of(row), .ms = ms});
+    const auto held = handed_out.find(row);
+    if (held != handed_out.end()) held->second.size = *size;
+  }
+  totals.readings += change.readings;
+  totals.acknowledged += change.acknowledged;
+  totals.bytes += change.bytes;
+  if (rewritten.contains(oldest_row)) find_oldest();
   totals.file_bytes = database.file_bytes();
 }
 

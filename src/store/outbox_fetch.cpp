@@ -135,7 +135,7 @@ Result<bool> Outbox::has(int64_t row) {
 
 void Outbox::Impl::set_aside(int64_t row, Size size) {
   damaged.insert(row);
-  settled.insert(id_of(row));
+  settled.rows.insert(id_of(row));
   ++totals.damaged_rows;
   totals.damaged += size.readings;
   leave(size);

@@ -166,9 +166,15 @@ void StageLog::found(std::span<const Handover::Part> parts) {
   std::erase_if(notes_.samples, [this](const Staged& s) { return s.number <= flushed_; });
 }
 
-void StageLog::settle(const RowSet& rows) {
+void StageLog::settle(const Settled& settled) {
   const std::scoped_lock lock(mutex_);
-  for (const auto& [first, last] : rows) {
+  for (const auto& [row, ms] : settled.parts) {
+    const auto noted = notes_.parts.find(row);
+    if (noted == notes_.parts.end()) continue;
+    noted->second.erase(ms);
+    if (noted->second.empty()) notes_.parts.erase(noted);
+  }
+  for (const auto& [first, last] : settled.rows) {
     notes_.rows.erase(first, last);
     notes_.parts.erase(notes_.parts.lower_bound(first), notes_.parts.upper_bound(last));
     for (int64_t row = first; row <= last; ++row) handed_.forget(row);

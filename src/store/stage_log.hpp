@@ -86,8 +86,7 @@ class StageLog {
   Notes notes() const;
   // Whoever has the rows has looked: this is where notes().samples are, as far as flushed() goes.
   void found(std::span<const Handover::Part> parts);
-  // These rows are gone, and so is all that was noted of them.
-  void settle(const RowSet& rows);
+  void settle(const Settled& settled);
 
   // All of them, or none. Errors: Full (both files hold what is pending), Invalid (more than a file
   // holds), Io.

@@ -41,7 +41,9 @@ Result<> Store::Thread::write_what_is_due() {
     FP_CHECK_OK(outbox->store_epochs());
     status_changed = true;
   }
-  if (!outbox->has_waiting_deletes() || (now < deletes_at && !stop_by)) return {};
+  // Parts do not wait for long: what makes them is followed by a flush or by deletes.
+  if (!stop_by && (!outbox->has_waiting_deletes() || now < deletes_at)) return {};
+  if (!outbox->has_waiting_deletes() && !outbox->has_waiting_parts()) return {};
   FP_CHECK_OK(outbox->flush_deletes());
   room.changed();
   status_changed = true;
@@ -112,6 +114,7 @@ void Store::Thread::hand_over(const StageLog::Flushed& flushed, int64_t up_to) {
       handover.acknowledge_sample(n, done, parts);
     }
   }
+  outbox->take_out(parts);
   if (const auto noted = outbox->acknowledge(done); !noted) {
     set_trouble(read_trouble, noted.error().message);
   }

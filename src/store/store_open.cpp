@@ -139,15 +139,15 @@ Result<> Store::Thread::take_over_notes(const StageLog::Notes& noted) {
     if (row != 0) parts.push_back({.row = row, .ms = sample.sample.time.ms});
   }
   stage->found(parts);
-  RowSet gone;
-  for (const auto& [row, acknowledged_times] : noted.parts) {
-    if (!FP_TRY(outbox->has(row))) gone.insert(row);
-    for (const int64_t ms : acknowledged_times) parts.push_back({.row = row, .ms = ms});
+  Settled gone;  // long ago
+  for (const auto& [row, noted_times] : noted.parts) {
+    if (!FP_TRY(outbox->has(row))) gone.rows.insert(row);
+    for (const int64_t ms : noted_times) parts.push_back({.row = row, .ms = ms});
   }
   stage->settle(gone);
-  for (const auto& [row, ms] : parts) {
-    if (!gone.contains(row)) handover.leave_out(row, ms);
-  }
+  std::erase_if(parts, [&](const Handover::Part& p) { return gone.rows.contains(p.row); });
+  for (const auto& [row, ms] : parts) handover.leave_out(row, ms);
+  outbox->take_out(parts);
   return {};
 }
 

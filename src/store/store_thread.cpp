@@ -106,7 +106,8 @@ bool Store::Thread::finished() {
 }
 
 bool Store::Thread::work_waits() const {
-  return stage->oldest().has_value() || (outbox && outbox->has_waiting_deletes()) || clock_is_due();
+  return stage->oldest().has_value() || clock_is_due() ||
+         (outbox && (outbox->has_waiting_deletes() || outbox->has_waiting_parts()));
 }
 
 bool Store::Thread::clock_is_due() const {
@@ -185,14 +186,13 @@ void Store::Thread::take(Acknowledge& acknowledge) {
       done.push_back(id);
     }
   }
+  outbox->take_out(parts);
   if (done.empty()) return;
   const Busy busy(busy_since);
   const bool first = !outbox->has_waiting_deletes();
-  const int64_t before = outbox->totals().readings;
   if (const auto noted = outbox->acknowledge(done); !noted) {
     set_trouble(read_trouble, noted.error().message);
   }
-  acknowledged += before - outbox->totals().readings;
   status_changed = true;
   if (first)
     deletes_at = BootClock::now() + std::max<nanoseconds>(options.flush_interval, kDeletesWait);
@@ -269,7 +269,6 @@ void Store::Thread::report() {
   wear.note(now);
   StoreStatus status;
   if (outbox) status.totals = outbox->totals();
-  status.acknowledged = acknowledged;
   if (!write_trouble.empty()) {
     status.trouble = "cannot be written, readings wait in memory: " + write_trouble;
   } else if (!read_trouble.empty()) {

@@ -365,9 +365,9 @@ TEST_F(StageLogTest, RowsStayKnownUntilTheDiskHasDeletedThem) {
   ASSERT_NO_FATAL_FAILURE(turn(6));
   reopen();
   EXPECT_EQ(rows(), (Numbers{-7, 17, 18, 40})) << "as well when it was another process";
-  RowSet deleted;
-  deleted.insert(17);
-  deleted.insert(40);
+  Settled deleted;
+  deleted.rows.insert(17);
+  deleted.rows.insert(40);
   log_->settle(deleted);
   ASSERT_NO_FATAL_FAILURE(turn(9));
   reopen();
@@ -404,10 +404,14 @@ TEST_F(StageLogTest, PartsOfRowsStayKnownUntilTheDiskHasThem) {
   ASSERT_NO_FATAL_FAILURE(turn(9));
   reopen();
   EXPECT_EQ(log_->notes().parts, (Parts{{900, {10, 30}}}));
-  RowSet deleted;
-  deleted.insert(900);
-  log_->settle(deleted);
+  log_->settle({.rows = {}, .parts = {{900, 10}}});
   ASSERT_NO_FATAL_FAILURE(turn(12));
+  reopen();
+  EXPECT_EQ(log_->notes().parts, (Parts{{900, {30}}}));
+  Settled deleted;
+  deleted.rows.insert(900);
+  log_->settle(deleted);
+  ASSERT_NO_FATAL_FAILURE(turn(15));
   reopen();
   EXPECT_EQ(log_->notes().parts, Parts{});
 }

@@ -134,16 +134,24 @@ class Model {
   }
   // The disk has deleted all but the newest rows.
   void settle() {
-    RowSet rows;
+    Settled settled;
     for (auto it = row_of_.begin(); row_of_.size() > 20;) {
       const int64_t row = it->second;
-      rows.insert(row);
+      settled.rows.insert(row);
       for (; it != row_of_.end() && it->second == row; it = row_of_.erase(it)) {
         known_.erase(it->first);
         handed_.erase(it->first);
       }
     }
-    log_->settle(rows);
+    if (!known_.empty() && row_of_.contains(*known_.begin())) {  // taken out of its row
+      const int64_t n = *known_.begin();
+      const auto parts = log_->notes().parts;
+      if (parts.contains(row_of_[n]) && parts.at(row_of_[n]).contains(ms_of(n))) {
+        settled.parts.push_back({.row = row_of_[n], .ms = ms_of(n)});
+        known_.erase(n);
+      }
+    }
+    log_->settle(settled);
   }
   static int64_t ms_of(int64_t n) { return n * 10 - 1000; }
   // All that must be known is, and what is known was acknowledged.
