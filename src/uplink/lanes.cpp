@@ -155,6 +155,9 @@ void Lanes::on_fetched(Fetched fetched) {
 void Lanes::hand_to_live(Fetched fetched) {
   const bool begins = live_.cursor() == item_id::kBeforeAll;
   const bool end = fetched.chunks.empty() && !begins;
+  // The backlog may have been there first: it too comes to what is new when it is drained.
+  std::erase_if(fetched.chunks,
+                [this](const Chunk& chunk) { return chunk.row <= backlog_.cursor(); });
   std::vector<int64_t> ids;
   for (const Chunk& chunk : fetched.chunks) ids.push_back(chunk.row);
   if (!live_.on_chunks(std::move(fetched.chunks), fetched.up_to, end)) return;

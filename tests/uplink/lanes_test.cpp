@@ -52,8 +52,8 @@ TEST(Ahead, SaysWhereARunOfRowsEnds) {
 class Window : public ::testing::Test {
  protected:
   // Rows of one reading each, of devices of their own.
-  void fetched(int64_t first, int64_t last, size_t text = 0) {
-    Fetched fetched{.from = first - 1, .up_to = last};
+  void fetched(int64_t first, int64_t last, size_t text = 0, Lane lane = Lane::All) {
+    Fetched fetched{.lane = lane, .from = first - 1, .up_to = last};
     for (int64_t row = first; row <= last; ++row) {
       const Value value = text == 0 ? Value(1.0) : Value(std::string(text, 'x'));
       fetched.chunks.push_back(
@@ -93,6 +93,22 @@ TEST_F(Window, IsKeptInBytesButOneMessageAlwaysGoes) {
   EXPECT_EQ(send_all(), 1);
   ASSERT_TRUE(lanes_.acknowledged(1, now_ + 10s));
   EXPECT_EQ(send_all(), 1);
+}
+
+// Where the disk comes first both lanes come to the same rows.
+TEST_F(Window, WhatTheBacklogHasIsNotTakenAsLiveAgain) {
+  lanes_.set_options({.live_first = true, .window_messages = 100});
+  lanes_.on_connected();
+  ASSERT_EQ(lanes_.take_fetch()->lane, Lane::Live);
+  lanes_.on_stored(-90);
+  fetched(-99, -98, 0, Lane::Live);
+  EXPECT_EQ(send_all(), 2);
+  ASSERT_EQ(lanes_.take_fetch()->lane, Lane::Live);
+  ASSERT_EQ(lanes_.take_fetch()->lane, Lane::Backlog);
+  fetched(-99, -95, 0, Lane::Backlog);
+  EXPECT_EQ(send_all(), 3) << "two have left";
+  fetched(-97, -94, 0, Lane::Live);
+  EXPECT_EQ(send_all(), 1) << "three have left";
 }
 
 TEST_F(Window, WhatTheLimitsHoldBackIsSaid) {
