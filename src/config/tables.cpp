@@ -211,12 +211,11 @@ std::vector<CoreOption> uplink_options() {
        .store = into<&UplinkConfig::batch_max_age>},
       {.spec = {.name = "order",
                 .type = Choice,
-                .fallback = "oldest-first",
-                .help = "After an outage. \"oldest-first\": strictly in the order of capture. "
-                        "\"live-first\": what is new goes at once, and what waits in the outbox "
-                        "beside it; after a kill or a reboot a part of what was acknowledged may "
-                        "be sent again, with the same stamps.",
-                .choices = {"oldest-first", "live-first"}},
+                .fallback = "live-first",
+                .help = "After an outage. \"live-first\": what is new goes at once, and what waits "
+                        "in the outbox beside it. \"oldest-first\": strictly in the order of "
+                        "capture.",
+                .choices = {"live-first", "oldest-first"}},
        .store = into<&UplinkConfig::order>},
       {.spec = {.name = "limits",
                 .type = Choice,

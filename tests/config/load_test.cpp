@@ -42,7 +42,7 @@ TEST_F(Load, FillsInEveryFallback) {
   EXPECT_EQ(config.uplink.window_bytes, 1'048'576);
   EXPECT_EQ(config.uplink.max_payload, 240'000);
   EXPECT_EQ(config.uplink.batch_max_age, 1s);
-  EXPECT_EQ(config.uplink.order, "oldest-first");
+  EXPECT_EQ(config.uplink.order, "live-first");
   EXPECT_EQ(config.uplink.rate_limits(), kLosantLimits);
   EXPECT_EQ(config.outbox, (OutboxConfig{"memory", 5s, 50ms, 16'000'000, 512'000'000, 30 * 24h}));
   EXPECT_EQ(config.clock, (ClockConfig{"auto", 24h}));
@@ -58,7 +58,7 @@ TEST_F(Load, ReadsEveryCoreValue) {
       load("name = \"gw\"\n[uplink]\nurl = \"mqtt://[::1]:11883/\"\nca_file = \"" + ca +
            "\"\nkeepalive = \"30s\"\nconnect_timeout = \"2s\"\nbackoff_max = \"1min\"\n"
            "window_messages = 5\nwindow_bytes = \"64KiB\"\nmax_payload = \"100kB\"\n"
-           "batch_max_age = \"2s\"\norder = \"live-first\"\nlimits = \"plain\"\n"
+           "batch_max_age = \"2s\"\norder = \"oldest-first\"\nlimits = \"plain\"\n"
            "topic_messages = 10\nconnection_messages = 100\n"
            "[outbox]\ndurability = \"disk\"\nflush_interval = \"30s\"\ncommit_delay = \"0s\"\n"
            "stage_size = \"8MB\"\nmax_size = \"16MB\"\nmax_age = \"1h\"\n"
@@ -80,7 +80,7 @@ TEST_F(Load, ReadsEveryCoreValue) {
                               .window_bytes = 65'536,
                               .max_payload = 100'000,
                               .batch_max_age = 2s,
-                              .order = "live-first",
+                              .order = "oldest-first",
                               .limits = "plain",
                               .topic_messages = 10,
                               .connection_messages = 100};
