@@ -116,9 +116,7 @@ void Limiter::expire(BootTime now) {
   }
 }
 
-int Limiter::scaled(int limit, BootTime now) const {
-  return slowed(now) ? (limit + 1) / 2 : limit;
-}
+int Limiter::scaled(int limit, BootTime now) const { return slowed(now) ? (limit + 1) / 2 : limit; }
 
 RateLimits Limiter::limits_at(BootTime now) const {
   RateLimits limits = limits_;
