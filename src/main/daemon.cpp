@@ -151,6 +151,7 @@ Uplink::Sinks Daemon::uplink_sinks() {  // on the uplink thread
       .fetch = [this](Lane lane, int64_t after,
                       size_t max_points) { store_->fetch(lane, after, max_points); },
       .acknowledge = [this](std::vector<int64_t> rows) { store_->acknowledge(std::move(rows)); },
+      .set_aside = [this](DeviceIds devices) { store_->set_aside(std::move(devices)); },
       .command = [this](IncomingCommand command) { post_command(std::move(command)); },
       .status = [this](const UplinkStatus& status) { post(status); },
       .published =

@@ -11,6 +11,7 @@
 #include <set>
 #include <vector>
 
+#include "model/symbol.hpp"
 #include "store/row_set.hpp"
 
 namespace fieldpost {
@@ -65,6 +66,7 @@ struct Settled {
 // A row that a flush has made, and the samples in it.
 struct MadeRow {
   int64_t row = 0;
+  Symbol device = nullptr;
   std::vector<Handover::Member> members;
 };
 

@@ -55,7 +55,11 @@ struct Fetched {
   // backlog. Else `up_to` alone counts: where to go on.
   int64_t from = item_id::kBeforeAll;
   int64_t up_to = item_id::kBeforeAll;
+  bool end = false;       // nothing was there
+  bool has_gaps = false;  // what was there of devices that are set aside is not in `chunks`
 };
+// Devices, by Losant id, of which nothing is to be sent at present.
+using DeviceIds = std::set<std::string, std::less<>>;
 
 struct OutboxTotals {
   int64_t rows = 0;
@@ -107,13 +111,20 @@ class Outbox {
   // that is returned ascend. A row that cannot be decoded is counted, set aside and skipped. At a
   // row whose boot has no epoch it ends: nobody can say yet what its times are. What was handed out
   // in this lane beyond `after` is held no more, and in order (Lane::All) nothing else is.
+  // Rows of devices that are set aside are passed over, and count for `max_points`.
   Result<std::vector<Chunk>> fetch(int64_t after, size_t max_points, const Handover& handover = {},
-                                   Lane lane = Lane::All);
-  bool ended_unstamped() const;  // the last fetch ended at such a row
+                                   Lane lane = Lane::All, const DeviceIds& aside = {});
+  struct LastFetch {
+    int64_t up_to = item_id::kBeforeAll;  // where to go on; not less than `after`
+    bool has_gaps = false;                // rows were passed over
+    bool ended_unstamped = false;         // at a row whose boot has no epoch
+  };
+  const LastFetch& last_fetch() const;
 
   // The newest row of each device that has one among the last thousands, as fetch() returns it; of
   // the live lane only these are held then.
-  Result<std::vector<Chunk>> fetch_newest(const Handover& handover = {});
+  Result<std::vector<Chunk>> fetch_newest(const Handover& handover = {},
+                                          const DeviceIds& aside = {});
 
   // The rows may go; they are deleted with the next append, or by flush_deletes(), and are not
   // fetched again. Idempotent. Errors: Io (of rows that were not fetched).

@@ -91,6 +91,7 @@ void Outbox::Impl::sort_out(std::span<const Staged> samples) {
     Device& device = writers[staged.sample.device];
     if (!device.touched) {
       device.touched = true;
+      device.name = staged.sample.device;
       touched.emplace_back(staged.sample.device, &device);
     }
     device.samples[static_cast<size_t>(staged.sample.time.base)].push_back(&staged);
@@ -179,7 +180,7 @@ Result<> Outbox::Impl::insert_row(Device& device, int64_t device_id, int64_t row
   insert.bind_blob(6, body);
   FP_CHECK_OK(insert.run());
   if (change.rows == 0) change.first_utc_ms = utc_of(row_boot, t0).value_or(0);
-  made.push_back({.row = id_of(row), .members = std::move(members)});
+  made.push_back({.row = id_of(row), .device = device.name, .members = std::move(members)});
   ++change.rows;
   change.readings += points;
   change.bytes += static_cast<int64_t>(body.size()) + kRowBytes;

@@ -7,12 +7,12 @@
 namespace fieldpost {
 
 Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points, const Handover& handover,
-                                         Lane lane) {
+                                         Lane lane, const DeviceIds& aside) {
   Impl& o = *impl_;
   std::vector<Chunk> chunks;
   size_t points = 0;
   int64_t in_one_piece = item_id::kBeforeAll;  // up to this id
-  o.ended_unstamped = false;
+  o.last_fetch = {.up_to = after};
   const ResetGuard guard(o.select);
   o.select.bind(1, o.row_of(after));
   o.release(lane, o.row_of(after));
@@ -21,17 +21,33 @@ Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points, const
     if (!step && !chunks.empty()) break;  // what is there first; the next fetch meets the error
     if (!FP_TRY(std::move(step))) break;
     const int64_t row = o.select.integer(0);
-    if (points >= max_points && !chunks.empty() && o.id_of(row) > in_one_piece) break;
+    const bool enough = points >= max_points && (!chunks.empty() || o.last_fetch.has_gaps);
+    if (enough && o.id_of(row) > in_one_piece) break;
     if (o.acknowledged.contains(row) || o.damaged.contains(row)) continue;
-    o.ended_unstamped = o.is_unstamped(o.select.integer(2));
-    if (o.ended_unstamped) break;
+    if (FP_TRY(o.is_aside(o.select.integer(1), aside))) {
+      o.last_fetch.has_gaps = true;
+      o.last_fetch.up_to = o.id_of(row);
+      points += static_cast<size_t>(std::clamp<int64_t>(o.select.integer(4), 1, kMaxChunkPoints));
+      continue;
+    }
+    o.last_fetch.ended_unstamped = o.is_unstamped(o.select.integer(2));
+    if (o.last_fetch.ended_unstamped) break;
     points += FP_TRY(o.take(row, after, handover, lane, chunks));
     if (const Handover::Row* parts = handover.find(o.id_of(row))) {
       in_one_piece = item_id::of_sample(parts->last_of_flush + 1) - 1;
     }
   }
   if (in_one_piece != item_id::kBeforeAll) std::ranges::stable_sort(chunks, {}, &Chunk::row);
+  if (!chunks.empty()) o.last_fetch.up_to = std::max(o.last_fetch.up_to, chunks.back().row);
   return chunks;
+}
+
+const Outbox::LastFetch& Outbox::last_fetch() const { return impl_->last_fetch; }
+
+Result<bool> Outbox::Impl::is_aside(int64_t device, const DeviceIds& aside) {
+  if (aside.empty()) return false;
+  const Symbol name = FP_TRY(devices->symbol_of(device));
+  return name != nullptr && aside.contains(*name);
 }
 
 // What was handed out beyond `after` is held no more, or it would not be asked for again; but the

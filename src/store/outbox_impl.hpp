@@ -29,6 +29,7 @@ struct Outbox::Impl {
 
   // What one append brings of a device, and the writer that knows its attributes.
   struct Device {
+    Symbol name = nullptr;
     ChunkWriter writer;
     std::array<std::vector<const Staged*>, 2> samples;  // by CaptureTime::Base
     std::vector<Handover::Member> members;              // of the row being made
@@ -90,6 +91,7 @@ struct Outbox::Impl {
   const WallView* wall_of(int64_t row_boot) const;
   bool is_unstamped(int64_t row_boot) const;
   void release(Lane lane, int64_t after);
+  Result<bool> is_aside(int64_t device, const DeviceIds& aside);
   Result<size_t> take(int64_t row, int64_t after, const Handover& handover, Lane lane,
                       std::vector<Chunk>& ret_chunks);
   Result<> decode(int64_t row, int64_t after, const Handover& handover,
@@ -151,7 +153,7 @@ struct Outbox::Impl {
   int64_t stored_high_water = 0;
   int64_t written_high_water = 0;  // by a transaction that is not committed
   std::optional<int64_t> seen_offset;
-  bool ended_unstamped = false;  // the last fetch
+  LastFetch last_fetch;
 
   std::unordered_map<Symbol, Device> writers;
   std::vector<std::pair<Symbol, Device*>> touched;

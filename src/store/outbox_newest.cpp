@@ -13,7 +13,7 @@ constexpr const char* kNewestRows = "SELECT id, device FROM chunk ORDER BY id DE
 
 }  // namespace
 
-Result<std::vector<Chunk>> Outbox::fetch_newest(const Handover& handover) {
+Result<std::vector<Chunk>> Outbox::fetch_newest(const Handover& handover, const DeviceIds& aside) {
   Impl& o = *impl_;
   std::vector<int64_t> rows;
   {
@@ -22,7 +22,8 @@ Result<std::vector<Chunk>> Outbox::fetch_newest(const Handover& handover) {
     while (FP_TRY(newest.step())) {
       const int64_t row = newest.integer(0);
       if (o.acknowledged.contains(row) || o.damaged.contains(row)) continue;
-      if (devices.insert(newest.integer(1)).second) rows.push_back(row);
+      if (!devices.insert(newest.integer(1)).second) continue;
+      if (!FP_TRY(o.is_aside(newest.integer(1), aside))) rows.push_back(row);
     }
   }
   o.release(Lane::Live, 0);

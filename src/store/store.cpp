@@ -19,11 +19,6 @@ int64_t points_of(std::span<const DeviceSample> samples) {
   return points;
 }
 
-Fetched answer(Lane lane, int64_t after, std::vector<Chunk> chunks) {
-  const int64_t up_to = chunks.empty() ? after : chunks.back().row;
-  return {.lane = lane, .chunks = std::move(chunks), .from = after, .up_to = up_to};
-}
-
 std::unique_ptr<StageLog> open_stage(const Store::Options& options, SymbolTable& symbols) {
   const StageLog::Options stage{
       .folder = options.run_folder, .bytes = options.stage_bytes, .boot_id = options.boot_id};
@@ -94,12 +89,17 @@ void Store::fetch(Lane lane, int64_t after, size_t max_points) {
       return t.hand_out(t.take_live(after, max_points));
     }
     if (lane == Lane::All) {
-      if (auto staged = t.take_staged(after, max_points)) {
-        return t.hand_out(answer(lane, after, *std::move(staged)));
+      if (auto staged = t.take_staged(lane, after, max_points)) {
+        return t.hand_out(*std::move(staged));
       }
     }
   }
   t.post(Thread::Fetch{lane, after, max_points});
+}
+
+void Store::set_aside(DeviceIds devices) {
+  const std::scoped_lock lock(thread_->mutex);
+  thread_->set_aside = std::make_shared<const DeviceIds>(std::move(devices));
 }
 
 void Store::acknowledge(std::vector<int64_t> items) {

@@ -121,6 +121,8 @@ class Store {
   // rows, those as well that were handed out as live, or hold such samples: under the same ids, by
   // which who asks passes them over.
   void fetch(Lane lane, int64_t after, size_t max_points);
+  // What waits of these devices is not handed out from now on, and is not held by the uplink.
+  void set_aside(DeviceIds devices);
   void acknowledge(std::vector<int64_t> items);
 
   // Any thread. Writes what waits into a pipe, between flushes: store/exports.hpp.

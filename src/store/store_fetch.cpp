@@ -11,39 +11,50 @@ namespace fieldpost {
 
 // ---- Any thread.
 
-std::optional<std::vector<Chunk>> Store::Thread::take_staged(int64_t after, size_t max_points) {
+std::shared_ptr<const DeviceIds> Store::Thread::devices_set_aside() const {
+  const std::scoped_lock lock(mutex);
+  return set_aside;
+}
+
+std::optional<Fetched> Store::Thread::take_staged(Lane lane, int64_t after, size_t max_points) {
+  Fetched answer{.lane = lane, .chunks = {}, .from = after, .up_to = after};
   const WallView wall(stage->epochs());
   if (wall.empty()) {  // but other boots' may be known
     if (item_id::number_of(after) < stage->flushed_up_to()) return std::nullopt;
-    return std::vector<Chunk>();
+    answer.end = true;
+    return answer;
   }
   auto taken = stage->take(item_id::number_of(after), max_points);
   if (!taken) {
     log::error("stage 1 cannot be read", {{"FP_REASON", taken.error().message}});
-    return std::vector<Chunk>();
+    answer.end = true;
+    return answer;
   }
   if (!*taken) return std::nullopt;
-  std::vector<Chunk> chunks;
-  chunks.reserve((*taken)->size());
+  answer.end = (*taken)->empty();
+  answer.chunks.reserve((*taken)->size());
+  const auto aside = devices_set_aside();
   for (Staged& s : **taken) {
+    answer.up_to = item_id::of_sample(s.number);
+    if (aside->contains(*s.sample.device)) {
+      answer.has_gaps = true;
+      continue;
+    }
     std::vector<State> states(1);
     states[0].time_ms = s.sample.time.ms;
     states[0].points = std::move(s.sample.points);
     if (s.sample.time.base == CaptureTime::Base::ThisBoot) to_wall_time(states, wall);
-    chunks.push_back({.row = item_id::of_sample(s.number),
-                      .device = s.sample.device,
-                      .states = std::move(states)});
+    answer.chunks.push_back(
+        {.row = answer.up_to, .device = s.sample.device, .states = std::move(states)});
   }
-  return chunks;
+  return answer;
 }
 
 Fetched Store::Thread::take_live(int64_t after, size_t max_points) {
   for (;;) {
     const int64_t from = std::max(after, item_id::of_sample(stage->flushed_up_to()));
-    auto staged = take_staged(from, max_points);
-    if (!staged) continue;  // a flush came in between
-    const int64_t up_to = staged->empty() ? from : staged->back().row;
-    return {.lane = Lane::Live, .chunks = *std::move(staged), .from = from, .up_to = up_to};
+    auto staged = take_staged(Lane::Live, from, max_points);
+    if (staged) return *std::move(staged);  // else a flush came in between
   }
 }
 
@@ -71,18 +82,17 @@ Result<Fetched> Store::Thread::answer_to(const Fetch& fetch) {
     if (fetch.after == item_id::kBeforeAll) return begin_live();
     if (!options.disk_first) return take_live(fetch.after, fetch.max_points);
   }
-  Fetched answer{.lane = fetch.lane, .chunks = {}, .from = fetch.after, .up_to = fetch.after};
-  if (outbox) answer.chunks = FP_TRY(fetch_rows(fetch));
+  Fetched answer{
+      .lane = fetch.lane, .chunks = {}, .from = fetch.after, .up_to = fetch.after, .end = true};
+  if (outbox) FP_CHECK_OK(fetch_rows(fetch, answer));
   // Nor what comes later while something that comes first waits for its time.
-  const bool waits = outbox && outbox->ended_unstamped();
-  if (answer.chunks.empty() && fetch.lane == Lane::All && !waits && !options.disk_first) {
+  const bool waits = outbox && outbox->last_fetch().ended_unstamped;
+  if (answer.end && fetch.lane == Lane::All && !waits && !options.disk_first) {
     // Also what is not acknowledged of the disk is held by the uplink, or it would have come.
     const int64_t after = std::max(fetch.after, item_id::of_sample(stage->flushed_up_to()));
-    answer.chunks = take_staged(after, fetch.max_points).value_or(std::vector<Chunk>());
+    if (auto staged = take_staged(Lane::All, after, fetch.max_points)) answer = *std::move(staged);
   }
-  if (!answer.chunks.empty()) {
-    answer.up_to = answer.chunks.back().row;
-  } else if (outbox && outbox->totals().rows == 0) {
+  if (answer.end && outbox && outbox->totals().rows == 0) {
     answer.up_to = std::max(fetch.after, outbox->newest_row());
   }
   return answer;
@@ -92,7 +102,7 @@ Result<Fetched> Store::Thread::begin_live() {
   Fetched answer{.lane = Lane::Live, .chunks = {}};
   if (outbox) {
     const Busy busy(busy_since);
-    answer.chunks = FP_TRY(outbox->fetch_newest(handover));
+    answer.chunks = FP_TRY(outbox->fetch_newest(handover, *devices_set_aside()));
   }
   // One more, lest it asks to begin once more.
   const int64_t on_disk =
@@ -101,20 +111,23 @@ Result<Fetched> Store::Thread::begin_live() {
   return answer;
 }
 
-Result<std::vector<Chunk>> Store::Thread::fetch_rows(const Fetch& fetch) {
+Result<> Store::Thread::fetch_rows(const Fetch& fetch, Fetched& answer) {
   const int64_t damaged = outbox->totals().damaged_rows;
-  std::vector<Chunk> chunks;
   {
     const Busy busy(busy_since);
-    chunks = FP_TRY(outbox->fetch(fetch.after, fetch.max_points, handover, fetch.lane));
+    answer.chunks = FP_TRY(
+        outbox->fetch(fetch.after, fetch.max_points, handover, fetch.lane, *devices_set_aside()));
   }
+  answer.has_gaps = outbox->last_fetch().has_gaps;
+  answer.up_to = outbox->last_fetch().up_to;
+  answer.end = answer.chunks.empty() && !answer.has_gaps;
   if (outbox->totals().damaged_rows != damaged) {
     status_changed = true;
     deletes_at = BootClock::now() + std::max<nanoseconds>(options.flush_interval, kDeletesWait);
     log::error("damaged rows of the outbox were set aside",
                {{"FP_COUNT", std::to_string(outbox->totals().damaged_rows - damaged)}});
   }
-  return chunks;
+  return {};
 }
 
 }  // namespace fieldpost

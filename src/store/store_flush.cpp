@@ -92,18 +92,21 @@ Result<> Store::Thread::append_to_disk(std::span<const Staged> samples, int64_t 
   return appended_now;
 }
 
-// Rows with samples that the uplink has, or has had acknowledged meanwhile.
+// Rows with samples that the uplink has, or has had acknowledged meanwhile. Of a device that is set
+// aside it has passed them over.
 void Store::Thread::hand_over(const StageLog::Flushed& flushed, int64_t up_to) {
   std::map<int64_t, int> rows_of;  // by number
   for (const Outbox::Made& made : outbox->made()) {
     for (const Handover::Member& m : made.members) ++rows_of[m.number];
   }
+  const auto aside = devices_set_aside();
   for (const Outbox::Made& made : outbox->made()) {
+    const bool passed_over = aside->contains(*made.device);
     // A sample so large that it fills several rows goes again, rather than in halves.
     const bool whole =
         std::ranges::all_of(made.members, [&](const auto& m) { return rows_of[m.number] == 1; });
     const bool taken = std::ranges::any_of(made.members, [&](const Handover::Member& m) {
-      return m.number <= flushed.held || flushed.acknowledged.contains(m.number);
+      return (m.number <= flushed.held && !passed_over) || flushed.acknowledged.contains(m.number);
     });
     if (whole && taken) handover.add(made.row, {made.members, up_to});
   }

@@ -73,7 +73,9 @@ struct Store::Thread {
   void post(Mail mail);
   // Pending samples of stage 1 after an item_id, stamped; none while nobody knows the time.
   // Nothing, not even an empty list, when what the disk has comes first.
-  std::optional<std::vector<Chunk>> take_staged(int64_t after, size_t max_points);
+  // Nothing: a flush has taken what was asked for.
+  std::optional<Fetched> take_staged(Lane lane, int64_t after, size_t max_points);
+  std::shared_ptr<const DeviceIds> devices_set_aside() const;
   Fetched take_live(int64_t after, size_t max_points);
   void hand_out(Fetched fetched);
   void leave_out_unsendable(Fetched& fetched);
@@ -110,6 +112,7 @@ struct Store::Thread {
   std::atomic<bool> disk_is_open{false};
   std::atomic<int64_t> flushing_up_to{0};  // samples up to this number went to the disk, or may be
   mutable std::mutex mutex;
+  std::shared_ptr<const DeviceIds> set_aside = std::make_shared<const DeviceIds>();
   std::condition_variable ended_changed;
   StoreStatus reported;  // guarded by mutex, as are the next six
   bool ended = false;
@@ -158,7 +161,7 @@ struct Store::Thread {
   Result<> answer_fetches();
   Result<Fetched> answer_to(const Fetch& fetch);
   Result<Fetched> begin_live();
-  Result<std::vector<Chunk>> fetch_rows(const Fetch& fetch);
+  Result<> fetch_rows(const Fetch& fetch, Fetched& answer);
   bool may_fetch() const;
   void set_trouble(std::string& trouble, std::string text);
   void log_damaged();

@@ -57,10 +57,11 @@ void Ahead::clear() {
 
 // ---- Lanes.
 
-Lanes::Lanes(const Options& options, Limiter& limiter)
+Lanes::Lanes(const Options& options, Limiter& limiter, Quarantine& quarantine)
     : options_(options),
       next_order_(options.live_first),
       limiter_(limiter),
+      quarantine_(quarantine),
       window_(options.window_bytes),
       live_(options.max_payload),
       backlog_(options.max_payload) {
@@ -146,7 +147,7 @@ std::optional<Lanes::Request> Lanes::take_fetch() {
 
 void Lanes::on_fetched(Fetched fetched) {
   if (fetched.lane == Lane::Live) return hand_to_live(std::move(fetched));
-  const bool end = fetched.chunks.empty();
+  const bool end = fetched.end;
   std::erase_if(fetched.chunks, [this](const Chunk& chunk) { return ahead_.contains(chunk.row); });
   if (!backlog_.on_chunks(std::move(fetched.chunks), fetched.up_to, end)) return;
   ahead_.forget_up_to(backlog_.cursor());
@@ -154,7 +155,7 @@ void Lanes::on_fetched(Fetched fetched) {
 
 void Lanes::hand_to_live(Fetched fetched) {
   const bool begins = live_.cursor() == item_id::kBeforeAll;
-  const bool end = fetched.chunks.empty() && !begins;
+  const bool end = fetched.end && !begins;
   // The backlog may have been there first: it too comes to what is new when it is drained.
   std::erase_if(fetched.chunks,
                 [this](const Chunk& chunk) { return chunk.row <= backlog_.cursor(); });
@@ -162,20 +163,44 @@ void Lanes::hand_to_live(Fetched fetched) {
   for (const Chunk& chunk : fetched.chunks) ids.push_back(chunk.row);
   if (!live_.on_chunks(std::move(fetched.chunks), fetched.up_to, end)) return;
   if (ids.empty()) return;
-  if (!begins) return ahead_.add(fetched.from, fetched.up_to, item_id::is_sample(ids.back()));
+  if (!begins && !fetched.has_gaps)
+    return ahead_.add(fetched.from, fetched.up_to, item_id::is_sample(ids.back()));
   for (const int64_t id : ids) ahead_.add(id - 1, id, item_id::is_sample(id));
 }
 
 std::optional<Lanes::Message> Lanes::take_message(BootTime now) {
   held_until_ = Limiter::kUnknown;
   held_back_ = false;
-  if (in_flight() >= options_.window_messages) return std::nullopt;
+  if (in_flight() >= options_.window_messages || quarantine_.is_trying()) return std::nullopt;
+  if (quarantine_.is_suspects_turn()) {
+    if (in_flight() > 0) return std::nullopt;
+    if (auto message = take_of_suspect(now)) return message;
+    quarantine_.pass_turn();
+  }
+  auto message = take_next(now);
+  if (message || in_flight() > 0) return message;
+  return take_of_suspect(now);
+}
+
+// With nothing else on its way.
+std::optional<Lanes::Message> Lanes::take_of_suspect(BootTime now) {
+  for (const std::string& topic : quarantine_.suspects()) {
+    suspect_ = &topic;
+    auto message = take_next(now);
+    suspect_ = nullptr;
+    if (message) return message;
+  }
+  return std::nullopt;
+}
+
+std::optional<Lanes::Message> Lanes::take_next(BootTime now) {
+  passed_over_ = false;
   if (options_.live_first) {
     // Not behind what the backlog has on its way, but no more than the line carries.
     const int64_t part = std::max(kLiveBytes, window_.bytes() / 4);
     if (auto live = take(Lane::Live, Traffic::Live, part, part - live_bytes_, now)) return live;
     // What the line has no room for goes before the backlog; what a limit holds back does not.
-    if (live_.has_waiting() && !held_back_) return std::nullopt;
+    if (live_.has_waiting() && !held_back_ && !passed_over_) return std::nullopt;
     const int most = std::max(1, options_.window_messages * kBacklogPercent / 100);
     if (backlog_in_flight_ >= most) return std::nullopt;
   }
@@ -189,16 +214,25 @@ std::optional<Lanes::Message> Lanes::take(Lane lane, Traffic traffic, int64_t ar
   // Half an array, at least: a message is what the limits count.
   const int64_t whole = std::min(array, options_.max_payload);
   if (in_flight() > 0 && room < whole / 2) return std::nullopt;
-  auto state = sender(lane).take_message(
-      in_flight() > 0 ? std::min(room, whole) : whole, [&](Symbol device) {
-        const BootTime at = limiter_.free_at(state_topic(*device), traffic, now);
-        if (at <= now) return true;
-        held_until_ = std::min(held_until_, at);
-        held_back_ = true;
-        return false;
-      });
+  auto state =
+      sender(lane).take_message(in_flight() > 0 ? std::min(room, whole) : whole,
+                                [&](Symbol device) { return may_leave(device, traffic, now); });
   if (!state) return std::nullopt;
   return Message{lane, *std::move(state)};
+}
+
+bool Lanes::may_leave(Symbol device, Traffic traffic, BootTime now) {
+  const std::string topic = state_topic(*device);
+  const bool fine = quarantine_.standing_of(topic) == Quarantine::Standing::Fine;
+  if (suspect_ == nullptr ? !fine : topic != *suspect_) {
+    passed_over_ = true;
+    return false;
+  }
+  const BootTime at = limiter_.free_at(topic, traffic, now);
+  if (at <= now) return true;
+  held_until_ = std::min(held_until_, at);
+  held_back_ = true;
+  return false;
 }
 
 void Lanes::sent(const Message& message, int mid, BootTime now) {
@@ -207,11 +241,14 @@ void Lanes::sent(const Message& message, int mid, BootTime now) {
   in_flight_bytes_ += bytes;
   if (message.lane == Lane::Live) live_bytes_ += bytes;
   if (message.lane == Lane::Backlog) ++backlog_in_flight_;
+  const std::string topic = state_topic(*message.state.device);
   in_flight_[mid] = {.lane = message.lane,
+                     .device = message.state.device,
                      .bytes = bytes,
                      .queued = in_flight_bytes_,
                      .sent = now,
-                     .record = limiter_.sent(state_topic(*message.state.device), traffic, now)};
+                     .record = limiter_.sent(topic, traffic, now)};
+  quarantine_.sent(topic);
   sender(message.lane).sent(message.state, mid);
 }
 
@@ -224,6 +261,7 @@ std::optional<Sender::Acknowledged> Lanes::acknowledged(int mid, BootTime now) {
   if (message.lane == Lane::Live) live_bytes_ -= message.bytes;
   if (message.lane == Lane::Backlog) --backlog_in_flight_;
   limiter_.arrived(message.record, now);
+  quarantine_.acknowledged(state_topic(*message.device));
   window_.on_acknowledged(now - message.sent, message.queued, message.bytes);
   return sender(message.lane).acknowledged(mid);
 }

@@ -15,6 +15,7 @@
 
 #include "uplink/limiter.hpp"
 #include "uplink/line_window.hpp"
+#include "uplink/quarantine.hpp"
 #include "uplink/sender.hpp"
 
 namespace fieldpost {
@@ -55,8 +56,8 @@ class Lanes {
     StateMessage state;
   };
 
-  // The limiter outlives it; its limits are others' business, its reserve is set here.
-  Lanes(const Options& options, Limiter& limiter);
+  // Limiter and quarantine outlive it; its limits are others' business, its reserve is set here.
+  Lanes(const Options& options, Limiter& limiter, Quarantine& quarantine);
   // A change of order counts from the next connection on: one that is up must go.
   void set_options(const Options& options);
 
@@ -98,6 +99,7 @@ class Lanes {
  private:
   struct InFlight {
     Lane lane;
+    Symbol device;
     int64_t bytes;
     int64_t queued;  // on their way when it was sent, with it
     BootTime sent;
@@ -107,8 +109,11 @@ class Lanes {
   Sender& main() { return options_.live_first ? live_ : backlog_; }
   const Sender& main() const { return options_.live_first ? live_ : backlog_; }
   Sender& sender(Lane lane) { return lane == Lane::Live ? live_ : backlog_; }
+  std::optional<Message> take_next(BootTime now);
+  std::optional<Message> take_of_suspect(BootTime now);
   std::optional<Message> take(Lane lane, Traffic traffic, int64_t array, int64_t room,
                               BootTime now);
+  bool may_leave(Symbol device, Traffic traffic, BootTime now);
   void hand_to_live(Fetched fetched);
   void set_reserve();
   void set_flow_versions();
@@ -116,6 +121,7 @@ class Lanes {
   Options options_;
   bool next_order_;  // live_first of the next connection
   Limiter& limiter_;
+  Quarantine& quarantine_;
   LineWindow window_;
   Sender live_, backlog_;  // in one lane all is backlog
   Ahead ahead_;
@@ -124,6 +130,8 @@ class Lanes {
   int64_t backlog_in_flight_ = 0;
   BootTime held_until_ = Limiter::kUnknown;
   bool held_back_ = false;
+  bool passed_over_ = false;  // something, in the last take_message(): it is a suspect's
+  const std::string* suspect_ = nullptr;  // whose turn it is; nullptr: all others'
 };
 
 }  // namespace fieldpost

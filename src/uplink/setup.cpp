@@ -80,16 +80,27 @@ std::vector<std::string> command_topics(const Uplink::Options& o) {
   return topics;
 }
 
-std::optional<std::string_view> commanded_device(std::string_view topic) {
+namespace {
+
+std::optional<std::string_view> device_of(std::string_view topic, std::string_view suffix) {
   constexpr std::string_view kPrefix = "losant/";
-  constexpr std::string_view kSuffix = "/command";
-  if (!topic.starts_with(kPrefix) || !topic.ends_with(kSuffix) ||
-      topic.size() <= kPrefix.size() + kSuffix.size()) {
+  if (!topic.starts_with(kPrefix) || !topic.ends_with(suffix) ||
+      topic.size() <= kPrefix.size() + suffix.size()) {
     return std::nullopt;
   }
   topic.remove_prefix(kPrefix.size());
-  topic.remove_suffix(kSuffix.size());
+  topic.remove_suffix(suffix.size());
   return topic;
+}
+
+}  // namespace
+
+std::optional<std::string_view> stating_device(std::string_view topic) {
+  return device_of(topic, "/state");
+}
+
+std::optional<std::string_view> commanded_device(std::string_view topic) {
+  return device_of(topic, "/command");
 }
 
 }  // namespace fieldpost

@@ -32,6 +32,8 @@ int max_in_flight(const Uplink::Options& options);
 bool needs_reconnect(const Uplink::Options& before, const Uplink::Options& after);
 
 std::string state_topic(std::string_view device_id);
+// The device whose state topic that is; nothing if it is none. Points into `topic`.
+std::optional<std::string_view> stating_device(std::string_view topic);
 std::vector<std::string> command_topics(const Uplink::Options& options);
 // The device that a command on this topic is for; nothing if it is no topic of commands. Points
 // into `topic`.

@@ -17,7 +17,8 @@ Uplink::Thread::Thread(Options o, Sinks s)
       redial(pauses(options).first, pauses(options).second),
       sent_file(options.run_dir, boot_id().value_or("")),
       limiter(options.limits, sent_file.records(), BootClock::now()),
-      lanes(lane_options(options), limiter) {
+      quarantine(state_topic(options.client_id)),
+      lanes(lane_options(options), limiter, quarantine) {
   if (sent_file.begun()) limiter.assume_full(BootClock::now());
   thread = std::thread([this] { run(); });
 }
@@ -97,6 +98,7 @@ void Uplink::Thread::take(Publication publication) {
 }
 
 void Uplink::Thread::take(Reconnect) {
+  try_all_topics();
   if (status.now.state != UplinkStatus::State::Waiting) return;
   redial.reset();
   retry.cancel();
@@ -106,6 +108,7 @@ void Uplink::Thread::take(Reconnect) {
 void Uplink::Thread::take(Options o) {
   const bool again = needs_reconnect(options, o);
   const Options before = std::exchange(options, std::move(o));
+  try_all_topics();
   redial.set_cap(pauses(options).first, pauses(options).second);
   limiter.set_limits(options.limits);
   lanes.set_options(lane_options(options));
@@ -179,21 +182,25 @@ void Uplink::Thread::on_up() {
   close_when_idle();
 }
 
-Drop Uplink::Thread::drop_of(Line::End end) const {
+Drop Uplink::Thread::drop_of(Line::End end, BootTime now) {
   Drop drop{.accepted = up};
   if (end == Line::End::Broker) drop.by = Drop::By::Broker;
   if (end == Line::End::Refusal) drop.by = Drop::By::Refusal;
   if (up) drop.lasted = Steady::now() - up_since;
-  drop.unanswered = lanes.in_flight() > 0 || publications.in_flight() > 0;
+  drop.used_percent = limiter.used_percent(now);
+  const bool answers_too = publications.in_flight() > 0;
+  const bool unexplained = drop.by == Drop::By::Broker && !Redial::is_near_limit(drop);
+  const bool topic = quarantine.on_disconnected(unexplained && !answers_too, now);
+  drop.unanswered = topic || answers_too;
   return drop;
 }
 
 void Uplink::Thread::on_down(const std::string& reason, Line::End end) {
   line.reset();
   if (stopping) return io.stop();
-  Drop drop = drop_of(end);
   const BootTime now = BootClock::now();
-  drop.used_percent = limiter.used_percent(now);
+  const Drop drop = drop_of(end, now);
+  tell_of_quarantine();
   up = false;
   lanes.on_disconnected(now);
   publication_records.clear();

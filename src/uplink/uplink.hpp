@@ -15,6 +15,7 @@
 #include "model/command.hpp"
 #include "model/rate_limits.hpp"
 #include "store/outbox.hpp"
+#include "uplink/quarantine.hpp"
 #include "uplink/resolve.hpp"
 
 namespace fieldpost {
@@ -36,6 +37,7 @@ struct UplinkStatus {
   int64_t live_devices = 0;  // that have sent something new lately, and share the limits
   bool held_back = false;    // something waits for the rate limits
   bool slowed = false;       // to half of the limits, because the broker has thrown us out
+  std::vector<Quarantine::SetAside> set_aside;  // topics that the broker does not let us publish to
 };
 
 class Uplink {
@@ -71,6 +73,7 @@ class Uplink {
     // Answered by on_fetched.
     std::function<void(Lane lane, int64_t after, size_t max_points)> fetch;
     std::function<void(std::vector<int64_t> rows)> acknowledge;
+    std::function<void(DeviceIds devices)> set_aside;  // as of Store
     std::function<void(IncomingCommand)> command;
     std::function<void(const UplinkStatus&)> status;  // on change
     // A publication was acknowledged, or given up because the line is down.

@@ -64,6 +64,7 @@ void Uplink::Thread::on_tick() {
   if (Steady::now() - last_progress > options.keepalive) {
     return line->fail("the broker has acknowledged nothing for " + about(options.keepalive));
   }
+  if (quarantine.release(BootClock::now())) tell_of_quarantine();
   lanes.on_tick();
   pump();
 }
@@ -141,6 +142,37 @@ bool Uplink::Thread::send_states() {
     lanes.sent(*message, *mid, now);
   }
   return true;
+}
+
+// Somebody has changed something.
+void Uplink::Thread::try_all_topics() {
+  quarantine.clear();
+  tell_of_quarantine();
+}
+
+// What the store hands out of them, or does not, changes before anything else is asked for.
+void Uplink::Thread::tell_of_quarantine() {
+  const auto aside = quarantine.set_aside();
+  const auto same = [](const auto& a, const auto& b) { return a.topic == b.topic; };
+  auto& told = status.now.set_aside;
+  if (std::ranges::equal(aside, told, same)) return;
+  DeviceIds devices;
+  for (const auto& [topic, until] : aside) {
+    if (const auto device = stating_device(topic)) devices.emplace(*device);
+    const auto is_it = [&](const auto& t) { return t.topic == topic; };
+    if (std::ranges::any_of(told, is_it)) continue;
+    log::error(
+        "the broker closes the connection when something is published to this topic: check the id "
+        "of the device and what the access key allows; its readings wait",
+        {{"FP_TOPIC", topic}, {"FP_RETRY", "in " + about(until - BootClock::now())}});
+  }
+  const bool fewer = std::ranges::any_of(told, [&](const auto& t) {
+    return quarantine.standing_of(t.topic) != Quarantine::Standing::SetAside;
+  });
+  told = aside;
+  sinks.set_aside(std::move(devices));
+  if (fewer) lanes.on_backlog();
+  status.tell_soon();
 }
 
 void Uplink::Thread::give_up(const std::vector<Publication>& given_up) {

@@ -21,6 +21,7 @@
 #include "uplink/limiter.hpp"
 #include "uplink/line.hpp"
 #include "uplink/publications.hpp"
+#include "uplink/quarantine.hpp"
 #include "uplink/redial.hpp"
 #include "uplink/sent_file.hpp"
 #include "uplink/status_teller.hpp"
@@ -74,7 +75,7 @@ struct Uplink::Thread {
   void connect();
   void on_up();
   void on_down(const std::string& reason, Line::End end);
-  Drop drop_of(Line::End end) const;
+  Drop drop_of(Line::End end, BootTime now);
   void wait_and_connect(const std::string& reason, Redial::Verdict verdict);
   void on_acknowledged(const std::vector<int>& mids);
   void on_message(std::string_view topic, std::string_view payload);
@@ -89,6 +90,8 @@ struct Uplink::Thread {
   void acknowledge_rows(std::vector<int64_t> rows);
   void give_up(const std::vector<Publication>& given_up);
   void close_when_idle();
+  void try_all_topics();
+  void tell_of_quarantine();
 
   Options options;
   Sinks sinks;
@@ -107,6 +110,7 @@ struct Uplink::Thread {
   Redial redial;
   SentFile sent_file;
   Limiter limiter;
+  Quarantine quarantine;
   Lanes lanes;
   std::unordered_map<int, size_t> publication_records;  // of the limiter, by message id
 };

@@ -73,7 +73,8 @@ class Window : public ::testing::Test {
   BootTime now_{1h};
   std::array<Limiter::Record, Limiter::kRecords> records_{};
   Limiter limiter_{RateLimits{}, records_, now_};
-  Lanes lanes_{{.window_messages = 3, .window_bytes = 20'000}, limiter_};
+  Quarantine quarantine_{"losant/own/state"};
+  Lanes lanes_{{.window_messages = 3, .window_bytes = 20'000}, limiter_, quarantine_};
   int mid_ = 0;
 };
 
@@ -242,6 +243,53 @@ TEST(Lanes, NothingIsLostOrSentTwiceHoweverOftenTheLineBreaks) {
     expect_within_limits(site.seen());
   }
 }
+
+// ---- A device that the broker does not know.
+
+class OneWrong : public ::testing::TestWithParam<bool> {};
+
+TEST_P(OneWrong, AmongTenWaitsAndDelaysNobody) {
+  SimulatedSite site(10, GetParam());
+  site.forbidden = {"d3"};
+  site.connect();
+  site.run(10s);
+  EXPECT_LE(site.closes, 5);
+  const int before = site.closes;
+  site.watch_live();
+  site.run(10min);
+  EXPECT_EQ(site.closes, before) << "it is not tried for a while";
+  EXPECT_LE(seconds(site.seen().oldest_live), 2);
+  EXPECT_TRUE(site.order(3).empty());
+  for (const int d : {0, 2, 4, 9}) EXPECT_GE(site.order(d).size(), 600U) << d;
+  EXPECT_LE(site.store().rows_by_sample(), 5U) << "what waits is not held by the uplink";
+  // Somebody mends the access key; it is found out in time, and nothing is missing.
+  site.forbidden.clear();
+  site.run(10min);
+  EXPECT_TRUE(site.quarantine().set_aside().empty());
+  site.sampling = false;
+  EXPECT_TRUE(site.run_until([&] { return site.store().empty(); }, 1min));
+  EXPECT_EQ(site.seen().readings - site.seen().twice, site.appended());
+  EXPECT_TRUE(GetParam() || std::ranges::is_sorted(site.order(3)));
+}
+
+// The backlog of the one that waits is larger than what the uplink asks for at a time.
+TEST_P(OneWrong, WithALongBacklogStopsNobody) {
+  SimulatedSite site(2, GetParam(), RateLimits{});
+  site.forbidden = {"d0"};
+  site.run(12h, 1s);
+  site.connect();
+  site.run(60s);
+  EXPECT_LE(site.closes, 4);
+  EXPECT_GE(site.order(1).size(), 43'200U);
+  site.forbidden.clear();
+  site.run(16min);
+  site.sampling = false;
+  EXPECT_TRUE(site.run_until([&] { return site.store().empty(); }, 1min));
+  EXPECT_EQ(site.seen().readings - site.seen().twice, site.appended());
+}
+
+INSTANTIATE_TEST_SUITE_P(InEachOrder, OneWrong, ::testing::Bool(),
+                         [](const auto& p) { return p.param ? "LiveFirst" : "OldestFirst"; });
 
 // ---- Slow lines.
 

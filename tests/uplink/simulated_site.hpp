@@ -15,6 +15,7 @@
 
 #include "model/symbol.hpp"
 #include "uplink/lanes.hpp"
+#include "uplink/setup.hpp"
 
 namespace fieldpost::test {
 
@@ -39,7 +40,10 @@ class SimulatedStore {
     std::map<Symbol, Row> rows;
     for (const Sample& s : stage_) rows[s.device].samples.push_back(s);
     for (auto& [device, row] : rows) {
-      for (const Sample& s : row.samples) row.by_sample = row.by_sample || s.number <= held_;
+      const bool held = !aside.contains(*device);
+      for (const Sample& s : row.samples) {
+        row.by_sample = row.by_sample || (held && s.number <= held_);
+      }
       newest_row_ = std::max(newest_row_, item_id::of_sample(row.samples.back().number) + 1);
       rows_.emplace(item_id::of_sample(row.samples.back().number) + 1, std::move(row));
     }
@@ -55,7 +59,9 @@ class SimulatedStore {
         newest.emplace(row->second.samples.front().device, row->first);
         if (row->first < newest_row_ - (10'000 << item_id::kBits)) break;
       }
-      for (const auto& [device, id] : newest) hand_out(id, rows_.at(id), after, answer.chunks);
+      for (const auto& [device, id] : newest) {
+        if (!aside.contains(*device)) hand_out(id, rows_.at(id), after, answer.chunks);
+      }
       answer.from = answer.up_to = item_id::of_sample(flushed_);
     } else if (lane == Lane::Live) {
       answer.from = std::max(after, item_id::of_sample(flushed_));
@@ -64,11 +70,18 @@ class SimulatedStore {
       auto row = rows_.upper_bound(after);
       for (size_t n = 0; row != rows_.end() && n < Sender::kFetchPoints; ++row) {
         n += row->second.samples.size();
+        if (aside.contains(*row->second.samples.front().device)) {
+          answer.has_gaps = true;
+          answer.up_to = row->first;
+          continue;
+        }
         hand_out(row->first, row->second, after, answer.chunks);
       }
-      if (answer.chunks.empty() && lane == Lane::All) take_staged(answer);
+      const bool any = !answer.chunks.empty() || answer.has_gaps;
+      if (!any && lane == Lane::All) take_staged(answer);
     }
     std::ranges::sort(answer.chunks, {}, &Chunk::row);
+    answer.end = answer.chunks.empty() && !answer.has_gaps;
     if (!answer.chunks.empty()) answer.up_to = std::max(answer.up_to, answer.chunks.back().row);
     return answer;
   }
@@ -89,6 +102,11 @@ class SimulatedStore {
   }
   bool empty() const { return rows_.empty() && stage_.empty(); }
   size_t rows() const { return rows_.size(); }
+  size_t rows_by_sample() const {
+    return static_cast<size_t>(
+        std::ranges::count_if(rows_, [](const auto& row) { return row.second.by_sample; }));
+  }
+  DeviceIds aside;
 
  private:
   struct Row {
@@ -114,8 +132,12 @@ class SimulatedStore {
     held_ = item_id::number_of(answer.from);
     for (const Sample& s : stage_) {
       if (item_id::of_sample(s.number) <= answer.from) continue;
-      answer.chunks.push_back(chunk(item_id::of_sample(s.number), {&s, 1}));
       held_ = s.number;
+      if (aside.contains(*s.device)) {
+        answer.has_gaps = true;
+        continue;
+      }
+      answer.chunks.push_back(chunk(item_id::of_sample(s.number), {&s, 1}));
     }
     answer.up_to = std::max(answer.from, item_id::of_sample(held_));
   }
@@ -138,7 +160,7 @@ class SimulatedSite {
                  .batch_max_age = std::chrono::seconds(1),
                  .devices = devices},
         limiter_(limits, records_, now_),
-        lanes_(options_, limiter_) {
+        lanes_(options_, limiter_, quarantine_) {
     for (int d = 0; d < devices; ++d) devices_.push_back(names_.intern("d" + std::to_string(d)));
     next_.resize(devices_.size());
     for (size_t d = 0; d < devices_.size(); ++d) {
@@ -151,8 +173,10 @@ class SimulatedSite {
     lanes_.on_connected();
     lanes_.on_committed(item_id::of_sample(store_.newest()));
   }
-  void disconnect() {
+  void disconnect(bool in_order = false) {
     connected_ = false;
+    quarantine_.on_disconnected(in_order, now_);
+    tell_of_quarantine();
     lanes_.on_disconnected(now_);
     on_their_way_.clear();
     line_free_ = now_;
@@ -195,10 +219,14 @@ class SimulatedSite {
   Limiter& limiter() { return limiter_; }
   BootTime now() const { return now_; }
   SimulatedStore& store() { return store_; }
+  Quarantine& quarantine() { return quarantine_; }
   // The order in which numbers of a device arrived.
   const std::vector<int64_t>& order(int device) { return order_[devices_.at(size_t(device))]; }
   Line line;
   bool sampling = true;
+  // The broker closes when one of these publishes; the site connects again at once.
+  std::set<std::string> forbidden;
+  int closes = 0;
 
  private:
   struct OnItsWay {
@@ -225,7 +253,15 @@ class SimulatedSite {
       lanes_.on_committed(newest);
     }
     deliver();
+    if (connected_ && quarantine_.release(now_)) {
+      tell_of_quarantine();
+      lanes_.on_backlog();
+    }
     if (connected_) pump();
+  }
+  void tell_of_quarantine() {
+    store_.aside.clear();
+    for (const auto& s : quarantine_.set_aside()) store_.aside.emplace(*stating_device(s.topic));
   }
   void pump() {
     for (bool more = true; more;) {
@@ -256,6 +292,11 @@ class SimulatedSite {
     for (OnItsWay& o : on_their_way_) {
       if (o.arrived || o.arrives > now_) continue;
       o.arrived = true;
+      if (forbidden.contains(*o.message.state.device)) {
+        ++closes;
+        disconnect(true);
+        return connect();
+      }
       at_broker(o.message, o.arrives);
     }
     while (!on_their_way_.empty() && on_their_way_.front().acknowledged <= now_) {
@@ -294,6 +335,7 @@ class SimulatedSite {
       std::make_unique<std::array<Limiter::Record, Limiter::kRecords>>();
   Limiter::Records records_{*memory_};
   Limiter limiter_;
+  Quarantine quarantine_{"losant/gateway/state"};
   Lanes lanes_;
   SimulatedStore store_;
   std::vector<Symbol> devices_;
