@@ -32,6 +32,19 @@ void print_pace(const Json& u) {
   }
 }
 
+// Topics that the broker does not let us publish to.
+void print_set_aside(const Json& u) {
+  for (const Json& line : u.value("set_aside", Json::array())) {
+    std::cout << "          the broker closes the connection when we publish to "
+              << text(line, "topic") << ": its readings wait, tried again in "
+              << ago(line["retry_s"]) << "\n";
+  }
+  for (const Json& topic : u.value("refused_topics", Json::array())) {
+    std::cout << "          the broker refuses the subscription to " << topic.get<std::string>()
+              << ": commands will not arrive\n";
+  }
+}
+
 void print_uplink(const Json& u) {
   std::cout << "uplink    " << text(u, "state") << " " << text(u, "url") << " for "
             << ago(u["since_s"]);
@@ -43,6 +56,7 @@ void print_uplink(const Json& u) {
   if (u["refused"] != 0) std::cout << ", " << u["refused"] << " refused as too large";
   std::cout << "\n";
   print_pace(u);
+  print_set_aside(u);
 }
 
 // For want of space, or for its age; the attributes that lost most.

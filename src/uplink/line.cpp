@@ -191,6 +191,14 @@ void Line::set_max_in_flight(int messages) {
   if (session_ && !ended_) session_->set_max_in_flight(messages);
 }
 
+std::vector<std::string> Line::refused_topics() const {
+  return session_ ? session_->refused_topics() : std::vector<std::string>();
+}
+
+void Line::ask_again_now() {
+  if (session_) session_->ask_again_now();
+}
+
 void Line::close() {
   asio::post(io_, live([this] { close_session(); }));  // not inside a call of the session
 }

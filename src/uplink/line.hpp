@@ -52,6 +52,9 @@ class Line {
   void flush();
   void set_topics(std::vector<std::string> topics);
   void set_max_in_flight(int messages);
+  // As of Session.
+  std::vector<std::string> refused_topics() const;
+  void ask_again_now();
   // Ends in order; down() follows.
   void close();
   // Ends at once; down() follows, with this reason unless there was one already.

@@ -38,6 +38,7 @@ struct UplinkStatus {
   bool held_back = false;    // something waits for the rate limits
   bool slowed = false;       // to half of the limits, because the broker has thrown us out
   std::vector<Quarantine::SetAside> set_aside;  // topics that the broker does not let us publish to
+  std::vector<std::string> refused_topics;      // nor subscribe to
 };
 
 class Uplink {

@@ -65,6 +65,10 @@ void Uplink::Thread::on_tick() {
     return line->fail("the broker has acknowledged nothing for " + about(options.keepalive));
   }
   if (quarantine.release(BootClock::now())) tell_of_quarantine();
+  if (auto refused = line->refused_topics(); refused != status.now.refused_topics) {
+    status.now.refused_topics = std::move(refused);
+    status.tell_soon();
+  }
   lanes.on_tick();
   pump();
 }
@@ -146,6 +150,7 @@ bool Uplink::Thread::send_states() {
 
 // Somebody has changed something.
 void Uplink::Thread::try_all_topics() {
+  if (line) line->ask_again_now();
   quarantine.clear();
   tell_of_quarantine();
 }
