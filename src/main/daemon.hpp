@@ -22,7 +22,7 @@
 #include "commands/router.hpp"
 #include "config/load.hpp"
 #include "main/clock_keeper.hpp"
-#include "main/traffic.hpp"
+#include "main/traffic_counts.hpp"
 #include "store/drain_rate.hpp"
 #include "store/store.hpp"
 #include "supervisor/condition.hpp"
@@ -133,7 +133,7 @@ class Daemon {
   OwnCommands own_commands_;
   CommandRouter router_;
   std::optional<CommandReport> last_command_;
-  Traffic traffic_;            // any thread
+  TrafficCounts traffic_;      // any thread
   std::string saved_traffic_;  // in the run directory
   BootTime traffic_saved_at_{};
   UplinkStatus uplink_status_;

@@ -161,7 +161,16 @@ Json Daemon::uplink_json(BootTime now) const {
             {"published_bytes", u.published_bytes},
             {"readings", u.readings},
             {"in_flight", u.in_flight},
-            {"refused", u.refused}};
+            {"refused", u.refused},
+            {"batch_age_s", seconds(nanoseconds(u.batch_age_ns))},
+            {"live_devices", u.live_devices},
+            {"held_back", u.held_back},
+            {"slowed", u.slowed},
+            {"refused_topics", u.refused_topics}};
+  for (const auto& [topic, retry] : u.set_aside) {
+    const nanoseconds left = std::max<nanoseconds>(retry - now, nanoseconds(0));
+    json["set_aside"].push_back({{"topic", topic}, {"retry_s", seconds(left)}});
+  }
   const nanoseconds wait = nanoseconds(u.retry_ns) - now.time_since_epoch();
   if (u.state == UplinkStatus::State::Waiting && wait.count() > 0) json["retry_s"] = seconds(wait);
   return json;
@@ -243,12 +252,12 @@ Json Daemon::commands_json() const {
 }
 
 Json Daemon::traffic_json() const {
-  const auto put = [](Json& json, const Traffic::Count& count) {
+  const auto put = [](Json& json, const TrafficCounts::Count& count) {
     json["payloads"] = count.payloads;
     json["bytes"] = count.bytes;
   };
   Json months = Json::array();
-  for (const Traffic::Month& month : traffic_.months()) {
+  for (const TrafficCounts::Month& month : traffic_.months()) {
     Json devices = Json::array();
     for (const auto& [id, count] : month.devices) {
       const auto it = std::ranges::find(config_.devices, id, &DeviceConfig::id);

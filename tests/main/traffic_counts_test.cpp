@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "main/traffic.hpp"
+#include "main/traffic_counts.hpp"
 
 #include <gtest/gtest.h>
 
@@ -11,8 +11,8 @@ namespace {
 constexpr int64_t kDay = 86'400'000;
 constexpr int64_t kNovember = 1'795'780'256'802;  // 2026-11-27
 
-TEST(Traffic, CountsByDeviceAndMonth) {
-  Traffic traffic;
+TEST(TrafficCounts, CountsByDeviceAndMonth) {
+  TrafficCounts traffic;
   traffic.count("a", 100, kNovember);
   traffic.count("a", 10, kNovember);
   traffic.count("b", 1, kNovember);
@@ -27,11 +27,11 @@ TEST(Traffic, CountsByDeviceAndMonth) {
   EXPECT_FALSE(months[0].at_least);
 }
 
-TEST(Traffic, ComesBackAsItWasWhereNothingWasLost) {
-  Traffic before;
+TEST(TrafficCounts, ComesBackAsItWasWhereNothingWasLost) {
+  TrafficCounts before;
   before.count("a", 100, kNovember);
   for (const auto& [complete, newest] : {std::pair(true, false), std::pair(false, true)}) {
-    Traffic after;
+    TrafficCounts after;
     after.count("a", 1, kNovember);
     ASSERT_TRUE(after.restore(before.text(complete), newest));
     after.count("a", 1, kNovember);
@@ -41,11 +41,11 @@ TEST(Traffic, ComesBackAsItWasWhereNothingWasLost) {
   }
 }
 
-TEST(Traffic, AfterAPowerCutItSaysThatTheCountIsALeast) {
-  Traffic before;
+TEST(TrafficCounts, AfterAPowerCutItSaysThatTheCountIsALeast) {
+  TrafficCounts before;
   before.count("a", 100, kNovember - 30 * kDay);
   before.count("a", 100, kNovember);
-  Traffic after;
+  TrafficCounts after;
   ASSERT_TRUE(after.restore(before.text(false), false));
   after.count("a", 100, kNovember + 10 * kDay);
   after.count("a", 100, kNovember + 40 * kDay);
@@ -55,22 +55,22 @@ TEST(Traffic, AfterAPowerCutItSaysThatTheCountIsALeast) {
   EXPECT_TRUE(months[1].at_least) << months[1].name << ": it may have begun before the cut";
   EXPECT_TRUE(months[2].at_least) << months[2].name;
   EXPECT_FALSE(months[3].at_least) << months[3].name;
-  Traffic again;
+  TrafficCounts again;
   ASSERT_TRUE(again.restore(after.text(true), false));
   EXPECT_TRUE(again.months()[1].at_least) << "for good";
 }
 
-TEST(Traffic, KeepsAYear) {
-  Traffic traffic;
+TEST(TrafficCounts, KeepsAYear) {
+  TrafficCounts traffic;
   for (int i = 0; i < 30; ++i) traffic.count("a", 1, kNovember + i * 31 * kDay);
-  EXPECT_EQ(traffic.months().size(), Traffic::kMonths);
+  EXPECT_EQ(traffic.months().size(), TrafficCounts::kMonths);
   traffic.count("a", 7, 0);  // no clock yet
   EXPECT_EQ(traffic.months().back().name, "1970-01");
-  EXPECT_EQ(traffic.months().size(), Traffic::kMonths);
+  EXPECT_EQ(traffic.months().size(), TrafficCounts::kMonths);
 }
 
-TEST(Traffic, WhatIsNoRecordChangesNothing) {
-  Traffic traffic;
+TEST(TrafficCounts, WhatIsNoRecordChangesNothing) {
+  TrafficCounts traffic;
   traffic.count("a", 100, kNovember);
   for (const char* text :
        {"", "{", "[]", "{}", R"({"months":7})", R"({"months":{"2026-11":7}})",
@@ -82,8 +82,8 @@ TEST(Traffic, WhatIsNoRecordChangesNothing) {
   EXPECT_EQ(traffic.months().at(0).all().bytes, 100);
 }
 
-TEST(Traffic, IsCountedByAnyThread) {
-  Traffic traffic;
+TEST(TrafficCounts, IsCountedByAnyThread) {
+  TrafficCounts traffic;
   const auto count = [&] {
     for (int i = 0; i < 1000; ++i) traffic.count("a", 1, kNovember);
   };

@@ -20,7 +20,7 @@
 
 namespace fieldpost {
 
-class Traffic {
+class TrafficCounts {
  public:
   static constexpr size_t kMonths = 13;  // that are kept: this one, and a year
 

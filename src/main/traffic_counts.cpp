@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "main/traffic.hpp"
+#include "main/traffic_counts.hpp"
 
 #include <iterator>
 #include <utility>
@@ -16,17 +16,17 @@ Error invalid(std::string_view what) {
   return {Errc::Invalid, "not a record of traffic: " + std::string(what)};
 }
 
-Result<Traffic::Count> count_of(const Json& json) {
+Result<TrafficCounts::Count> count_of(const Json& json) {
   if (!json.is_array() || json.size() != 2) return invalid("a count is not two numbers");
   for (const Json& number : json) {
     if (!number.is_number_integer() || number.get<int64_t>() < 0)
       return invalid("a count is no whole number");
   }
-  return Traffic::Count{json[0].get<int64_t>(), json[1].get<int64_t>()};
+  return TrafficCounts::Count{json[0].get<int64_t>(), json[1].get<int64_t>()};
 }
 
-Result<Traffic::Month> month_of(const std::string& name, const Json& json) {
-  Traffic::Month month{.name = name};
+Result<TrafficCounts::Month> month_of(const std::string& name, const Json& json) {
+  TrafficCounts::Month month{.name = name};
   const Json devices = json.is_object() ? json.value("devices", Json()) : Json();
   if (name.size() != kMonthText || !devices.is_object()) return invalid("a month has no devices");
   month.at_least = json.value("at_least", Json()) == true;
@@ -38,7 +38,7 @@ Result<Traffic::Month> month_of(const std::string& name, const Json& json) {
 
 }  // namespace
 
-Traffic::Count Traffic::Month::all() const {
+TrafficCounts::Count TrafficCounts::Month::all() const {
   Count sum;
   for (const auto& [device, count] : devices) {
     sum.payloads += count.payloads;
@@ -47,7 +47,7 @@ Traffic::Count Traffic::Month::all() const {
   return sum;
 }
 
-void Traffic::count(std::string_view device, size_t bytes, int64_t utc_ms) {
+void TrafficCounts::count(std::string_view device, size_t bytes, int64_t utc_ms) {
   const std::scoped_lock lock(mutex_);
   auto& devices = month(utc_ms).devices;
   auto it = devices.find(device);
@@ -56,7 +56,7 @@ void Traffic::count(std::string_view device, size_t bytes, int64_t utc_ms) {
   it->second.bytes += static_cast<int64_t>(bytes);
 }
 
-Traffic::Month& Traffic::month(int64_t utc_ms) {
+TrafficCounts::Month& TrafficCounts::month(int64_t utc_ms) {
   constexpr int64_t kHour = 3'600'000;
   if (utc_ms / kHour != std::exchange(hour_, utc_ms / kHour))
     name_ = format_utc(utc_ms).substr(0, kMonthText);
@@ -69,14 +69,14 @@ Traffic::Month& Traffic::month(int64_t utc_ms) {
   return it->second;
 }
 
-std::vector<Traffic::Month> Traffic::months() const {
+std::vector<TrafficCounts::Month> TrafficCounts::months() const {
   const std::scoped_lock lock(mutex_);
   std::vector<Month> months;
   for (auto it = months_.rbegin(); it != months_.rend(); ++it) months.push_back(it->second);
   return months;
 }
 
-std::string Traffic::text(bool complete) const {
+std::string TrafficCounts::text(bool complete) const {
   Json months = Json::object();
   for (const Month& month : this->months()) {
     Json devices = Json::object();
@@ -87,7 +87,7 @@ std::string Traffic::text(bool complete) const {
   return dump_json({{"complete", complete}, {"months", std::move(months)}}) + "\n";
 }
 
-Result<> Traffic::restore(std::string_view text, bool newest) {
+Result<> TrafficCounts::restore(std::string_view text, bool newest) {
   const Json json = FP_TRY(parse_json(text));
   const Json listed = json.is_object() ? json.value("months", Json()) : Json();
   if (!listed.is_object()) return invalid("it has no months");
