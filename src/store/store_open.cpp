@@ -81,6 +81,7 @@ Result<> Store::Thread::open() {
   }
   outbox = FP_TRY(
       open_outbox({.folder = options.folder, .boot_id = options.boot_id, .stage_id = stage->id()}));
+  opened_read_only = false;
   auto taken = take_over();
   if (taken) taken = room.opened(*outbox);
   if (!taken) {

@@ -217,6 +217,9 @@ class Agent(Process):
         if not sent.exists():
             boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
             sent.write_bytes(b"fpsent01" + boot.ljust(40, b"\0"))
+        owner = self.run_dir.stat()
+        for path in (sent.parent, sent):
+            os.chown(path, owner.st_uid, owner.st_gid)
 
     def wait_until_up(self, limit=20):
         """Every plugin that can run is up."""

@@ -223,6 +223,10 @@ class FaultsTest(SiteTest):
         self.wait_until_well()
         self.broker.start()
         self.expect_all_delivered()
+        opened = self.agent.text().count("outbox is open")
+        self.post(3)
+        self.wait_until_stored()
+        self.assertLessEqual(self.agent.text().count("outbox is open"), opened, "stays open")
 
     def test_a_state_directory_that_is_removed_comes_back_with_all_that_was_in_it(self):
         self.run_agent_without_a_broker()
