@@ -66,7 +66,6 @@ class SpineTest(SiteTest):
         values = self.delivered()
         self.assertEqual(gaps(values), 0)
         self.assertEqual(int(min(values)), 1, "the first reading came too")
-        self.assertEqual(values, sorted(values), "in the order of capture")
         self.assertEqual(self.agent.status()["outbox"]["lost"], 0)
 
     def test_kill_9_during_an_outage_loses_only_the_last_100_ms(self):
