@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "uplink/redial.hpp"
+
+#include <algorithm>
+
+namespace fieldpost {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr nanoseconds kLasting = minutes(1);
+// Losant's ban begins with 30 s and grows to one hour.
+constexpr seconds kBanFirst(30);
+constexpr hours kBanLongest(1);
+// So much of a limit was used that the broker may have counted more than we did.
+constexpr int kNearLimit = 75;  // percent
+// Another client that was thrown out by us is back within this, however patient it is.
+constexpr nanoseconds kSoon = minutes(5);
+constexpr int kPattern = 3;
+
+}  // namespace
+
+Redial::Redial(Duration first, Duration cap, uint64_t seed)
+    : seed_(seed), usual_(first, cap, seed), banned_(kBanFirst, kBanLongest, seed) {}
+
+void Redial::set_cap(Duration first, Duration cap) { usual_ = Backoff(first, cap, seed_); }
+
+void Redial::reset() {
+  usual_.reset();
+  banned_.reset();
+  last_pause_ = {};
+  throttled_ = false;
+  was_in_ = false;
+  soon_closed_ = 0;
+}
+
+Redial::Verdict Redial::on_drop(const Drop& drop) {
+  if (drop.accepted && drop.lasted >= std::max<nanoseconds>(kLasting, last_pause_)) {
+    usual_.reset();
+    banned_.reset();
+    throttled_ = false;
+  }
+  Verdict verdict = judge(drop);
+  throttled_ = verdict.cause == Cause::Throttled;
+  verdict.pause = throttled_ ? banned_.next() : usual_.next();
+  last_pause_ = verdict.pause;
+  was_in_ = was_in_ || drop.accepted;
+  return verdict;
+}
+
+Redial::Verdict Redial::judge(const Drop& drop) {
+  if (drop.by == Drop::By::Refusal && was_in_) return {.cause = Cause::Throttled};
+  if (drop.by != Drop::By::Broker) {
+    // That nobody is there in between says nothing about who was there before.
+    if (drop.accepted) soon_closed_ = 0;
+    return {};
+  }
+  if (!drop.accepted) return {.cause = throttled_ ? Cause::Throttled : Cause::Unknown};
+  if (drop.used_percent >= kNearLimit) return {.cause = Cause::Throttled};
+  if (drop.lasted >= kSoon) soon_closed_ = 0;
+  if (drop.lasted < kSoon && !drop.unanswered) ++soon_closed_;
+  if (soon_closed_ < kPattern) return {};
+  return {.cause = Cause::TakenOver, .times = soon_closed_};
+}
+
+std::string words_of(const Redial::Verdict& verdict, const std::string& client_id) {
+  switch (verdict.cause) {
+    case Redial::Cause::Throttled:
+      return "it looks as if the broker keeps us out for having sent too much; for an hour half as "
+             "much is sent";
+    case Redial::Cause::TakenOver:
+      return "another client seems to use the id " + client_id + ": the broker has ended " +
+             std::to_string(verdict.times) + " connections in order soon after they began";
+    case Redial::Cause::Unknown:
+      break;
+  }
+  return "";
+}
+
+}  // namespace fieldpost

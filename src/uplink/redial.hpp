@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// When to dial again, and what the way connections end says about the cause. Pure.
+//
+// Pauses grow exponentially with full jitter, and begin anew only after a connection that has held
+// for a minute, and for longer than the last pause: one that the broker ends again and again after
+// a while would else be dialled every few seconds for ever, which is what gets a gateway banned.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "base/backoff.hpp"
+#include "base/clock.hpp"
+
+namespace fieldpost {
+
+// How a connection, or the attempt to get one, ended.
+struct Drop {
+  enum class By : uint8_t {
+    Broker,   // it closed the connection in order
+    Refusal,  // CONNACK 5: not let in, or not now
+    Other,    // everything else: nobody there, reset, timed out, closed by us
+  };
+  By by = By::Other;
+  bool accepted = false;    // it had been up
+  nanoseconds lasted{};     // since then
+  bool unanswered = false;  // something was on its way, and may be why
+  int used_percent = 0;     // of the rate limits, at the end
+};
+
+class Redial {
+ public:
+  using Duration = Backoff::Duration;
+  enum class Cause : uint8_t {
+    Unknown,
+    Throttled,  // we have sent too much, or are not let in for having done so
+    TakenOver,  // another client logs in with our id
+  };
+  struct Verdict {
+    Duration pause{};
+    Cause cause = Cause::Unknown;
+    int times = 0;  // TakenOver: in a row
+  };
+
+  // The first pause and the longest; after a throttling that is an hour, as is Losant's ban.
+  Redial(Duration first, Duration cap, uint64_t seed = std::random_device{}());
+  void set_cap(Duration first, Duration cap);
+
+  Verdict on_drop(const Drop& drop);
+  // Somebody has done something about it.
+  void reset();
+
+ private:
+  Verdict judge(const Drop& drop);
+
+  uint64_t seed_;
+  Backoff usual_, banned_;
+  Duration last_pause_{};
+  bool was_in_ = false;  // these credentials have been good
+  bool throttled_ = false;
+  int soon_closed_ = 0;  // in a row
+};
+
+// For people; empty where nothing is suspected.
+std::string words_of(const Redial::Verdict& verdict, const std::string& client_id);
+
+}  // namespace fieldpost

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "uplink/redial.hpp"
+
+#include <gtest/gtest.h>
+
+namespace fieldpost {
+namespace {
+
+using namespace std::chrono_literals;
+using By = Drop::By;
+using Cause = Redial::Cause;
+
+constexpr Drop kNobodyThere{};
+
+Drop closed_after(nanoseconds lasted) {
+  return {.by = By::Broker, .accepted = true, .lasted = lasted};
+}
+
+class RedialTest : public ::testing::Test {
+ protected:
+  // The longest of so many pauses.
+  Redial::Duration longest(int times, const Drop& drop = kNobodyThere) {
+    Redial::Duration most{};
+    for (int i = 0; i < times; ++i) most = std::max(most, redial_.on_drop(drop).pause);
+    return most;
+  }
+  // Whether the next pause is the first of a series again: 1 s exactly.
+  bool begins_anew(const Drop& drop) { return redial_.on_drop(drop).pause == 1s; }
+
+  Redial redial_{1s, 5min, 1};
+};
+
+TEST_F(RedialTest, PausesGrowToTheirCapWithJitter) {
+  EXPECT_EQ(redial_.on_drop(kNobodyThere).pause, 1s);
+  EXPECT_LE(longest(3), 8s);
+  const auto most = longest(200);
+  EXPECT_LE(most, 5min);
+  EXPECT_GT(most, 4min);
+  bool differ = false;
+  for (int i = 0; i < 10; ++i) {
+    differ = differ || redial_.on_drop(kNobodyThere).pause != redial_.on_drop(kNobodyThere).pause;
+  }
+  EXPECT_TRUE(differ);
+}
+
+TEST_F(RedialTest, AConnectionThatDidNotLastEndsNoSeries) {
+  longest(6);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_FALSE(begins_anew({.by = By::Other, .accepted = true, .lasted = 59s}));
+  }
+}
+
+TEST_F(RedialTest, AConnectionThatLastedDoes) {
+  longest(5);  // below 32 s
+  EXPECT_TRUE(begins_anew({.by = By::Other, .accepted = true, .lasted = 60s}));
+}
+
+// Else a broker that ends each connection after 61 s would be dialled once a minute for ever.
+TEST_F(RedialTest, NotIfTheLastPauseWasLonger) {
+  longest(30);
+  Redial::Duration last{};
+  while (last <= 100s) last = redial_.on_drop(kNobodyThere).pause;
+  EXPECT_GT(redial_.on_drop({.by = By::Other, .accepted = true, .lasted = 99s}).pause, 1s);
+}
+
+TEST_F(RedialTest, AfterAThrottlingPausesGrowToAnHour) {
+  Drop drop = closed_after(10min);
+  drop.used_percent = 80;
+  const auto first = redial_.on_drop(drop);
+  EXPECT_EQ(first.cause, Cause::Throttled);
+  EXPECT_EQ(first.pause, 30s);
+  // Then it does not let us in, in words or without.
+  EXPECT_EQ(redial_.on_drop({.by = By::Refusal}).cause, Cause::Throttled);
+  EXPECT_EQ(redial_.on_drop({.by = By::Broker}).cause, Cause::Throttled);
+  const auto most = longest(100, {.by = By::Refusal});
+  EXPECT_GT(most, 45min);
+  EXPECT_LE(most, 1h);
+  EXPECT_TRUE(begins_anew({.by = By::Other, .accepted = true, .lasted = 2h}));
+}
+
+TEST_F(RedialTest, WrongCredentialsAreNoThrottling) {
+  for (int i = 0; i < 20; ++i) {
+    const auto verdict = redial_.on_drop({.by = By::Refusal});
+    EXPECT_EQ(verdict.cause, Cause::Unknown);
+    EXPECT_LE(verdict.pause, 5min);
+  }
+}
+
+TEST_F(RedialTest, ARefusalOfWhoWasLetInBeforeIs) {
+  redial_.on_drop({.by = By::Other, .accepted = true, .lasted = 1h});
+  EXPECT_EQ(redial_.on_drop({.by = By::Refusal}).cause, Cause::Throttled);
+}
+
+TEST_F(RedialTest, NamesAnotherClientWithTheSameId) {
+  EXPECT_EQ(redial_.on_drop(closed_after(2s)).cause, Cause::Unknown);
+  EXPECT_EQ(redial_.on_drop(kNobodyThere).cause, Cause::Unknown);  // does not break the pattern
+  EXPECT_EQ(redial_.on_drop(closed_after(1s)).cause, Cause::Unknown);
+  const auto verdict = redial_.on_drop(closed_after(40s));
+  EXPECT_EQ(verdict.cause, Cause::TakenOver);
+  EXPECT_EQ(verdict.times, 3);
+  EXPECT_EQ(words_of(verdict, "575ecf887ae143cd83dc4aa2"),
+            "another client seems to use the id 575ecf887ae143cd83dc4aa2: the broker has ended 3 "
+            "connections in order soon after they began");
+  EXPECT_GT(longest(10, closed_after(1s)), 10s);  // and backs off
+}
+
+TEST_F(RedialTest, DoesNotBlameAnotherClientForWhatWeSent) {
+  Drop drop = closed_after(2s);
+  drop.unanswered = true;
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(redial_.on_drop(drop).cause, Cause::Unknown);
+}
+
+TEST_F(RedialTest, AResetOrALongConnectionIsNoTakeOver) {
+  for (int i = 0; i < 10; ++i) {
+    redial_.on_drop(closed_after(2s));
+    redial_.on_drop(closed_after(2s));
+    const Drop other = i % 2 == 0 ? closed_after(1h) : Drop{.accepted = true, .lasted = 1s};
+    EXPECT_EQ(redial_.on_drop(other).cause, Cause::Unknown);
+  }
+}
+
+TEST_F(RedialTest, ForgetsWhenSomebodyHasDoneSomething) {
+  longest(50);
+  redial_.reset();
+  EXPECT_TRUE(begins_anew(kNobodyThere));
+}
+
+}  // namespace
+}  // namespace fieldpost
