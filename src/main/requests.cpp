@@ -176,7 +176,7 @@ Json Daemon::outbox_json(BootTime now) const {
             {"rows", s.totals.rows},
             {"file_bytes", s.totals.file_bytes},
             {"appended", s.appended},
-            {"acknowledged", s.acknowledged},
+            {"acknowledged", s.totals.acknowledged},
             {"lost", s.lost},
             {"thinned", s.thinned},
             {"dropped", s.dropped},

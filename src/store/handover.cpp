@@ -22,13 +22,19 @@ const std::set<int64_t>* Handover::left_out(int64_t row) const {
   return found == gone_.end() ? nullptr : &found->second;
 }
 
-void Handover::acknowledge_sample(int64_t number, std::vector<int64_t>& ret_done) {
+void Handover::acknowledge_sample(int64_t number, std::vector<int64_t>& ret_done,
+                                  std::vector<Part>& ret_parts) {
   const auto [first, last] = rows_of_.equal_range(number);
   std::vector<int64_t> done;
   for (auto it = first; it != last; ++it) {
     std::vector<Member>& members = rows_.at(it->second).members;
-    for (Member& m : members) m.acknowledged = m.acknowledged || m.number == number;
-    if (std::ranges::all_of(members, &Member::acknowledged)) done.push_back(it->second);
+    for (Member& m : members) {
+      if (m.number != number || std::exchange(m.acknowledged, true)) continue;
+      ret_parts.push_back({.row = it->second, .ms = m.ms});
+    }
+    if (!std::ranges::all_of(members, &Member::acknowledged)) continue;
+    done.push_back(it->second);
+    std::erase_if(ret_parts, [&](const Part& p) { return p.row == it->second; });
   }
   for (const int64_t row : done) forget(row);
   ret_done.insert(ret_done.end(), done.begin(), done.end());

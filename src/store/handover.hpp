@@ -20,6 +20,11 @@ class Handover {
     int64_t ms = 0;      // its time as the row has it
     bool acknowledged = false;
   };
+  // A sample of a row of which others wait.
+  struct Part {
+    int64_t row = 0;
+    int64_t ms = 0;  // as in Member
+  };
   struct Row {
     std::vector<Member> members;  // all samples of the row
     // The last sample that the same flush brought: what it brought of several devices is handed out
@@ -36,8 +41,10 @@ class Handover {
   const Row* find(int64_t row) const;
   const std::set<int64_t>* left_out(int64_t row) const;
 
-  // A sample was acknowledged. Rows of which it was the last are added to `ret_done`.
-  void acknowledge_sample(int64_t number, std::vector<int64_t>& ret_done);
+  // A sample was acknowledged. Rows of which it was the last are added to `ret_done`; what it is of
+  // others, to `ret_parts`.
+  void acknowledge_sample(int64_t number, std::vector<int64_t>& ret_done,
+                          std::vector<Part>& ret_parts);
   // The row is done.
   void forget(int64_t row);
 

@@ -47,6 +47,7 @@ struct OutboxTotals {
   int64_t oldest_utc_ms = 0;  // of the oldest row; 0 when empty, or when its time is not known
   int64_t unstamped = 0;      // readings whose boot has no epoch yet
   // Since the start:
+  int64_t acknowledged = 0;  // readings
   int64_t damaged_rows = 0;  // could not be decoded and were set aside
   int64_t damaged = 0;       // readings in them
   int64_t refused = 0;       // readings that no row can hold: text over 64 KiB, an absurd time
@@ -96,9 +97,13 @@ class Outbox {
   // The rows may go; they are deleted with the next append, or by flush_deletes(), and are not
   // fetched again. Idempotent. Errors: Io (of rows that were not fetched).
   Result<> acknowledge(std::span<const int64_t> rows);
+  // These samples were acknowledged, and others of their rows wait. The next transactions take them
+  // out of their rows, so that a power cut does not bring them again.
+  void take_out(std::span<const Handover::Part> parts);
+  bool has_waiting_parts() const;
   bool has_waiting_deletes() const;
   size_t waiting_deletes() const;  // rows
-  Result<> flush_deletes();
+  Result<> flush_deletes();        // parts as well
 
   // From then on this boot's times mean something else: the clock was set. One that is not later
   // than the last is known already. Stored with the next append, or by store_epochs().

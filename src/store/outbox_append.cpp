@@ -76,8 +76,6 @@ Result<> Outbox::append(std::span<const Staged> samples, int64_t up_to) {
       o.totals.oldest_utc_ms = o.change.first_utc_ms;
     }
     o.totals.rows += o.change.rows;
-    o.totals.readings += o.change.readings;
-    o.totals.bytes += o.change.bytes;
     o.totals.unstamped += o.change.unstamped;
     o.newest = o.row_of(o.made.back().row);
   }
@@ -207,6 +205,7 @@ Result<> Outbox::acknowledge(std::span<const int64_t> rows) {
       size = {o.count_row.integer(0), o.count_row.integer(1) + Impl::kRowBytes};
     }
     o.leave(size);
+    o.totals.acknowledged += size.readings;
     o.acknowledged.insert(row);
   }
   if (o.acknowledged.contains(o.oldest_row)) o.find_oldest();
@@ -220,7 +219,7 @@ size_t Outbox::waiting_deletes() const {
 }
 
 Result<> Outbox::flush_deletes() {
-  if (!has_waiting_deletes()) return {};
+  if (!has_waiting_deletes() && !has_waiting_parts()) return {};
   auto transaction = FP_TRY(Transaction::begin(impl_->database));
   impl_->change = {.flushed = impl_->flushed};
   FP_CHECK_OK(impl_->delete_waiting());
@@ -256,7 +255,7 @@ Result<> Outbox::Impl::delete_waiting() {
       *up_to = last;
     }
   }
-  return {};
+  return take_parts_out();
 }
 
 // A row that is gone from what waits.
@@ -269,6 +268,17 @@ void Outbox::Impl::leave(Size row) {
 void Outbox::Impl::committed_deletes() {
   damaged.erase_up_to(damaged_up_to);
   acknowledged.erase_up_to(acknowledged_up_to);
+  failed = false;
+  for (const auto& [row, size] : rewritten) {
+    acknowledged_parts.erase(row);
+    if (!size) continue;
+    const auto held = handed_out.find(row);
+    if (held != handed_out.end()) held->second = *size;
+  }
+  totals.readings += change.readings;
+  totals.acknowledged += change.acknowledged;
+  totals.bytes += change.bytes;
+  if (rewritten.contains(oldest_row)) find_oldest();
   totals.file_bytes = database.file_bytes();
 }
 

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -45,6 +46,7 @@ struct Outbox::Impl {
     int64_t rows = 0;
     int64_t readings = 0;
     int64_t bytes = 0;
+    int64_t acknowledged = 0;  // readings that were taken out of rows
     int64_t refused = 0;
     int64_t first_utc_ms = 0;
     int64_t flushed = 0;
@@ -73,6 +75,9 @@ struct Outbox::Impl {
   Result<> insert_row(Device& device, int64_t device_id, int64_t row_boot);
   Result<> append_in_transaction(int64_t up_to);
   Result<> delete_waiting();
+  Result<> take_parts_out();
+  Result<> rewrite(int64_t row, const std::set<int64_t>& gone);
+  Result<ChunkWriter::Added> add_to(ChunkWriter& writer, int64_t ms, const Point& point);
   void committed_deletes();
   void leave(Size row);
 
@@ -126,8 +131,8 @@ struct Outbox::Impl {
   Database database;
   std::unique_ptr<Dictionary> attributes, devices;
   Statement insert, select, erase, erase_thinned, keep_damaged, trim_damaged, oldest, insert_epoch,
-      update_state, find_row, count_row, next_summary, select_row, insert_thinned, put_unstamped,
-      erase_unstamped, update_mark;
+      update_state, find_row, count_row, next_summary, select_row, insert_thinned, update_row,
+      put_unstamped, erase_unstamped, update_mark;
 
   int64_t boot = 0;                             // 0: not in the table yet
   WallView own_wall;                            // of this boot, stored or not
@@ -153,6 +158,10 @@ struct Outbox::Impl {
   std::map<int64_t, Size> handed_out;  // rows that were fetched and the uplink holds
   RowSet acknowledged;                 // rows
   RowSet damaged;                      // rows
+  // Rows, and the times in them that were acknowledged; what the transaction has done of it.
+  std::map<int64_t, std::set<int64_t>> acknowledged_parts;
+  std::map<int64_t, std::optional<Size>> rewritten;
+  bool failed = false;  // the last transaction: the next one is left to what must be
   // How far a transaction deletes of the two above.
   int64_t acknowledged_up_to = 0, damaged_up_to = 0;
   int64_t oldest_row = 0;

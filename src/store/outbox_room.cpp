@@ -45,6 +45,7 @@ Result<> Outbox::Impl::prepare_room() {
   select_row =
       FP_TRY(database.prepare("SELECT c.device, c.boot, c.t0, c.n, c.body, ifnull(t.round, 0) "
                               "FROM chunk c LEFT JOIN thinned t ON t.id = c.id WHERE c.id = ?"));
+  update_row = FP_TRY(database.prepare("UPDATE chunk SET t0 = ?, n = ?, body = ? WHERE id = ?"));
   insert_thinned = FP_TRY(
       database.prepare("INSERT OR REPLACE INTO thinned (id, round, span_ms) VALUES (?, ?, ?)"));
   return {};
@@ -115,6 +116,7 @@ Result<std::vector<Outbox::Gone>> Outbox::reduce(std::span<const int64_t> rows, 
   if (!gone) return gone;
   for (const int64_t row : rows) {  // dropped although they were held
     o.handed_out.erase(row);
+    o.acknowledged_parts.erase(row);
     handover.forget(o.id_of(row));
   }
   if (std::ranges::binary_search(rows, o.oldest_row)) o.find_oldest();
@@ -133,8 +135,6 @@ Result<std::vector<Outbox::Gone>> Outbox::Impl::reduce_in_transaction(std::vecto
   FP_CHECK_OK(std::move(transaction).commit());
   committed_deletes();
   totals.rows += change.rows;
-  totals.readings += change.readings;
-  totals.bytes += change.bytes;
   totals.unstamped += change.unstamped;
   return gone;
 }
@@ -143,7 +143,7 @@ Result<Outbox::Impl::Taken> Outbox::Impl::take_for_room(int64_t row) {
   const ResetGuard guard(select_row);
   select_row.bind(1, row);
   Taken taken{.row = row};
-  if (!FP_TRY(select_row.step())) return Error{Errc::Io, "a row of the outbox is gone"};
+  if (!FP_TRY(select_row.step())) return Error{Errc::NotFound, "a row of the outbox is gone"};
   taken.key = {.device = select_row.integer(0),
                .boot = select_row.integer(1),
                .t0 = select_row.integer(2),
@@ -231,18 +231,23 @@ Result<> Outbox::Impl::reduce_group(Group group, Way way, const KeepOf& keep_of,
   return write_left(group, thinned.states, round);
 }
 
+// The point, and, if the writer does not know it yet, its attribute.
+Result<ChunkWriter::Added> Outbox::Impl::add_to(ChunkWriter& writer, int64_t ms,
+                                                const Point& point) {
+  const auto added = writer.add(ms, point);
+  if (added != ChunkWriter::Added::Unknown) return added;
+  const int64_t id = FP_TRY(attributes->id_of(point.attribute));
+  writer.learn(point.attribute, static_cast<uint32_t>(id));
+  return writer.add(ms, point);
+}
+
 // Under the number of the first row; what is too much for one row, under the next.
 Result<> Outbox::Impl::write_left(Group group, const std::vector<State>& states, uint8_t round) {
   ChunkWriter writer;
   int64_t last_ms = 0;
   for (const State& state : states) {
     for (const Point& point : state.points) {
-      auto added = writer.add(state.time_ms, point);
-      if (added == ChunkWriter::Added::Unknown) {
-        const int64_t id = FP_TRY(attributes->id_of(point.attribute));
-        writer.learn(point.attribute, static_cast<uint32_t>(id));
-        added = writer.add(state.time_ms, point);
-      }
+      auto added = FP_TRY(add_to(writer, state.time_ms, point));
       if (added == ChunkWriter::Added::Full) {
         FP_CHECK_OK(write_row_left(group, writer, round, last_ms));
         added = writer.add(state.time_ms, point);

@@ -28,11 +28,10 @@
 namespace fieldpost {
 
 struct StoreStatus {
-  OutboxTotals totals;       // of the disk
-  int64_t staged = 0;        // readings that wait in stage 1 alone
-  int64_t appended = 0;      // readings taken since the start
-  int64_t acknowledged = 0;  // readings that were on the disk
-  int64_t lost = 0;          // readings that could be kept nowhere
+  OutboxTotals totals;   // of the disk
+  int64_t staged = 0;    // readings that wait in stage 1 alone
+  int64_t appended = 0;  // readings taken since the start
+  int64_t lost = 0;      // readings that could be kept nowhere
   // Readings that were given up since the start, for want of space or for their age, and the
   // attributes that lost most.
   int64_t thinned = 0;

@@ -41,7 +41,9 @@ Result<> Store::Thread::write_what_is_due() {
     FP_CHECK_OK(outbox->store_epochs());
     status_changed = true;
   }
-  if (!outbox->has_waiting_deletes() || (now < deletes_at && !stop_by)) return {};
+  // Parts do not wait for long: what makes them is followed by a flush or by deletes.
+  if (!stop_by && (!outbox->has_waiting_deletes() || now < deletes_at)) return {};
+  if (!outbox->has_waiting_deletes() && !outbox->has_waiting_parts()) return {};
   FP_CHECK_OK(outbox->flush_deletes());
   room.changed();
   status_changed = true;
@@ -104,9 +106,13 @@ void Store::Thread::hand_over(const StageLog::Flushed& flushed, int64_t up_to) {
     if (whole && taken) handover.add(made.row, {made.members, up_to});
   }
   std::vector<int64_t> done;
+  std::vector<Handover::Part> parts;
   for (const auto& [first, last] : flushed.acknowledged) {
-    for (int64_t n = first; n <= std::min(last, up_to); ++n) handover.acknowledge_sample(n, done);
+    for (int64_t n = first; n <= std::min(last, up_to); ++n) {
+      handover.acknowledge_sample(n, done, parts);
+    }
   }
+  outbox->take_out(parts);
   if (const auto noted = outbox->acknowledge(done); !noted) {
     set_trouble(read_trouble, noted.error().message);
   }

@@ -124,8 +124,10 @@ Result<> Store::Thread::take_over() {
   FP_CHECK_OK(outbox->acknowledge(recovered.acknowledged_rows));
   for (const Staged& sample : recovered.acknowledged) {
     if (sample.number > outbox->flushed_up_to()) continue;
-    const int64_t row = FP_TRY(outbox->row_of(sample));
-    if (row != 0) handover.leave_out(row, sample.sample.time.ms);
+    const Handover::Part part{.row = FP_TRY(outbox->row_of(sample)), .ms = sample.sample.time.ms};
+    if (part.row == 0) continue;
+    handover.leave_out(part.row, part.ms);
+    outbox->take_out({&part, 1});
   }
   deletes_at = BootTime{};
   return {};

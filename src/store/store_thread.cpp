@@ -134,7 +134,8 @@ bool Store::Thread::finished() {
 }
 
 bool Store::Thread::work_waits() const {
-  return stage->oldest().has_value() || (outbox && outbox->has_waiting_deletes()) || clock_is_due();
+  return stage->oldest().has_value() || clock_is_due() ||
+         (outbox && (outbox->has_waiting_deletes() || outbox->has_waiting_parts()));
 }
 
 bool Store::Thread::clock_is_due() const {
@@ -204,22 +205,22 @@ void Store::Thread::take(Stop& stop) {
 void Store::Thread::take(Acknowledge& acknowledge) {
   if (!outbox) return;  // nothing of it is there
   std::vector<int64_t> done;
+  std::vector<Handover::Part> parts;
   for (const int64_t id : acknowledge.items) {
     if (item_id::is_sample(id)) {
-      handover.acknowledge_sample(item_id::number_of(id), done);
+      handover.acknowledge_sample(item_id::number_of(id), done, parts);
     } else {
       handover.forget(id);
       done.push_back(id);
     }
   }
+  outbox->take_out(parts);
   if (done.empty()) return;
   const Busy busy(busy_since);
   const bool first = !outbox->has_waiting_deletes();
-  const int64_t before = outbox->totals().readings;
   if (const auto noted = outbox->acknowledge(done); !noted) {
     set_trouble(read_trouble, noted.error().message);
   }
-  acknowledged += before - outbox->totals().readings;
   status_changed = true;
   if (first)
     deletes_at = BootClock::now() + std::max<nanoseconds>(options.flush_interval, kDeletesWait);
@@ -338,7 +339,6 @@ void Store::Thread::report() {
   wear.note(now);
   StoreStatus status;
   if (outbox) status.totals = outbox->totals();
-  status.acknowledged = acknowledged;
   if (!write_trouble.empty()) {
     status.trouble = "cannot be written, readings wait in memory: " + write_trouble;
   } else if (!read_trouble.empty()) {

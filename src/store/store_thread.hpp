@@ -178,7 +178,6 @@ struct Store::Thread {
   int64_t reported_damaged = 0;
   BootTime status_at{};
   bool status_changed = true;
-  int64_t acknowledged = 0;
 };
 
 }  // namespace fieldpost

@@ -131,7 +131,7 @@ class Bounds : public ::testing::Test {
   void expect_sums() {
     ASSERT_TRUE(ears_.wait_for_status([&](const StoreStatus&) {
       status_ = store_->status();
-      return status_.acknowledged == delivered_;
+      return status_.totals.acknowledged == delivered_;
     }));
     EXPECT_EQ(status_.appended, delivered_ + status_.thinned + status_.dropped + status_.waiting());
     int64_t thinned = 0;

@@ -6,11 +6,11 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <random>
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "power_ledger.hpp"
@@ -34,8 +34,7 @@ class PowerLife {
         say_(std::move(say)),
         random_(setup_.seed),
         store_(options(), sinks(), symbols()),
-        next_(setup_.first),
-        settled_(setup_.first - 1) {
+        next_(setup_.first) {
     testing::keep(store_, {.since_ms = 0, .offset_ms = offset(), .estimated = true});
   }
 
@@ -91,7 +90,6 @@ class PowerLife {
       const CaptureTime time = samples.back().time;
       const bool utc = time.base == CaptureTime::Base::Utc;
       say_({Word::Appends, next_, time.ms + (utc ? 0 : offset())});
-      unacknowledged_.insert(next_);
     }
     store_.append(std::move(samples));
   }
@@ -116,10 +114,7 @@ class PowerLife {
       in_it.add(*chosen);
       for (const auto& [number, wall_ms] : in_it.samples) say_({Word::Acknowledges, number, 0});
       store_.acknowledge({chosen->row});
-      for (const auto& [number, wall_ms] : in_it.samples) {
-        acknowledged_[number] = !item_id::is_sample(chosen->row);
-        unacknowledged_.erase(number);
-      }
+      for (const auto& [number, wall_ms] : in_it.samples) acknowledged_.insert(number);
       in_flight_.erase(chosen);
     }
   }
@@ -131,29 +126,12 @@ class PowerLife {
 
   // Until a transaction is over that began after this.
   bool settle() {
-    std::vector<int64_t> gone;
-    for (const auto& [number, as_row] : taken_) {
-      if (as_row || is_whole(number)) gone.push_back(number);
-    }
+    const std::set<int64_t> gone = std::exchange(taken_, {});
     append(1);  // nobody acknowledges this one, so it goes to the disk
     if (!ears_.wait([&] { return store_.status().staged == 0; })) return false;
     say_({Word::Stored, next_ - 1, 0});
-    flushes_.insert(next_ - 1);
-    for (const int64_t number : gone) {
-      say_({Word::Gone, number, 0});
-      taken_.erase(number);
-    }
+    for (const int64_t number : gone) say_({Word::Gone, number, 0});
     return true;
-  }
-
-  // Whether all that one flush may have brought together with this sample is acknowledged: a row
-  // that was handed out in samples goes when each of them is.
-  bool is_whole(int64_t number) const {
-    const auto end = flushes_.lower_bound(number);
-    if (end == flushes_.end()) return false;
-    const int64_t begin = end == flushes_.begin() ? settled_ : *std::prev(end);
-    const auto open = unacknowledged_.upper_bound(begin);
-    return open == unacknowledged_.end() || *open > *end;
   }
 
   const Setup setup_;
@@ -164,13 +142,9 @@ class PowerLife {
   int fetches_ = 0;
   int64_t after_ = item_id::kBeforeAll;
   std::vector<Chunk> in_flight_;
-  // By number; whether it went as a row. First unknown to the store thread, then known.
-  std::map<int64_t, bool> acknowledged_, taken_;
-  std::set<int64_t> unacknowledged_;  // numbers, of this life
-  std::set<int64_t> flushes_;         // numbers up to which all was on the disk once
-  Store store_;                       // before the sinks' targets go, its thread must end
+  std::set<int64_t> acknowledged_, taken_;  // numbers: unknown to the store thread, known to it
+  Store store_;                             // before the sinks' targets go, its thread must end
   int64_t next_;
-  const int64_t settled_;
 };
 
 }  // namespace fieldpost::testing

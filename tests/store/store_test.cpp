@@ -54,7 +54,8 @@ TEST(Store, TakesAnswersAndForgets) {
   EXPECT_EQ(*chunks[0].device, "d");
   EXPECT_EQ(chunks[0].states.at(0).points.at(0).value, Value(1.5));
   store.acknowledge({chunks[0].row});
-  ASSERT_TRUE(ears.wait_for_status([](const StoreStatus& s) { return s.acknowledged == 1; }));
+  ASSERT_TRUE(
+      ears.wait_for_status([](const StoreStatus& s) { return s.totals.acknowledged == 1; }));
   store.fetch(item_id::kBeforeAll, 100);
   ASSERT_TRUE(ears.wait_for_answers(2));
   EXPECT_TRUE(ears.chunks().empty());
