@@ -12,6 +12,7 @@
 //          doubling:MIN     the same without jitter
 //          fixed:S          every S seconds
 //   gateways=N applications=N limit=N window=S down=S deaths=N up=S
+//   give_up=HOURS (24)
 //   excess=refuse|ban|count refusal=connack|close
 #include <algorithm>
 #include <charconv>
@@ -30,6 +31,7 @@
 namespace fieldpost::bench {
 namespace {
 
+using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
@@ -149,6 +151,7 @@ const std::map<std::string_view, Setter> kSetters{
     {"down", [](Run& r, std::string_view v) { r.scenario.down = seconds(number(v)); }},
     {"deaths", [](Run& r, std::string_view v) { r.scenario.deaths = number(v); }},
     {"up", [](Run& r, std::string_view v) { r.scenario.up = seconds(number(v)); }},
+    {"give_up", [](Run& r, std::string_view v) { r.scenario.give_up = hours(number(v)); }},
     {"excess", [](Run& r, std::string_view v) { r.scenario.excess = excess_of(v); }},
     {"refusal", [](Run& r, std::string_view v) { r.scenario.refusal = refusal_of(v); }},
 };
