@@ -115,6 +115,7 @@ Policy policy_of(std::string_view text) {
   const size_t colon = std::min(text.find(':'), text.size());
   const std::string_view name = text.substr(0, colon);
   const int value = number(text.substr(std::min(colon + 1, text.size())));
+  if (value > 60) complain(text);  // the simulation knows no longer pause than an hour
   if (name == "judging") return judging(minutes(value));
   if (name == "spread") return spread(seconds(value));
   if (name == "backoff") return backoff(minutes(value));
