@@ -18,9 +18,12 @@
 #include <charconv>
 #include <cinttypes>
 #include <cstdio>
-#include <cstdlib>
+#include <exception>
 #include <map>
 #include <random>
+#include <span>
+#include <stdexcept>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -96,16 +99,14 @@ Policy fixed(milliseconds pause) {
 }
 
 [[noreturn]] void complain(std::string_view argument) {
-  std::fprintf(stderr,
-               "bench_fleet: what is '%.*s'? The top of bench_fleet.cpp says what there is\n",
-               static_cast<int>(argument.size()), argument.data());
-  std::exit(2);
+  throw std::invalid_argument("what is '" + std::string(argument) +
+                              "'? The top of bench_fleet.cpp says what there is");
 }
 
-int number(std::string_view text) {
+int number(std::string_view text, int least = 0) {
   int value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 0) complain(text);
+  if (error != std::errc() || end != text.data() + text.size() || value < least) complain(text);
   return value;
 }
 
@@ -145,12 +146,12 @@ struct Run {
 using Setter = void (*)(Run&, std::string_view);
 const std::map<std::string_view, Setter> kSetters{
     {"policy", [](Run& r, std::string_view v) { r.policy = policy_of(v); }},
-    {"gateways", [](Run& r, std::string_view v) { r.scenario.gateways = number(v); }},
-    {"applications", [](Run& r, std::string_view v) { r.scenario.applications = number(v); }},
-    {"limit", [](Run& r, std::string_view v) { r.scenario.limit = number(v); }},
-    {"window", [](Run& r, std::string_view v) { r.scenario.window = seconds(number(v)); }},
+    {"gateways", [](Run& r, std::string_view v) { r.scenario.gateways = number(v, 1); }},
+    {"applications", [](Run& r, std::string_view v) { r.scenario.applications = number(v, 1); }},
+    {"limit", [](Run& r, std::string_view v) { r.scenario.limit = number(v, 1); }},
+    {"window", [](Run& r, std::string_view v) { r.scenario.window = seconds(number(v, 1)); }},
     {"down", [](Run& r, std::string_view v) { r.scenario.down = seconds(number(v)); }},
-    {"deaths", [](Run& r, std::string_view v) { r.scenario.deaths = number(v); }},
+    {"deaths", [](Run& r, std::string_view v) { r.scenario.deaths = number(v, 1); }},
     {"up", [](Run& r, std::string_view v) { r.scenario.up = seconds(number(v)); }},
     {"give_up", [](Run& r, std::string_view v) { r.scenario.give_up = hours(number(v)); }},
     {"excess", [](Run& r, std::string_view v) { r.scenario.excess = excess_of(v); }},
@@ -168,18 +169,27 @@ void print(const Outcome& o) {
               s(o.most), s(o.all));
 }
 
-}  // namespace
-}  // namespace fieldpost::bench
-
-int main(int argc, char** argv) {
-  using namespace fieldpost::bench;
+Run run_of(std::span<char*> arguments) {
   Run run;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view argument = argv[i];
+  for (const std::string_view argument : arguments) {
     const size_t equals = std::min(argument.find('='), argument.size());
     const auto setter = kSetters.find(argument.substr(0, equals));
     if (setter == kSetters.end() || equals == argument.size()) complain(argument);
     setter->second(run, argument.substr(equals + 1));
   }
-  print(simulate(run.scenario, run.policy));
+  return run;
+}
+
+}  // namespace
+}  // namespace fieldpost::bench
+
+int main(int argc, char** argv) {
+  using namespace fieldpost::bench;
+  try {
+    const Run run = run_of(std::span(argv, static_cast<size_t>(argc)).subspan(1));
+    print(simulate(run.scenario, run.policy));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "bench_fleet: %s\n", error.what());
+    return 2;
+  }
 }
