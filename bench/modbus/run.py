@@ -49,7 +49,7 @@ def figures(before, after, values):
 def config(broker, servers, load):
     hosts, units, registers, interval_ms = load
     text = (f'config_version = 1\n[gateway]\ndevice_id = "{field.GATEWAY}"\n'
-            f'[uplink]\nurl = "mqtt://127.0.0.1:{broker}"\n[clock]\ntrust = "always"\n')
+            f'[uplink]\nurl = "mqtt://127.0.0.1:{broker}"\nlimits = "plain"\n[clock]\ntrust = "always"\n')
     for u in range(1, hosts * units + 1):
         text += f'[[device]]\nname = "d{u}"\nid = "{u:024x}"\n'
     for h, server in enumerate(servers):

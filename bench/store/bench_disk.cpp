@@ -210,10 +210,11 @@ Result<Figures> run_online(const Arguments& a, const Device& device) {
                .boot_id = "bench",
                .flush_interval = std::chrono::seconds(a.interval)},
               {.committed = [](int64_t) {},
+               .stored = [](int64_t) {},
                .chunks =
-                   [&](std::vector<Chunk> chunks) {
+                   [&](const Fetched& fetched) {
                      std::vector<int64_t> items;
-                     for (const Chunk& chunk : chunks) items.push_back(chunk.row);
+                     for (const Chunk& chunk : fetched.chunks) items.push_back(chunk.row);
                      if (items.empty()) return;
                      held = items.back();
                      uplink->acknowledge(std::move(items));
@@ -240,7 +241,7 @@ Result<Figures> run_online(const Arguments& a, const Device& device) {
     for (size_t d = 0; d < a.devices; ++d) field.take(d, second, &samples[d]);
     store.append(std::move(samples));
     std::this_thread::sleep_for(kPause);  // the pace of the load, nothing is waited for
-    store.fetch(held, SIZE_MAX);
+    store.fetch(Lane::All, held, SIZE_MAX);
     if (second >= warm_up) figures.readings += static_cast<int64_t>(kAttributes);
   }
   figures.syncs = syncs;

@@ -20,6 +20,31 @@ std::string ago(const Json& seconds) {
 
 std::string text(const Json& json, const char* key) { return json.value(key, std::string()); }
 
+// Where the rate limits are felt.
+void print_pace(const Json& u) {
+  if (u.value("live_devices", 0) > 1 && u.value("batch_age_s", 0.0) > 1) {
+    std::cout << "          new readings wait up to " << ago(u["batch_age_s"])
+              << " for others: " << u["live_devices"] << " devices share the rate limits\n";
+  }
+  if (u.value("held_back", false)) std::cout << "          the rate limits hold messages back\n";
+  if (u.value("slowed", false)) {
+    std::cout << "          half of the rate limits for an hour: the broker had thrown us out\n";
+  }
+}
+
+// Topics that the broker does not let us publish to.
+void print_set_aside(const Json& u) {
+  for (const Json& line : u.value("set_aside", Json::array())) {
+    std::cout << "          the broker closes the connection when we publish to "
+              << text(line, "topic") << ": its readings wait, tried again in "
+              << ago(line["retry_s"]) << "\n";
+  }
+  for (const Json& topic : u.value("refused_topics", Json::array())) {
+    std::cout << "          the broker refuses the subscription to " << topic.get<std::string>()
+              << ": commands will not arrive\n";
+  }
+}
+
 void print_uplink(const Json& u) {
   std::cout << "uplink    " << text(u, "state") << " " << text(u, "url") << " for "
             << ago(u["since_s"]);
@@ -30,6 +55,8 @@ void print_uplink(const Json& u) {
             << " messages delivered, " << u["in_flight"] << " in flight";
   if (u["refused"] != 0) std::cout << ", " << u["refused"] << " refused as too large";
   std::cout << "\n";
+  print_pace(u);
+  print_set_aside(u);
 }
 
 // For want of space, or for its age; the attributes that lost most.

@@ -12,6 +12,7 @@
 #include "base/clock.hpp"
 #include "model/keep.hpp"
 #include "model/plugin_info.hpp"
+#include "model/rate_limits.hpp"
 
 namespace fieldpost {
 
@@ -37,8 +38,9 @@ struct Problem {
 std::string to_string(const Problem& problem);
 
 struct GatewayConfig {
-  std::string device_id;  // Losant id; also the MQTT client id
-  std::string name;       // as [[plugin]] device = … refers to it; default "gateway"
+  std::string device_id;     // Losant id; also the MQTT client id
+  std::string name;          // as [[plugin]] device = … refers to it; default "gateway"
+  std::string flow_version;  // that its states name; empty: none
   bool operator==(const GatewayConfig&) const = default;
 };
 
@@ -64,6 +66,11 @@ struct UplinkConfig {
   int64_t window_bytes = 0;
   int64_t max_payload = 0;      // bytes of one publish
   nanoseconds batch_max_age{};  // that a reading may wait for others
+  std::string order;            // "live-first" or "oldest-first"
+  std::string limits;           // "losant" or "plain"
+  int topic_messages = 0;       // 0: as `limits` says; as is the next
+  int connection_messages = 0;
+  RateLimits rate_limits() const;
   bool operator==(const UplinkConfig&) const = default;
 };
 
@@ -92,7 +99,8 @@ struct CommandsConfig {
 
 struct DeviceConfig {
   std::string name;
-  std::string id;  // Losant id
+  std::string id;                 // Losant id
+  std::string flow_version = {};  // that its states name; empty: none
   Location location;
 };
 

@@ -126,6 +126,16 @@ std::optional<Finding> local_name(const Value& value) {
   return expected(kLocalNameForm, text);
 }
 
+std::optional<Finding> flow_version(const Value& value) {
+  constexpr ptrdiff_t kLongest = 255;  // characters, Losant
+  const std::string& text = std::get<std::string>(value);
+  const ptrdiff_t characters = std::ranges::count_if(text, [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;  // not the continuation of one
+  });
+  if (characters >= 1 && characters <= kLongest) return std::nullopt;
+  return expected(kFlowVersion, text);
+}
+
 std::optional<Finding> device_id(const Value& value) {
   const std::string& id = std::get<std::string>(value);
   if (is_device_id(id)) return std::nullopt;

@@ -132,6 +132,7 @@ void read_devices(const Node& root, Config& config, Problems& problems) {
   const CoreSection& section = *find_section("device");
   const Member* gateway = root.find("gateway");
   config.devices.push_back({config.gateway.name, config.gateway.device_id,
+                            config.gateway.flow_version,
                             gateway == nullptr ? root.at : gateway->value.at});
   for (const Node& row : rows_of(root, "device")) {
     DeviceConfig device;

@@ -2,6 +2,7 @@
 #include "config/load.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "base/text.hpp"
 #include "config/across.hpp"
@@ -116,7 +117,45 @@ void check_flush(const Node& root, const Config& config, Problems& problems) {
                        "disk before the broker can have acknowledged them");
 }
 
+// The shortest time between two samples of each device that has attributes.
+std::vector<nanoseconds> intervals_of(const Config& config) {
+  std::map<size_t, nanoseconds> shortest;  // by device
+  for (const PluginConfig& plugin : config.plugins) {
+    for (const size_t device : plugin.attribute_device) {
+      const auto [it, first] = shortest.emplace(device, plugin.instance.interval);
+      if (!first) it->second = std::min(it->second, plugin.instance.interval);
+    }
+  }
+  std::vector<nanoseconds> intervals;
+  for (const auto& [device, interval] : shortest) intervals.push_back(interval);
+  return intervals;
+}
+
+void check_rate(const Node& root, const Config& config, Problems& problems) {
+  const UplinkConfig& uplink = config.uplink;
+  const RateLimits limits = uplink.rate_limits();
+  const std::vector<nanoseconds> intervals = intervals_of(config);
+  const nanoseconds age = stretched_age(uplink.batch_max_age, limits, intervals);
+  if (intervals.size() < 2 || age <= uplink.batch_max_age) return;
+  Node empty;
+  const Node& table = find_table(root, "uplink", empty);
+  const Member* given = table.find("batch_max_age");
+  problems.warning(given != nullptr ? given->value.at : table.at,
+                   "uplink.batch_max_age: " + std::to_string(intervals.size()) +
+                       " devices share the " + std::to_string(limits.per_connection) +
+                       " messages in 15 s that the broker bears, so readings wait up to " +
+                       about(age) + " for others instead of " + about(uplink.batch_max_age) +
+                       "; longer intervals or uplink.limits would change that");
+}
+
 }  // namespace
+
+RateLimits UplinkConfig::rate_limits() const {
+  RateLimits given = limits == "losant" ? kLosantLimits : RateLimits{};
+  if (topic_messages > 0) given.per_topic = topic_messages;
+  if (connection_messages > 0) given.per_connection = connection_messages;
+  return given;
+}
 
 bool Loaded::usable() const {
   return std::ranges::none_of(problems, [](const Problem& problem) {
@@ -152,6 +191,7 @@ Loaded load_config(const std::string& path, PluginProbe& probe) {
   std::vector<Origin> origins = read_instances(sources.root, config, plugins, problems);
   declare_all(config, origins, probe, problems);
   check_across(config, origins, problems);
+  check_rate(sources.root, config, problems);
 
   loaded.path = path;
   loaded.main_file = sources.main_file;

@@ -71,6 +71,17 @@ std::vector<CoreOption> top_options() {
   };
 }
 
+template <auto Member>
+CoreOption flow_version() {
+  return {.spec = {.name = "flow_version",
+                   .help = "The version of an edge workflow that Losant is to associate with the "
+                           "states of this device. Unless given: none."},
+          .store = into<Member>,
+          .check = forms::flow_version,
+          .form = forms::kFlowVersion,
+          .example = "v1"};
+}
+
 std::vector<CoreOption> gateway_options() {
   return {
       {.spec = {.name = "device_id",
@@ -87,6 +98,7 @@ std::vector<CoreOption> gateway_options() {
        .store = into<&GatewayConfig::name>,
        .check = forms::local_name,
        .form = "a name"},
+      flow_version<&GatewayConfig::flow_version>(),
   };
 }
 
@@ -197,6 +209,36 @@ std::vector<CoreOption> uplink_options() {
                 .min = 0,
                 .max = kHour},
        .store = into<&UplinkConfig::batch_max_age>},
+      {.spec = {.name = "order",
+                .type = Choice,
+                .fallback = "live-first",
+                .help = "After an outage. \"live-first\": what is new goes at once, and what waits "
+                        "in the outbox beside it. \"oldest-first\": strictly in the order of "
+                        "capture.",
+                .choices = {"live-first", "oldest-first"}},
+       .store = into<&UplinkConfig::order>},
+      {.spec = {.name = "limits",
+                .type = Choice,
+                .fallback = "losant",
+                .help = "How many messages the broker bears. \"losant\": in any 15 s 28 on one "
+                        "topic and 280 in all, received ones too; more would get the gateway "
+                        "thrown out. \"plain\": any number.",
+                .choices = {"losant", "plain"}},
+       .store = into<&UplinkConfig::limits>},
+      {.spec = {.name = "topic_messages",
+                .type = Integer,
+                .fallback = "0",
+                .help = "Messages on one topic in any 15 s; 0: as `limits` says.",
+                .min = 0,
+                .max = 3000},
+       .store = into<&UplinkConfig::topic_messages>},
+      {.spec = {.name = "connection_messages",
+                .type = Integer,
+                .fallback = "0",
+                .help = "Messages on all topics in any 15 s; 0: as `limits` says.",
+                .min = 0,
+                .max = 3000},
+       .store = into<&UplinkConfig::connection_messages>},
       {.spec = {.name = "max_payload",
                 .type = Size,
                 .fallback = "240kB",
@@ -316,6 +358,7 @@ std::vector<CoreOption> device_options() {
        .check = forms::device_id,
        .form = forms::kDeviceId,
        .example = "575ecf887ae143cd83dc4aa3"},
+      flow_version<&DeviceConfig::flow_version>(),
   };
 }
 

@@ -47,8 +47,13 @@ Uplink::Options uplink_options(const Config& config, const Paths& paths) {
                     .window_messages = u.window_messages,
                     .window_bytes = u.window_bytes,
                     .max_payload = u.max_payload,
+                    .limits = u.rate_limits(),
+                    .live_first = u.order == "live-first",
                     .batch_max_age = u.batch_max_age};
-  for (const DeviceConfig& device : config.devices) o.device_ids.push_back(device.id);
+  for (const DeviceConfig& device : config.devices) {
+    o.device_ids.push_back(device.id);
+    if (!device.flow_version.empty()) o.flow_versions[device.id] = device.flow_version;
+  }
   return o;
 }
 
@@ -134,7 +139,8 @@ Result<> Daemon::watch_signals() {
 
 Store::Sinks Daemon::store_sinks() {  // on any thread of the store's callers
   return {.committed = [this](int64_t newest) { uplink_->on_committed(newest); },
-          .chunks = [this](std::vector<Chunk> chunks) { uplink_->on_chunks(std::move(chunks)); },
+          .stored = [this](int64_t newest_row) { uplink_->on_stored(newest_row); },
+          .chunks = [this](Fetched fetched) { uplink_->on_fetched(std::move(fetched)); },
           .backlog = [this] { uplink_->on_backlog(); },
           .status = [](const StoreStatus&) {},  // asked for when somebody wants to know
           .clock = [this] { post(ClockNews{}); }};
@@ -142,8 +148,10 @@ Store::Sinks Daemon::store_sinks() {  // on any thread of the store's callers
 
 Uplink::Sinks Daemon::uplink_sinks() {  // on the uplink thread
   return {
-      .fetch = [this](int64_t after, size_t max_points) { store_->fetch(after, max_points); },
+      .fetch = [this](Lane lane, int64_t after,
+                      size_t max_points) { store_->fetch(lane, after, max_points); },
       .acknowledge = [this](std::vector<int64_t> rows) { store_->acknowledge(std::move(rows)); },
+      .set_aside = [this](DeviceIds devices) { store_->set_aside(std::move(devices)); },
       .command = [this](IncomingCommand command) { post_command(std::move(command)); },
       .status = [this](const UplinkStatus& status) { post(status); },
       .published =

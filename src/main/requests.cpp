@@ -162,7 +162,16 @@ Json Daemon::uplink_json(BootTime now) const {
             {"published_bytes", u.published_bytes},
             {"readings", u.readings},
             {"in_flight", u.in_flight},
-            {"refused", u.refused}};
+            {"refused", u.refused},
+            {"batch_age_s", seconds(nanoseconds(u.batch_age_ns))},
+            {"live_devices", u.live_devices},
+            {"held_back", u.held_back},
+            {"slowed", u.slowed},
+            {"refused_topics", u.refused_topics}};
+  for (const auto& [topic, retry] : u.set_aside) {
+    const nanoseconds left = std::max<nanoseconds>(retry - now, nanoseconds(0));
+    json["set_aside"].push_back({{"topic", topic}, {"retry_s", seconds(left)}});
+  }
   const nanoseconds wait = nanoseconds(u.retry_ns) - now.time_since_epoch();
   if (u.state == UplinkStatus::State::Waiting && wait.count() > 0) json["retry_s"] = seconds(wait);
   return json;

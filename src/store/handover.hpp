@@ -11,6 +11,9 @@
 #include <set>
 #include <vector>
 
+#include "model/symbol.hpp"
+#include "store/row_set.hpp"
+
 namespace fieldpost {
 
 class Handover {
@@ -52,6 +55,19 @@ class Handover {
   std::map<int64_t, Row> rows_;
   std::multimap<int64_t, int64_t> rows_of_;  // by number
   std::map<int64_t, std::set<int64_t>> gone_;
+};
+
+// Acknowledgements that nobody need note any more.
+struct Settled {
+  RowSet rows;  // deleted on the medium, or set aside, or not there when they were acknowledged
+  std::vector<Handover::Part> parts;  // taken out of their rows on the medium
+};
+
+// A row that a flush has made, and the samples in it.
+struct MadeRow {
+  int64_t row = 0;
+  Symbol device = nullptr;
+  std::vector<Handover::Member> members;
 };
 
 }  // namespace fieldpost

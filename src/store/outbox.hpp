@@ -39,6 +39,28 @@ struct Chunk {
   std::vector<State> states;  // ascending, times unique
 };
 
+// What is asked for of all that waits.
+enum class Lane : uint8_t {
+  All,      // oldest first
+  Live,     // what is new
+  Backlog,  // what is on the disk, oldest first
+};
+
+// An answer.
+struct Fetched {
+  Lane lane = Lane::All;
+  std::vector<Chunk> chunks;  // ids ascend
+  // Live: all that waits after `from` and up to `up_to` is in `chunks`, and held by who asked; what
+  // is between the place that was asked for and `from` has gone to the disk, and comes with the
+  // backlog. Else `up_to` alone counts: where to go on.
+  int64_t from = item_id::kBeforeAll;
+  int64_t up_to = item_id::kBeforeAll;
+  bool end = false;       // nothing was there
+  bool has_gaps = false;  // what was there of devices that are set aside is not in `chunks`
+};
+// Devices, by Losant id, of which nothing is to be sent at present.
+using DeviceIds = std::set<std::string, std::less<>>;
+
 struct OutboxTotals {
   int64_t rows = 0;
   int64_t readings = 0;
@@ -60,11 +82,7 @@ class Outbox {
     std::string boot_id;    // names this boot: rows of other boots have epochs of their own
     uint64_t stage_id = 0;  // of the log that samples come from; it gives them their numbers
   };
-  // A row that append() has made, and the samples in it.
-  struct Made {
-    int64_t row = 0;
-    std::vector<Handover::Member> members;
-  };
+  using Made = MadeRow;
   // Opens the database in the folder, creating or migrating it. Symbols come from `symbols`.
   // Errors: Corrupt, Invalid (written by a newer version that says we must not read it, or not
   // ours; left untouched), Unavailable (another process has it), Full, Io.
@@ -86,13 +104,27 @@ class Outbox {
   int64_t flushed_up_to() const;
   // The row that holds the sample; 0 if none does.
   Result<int64_t> row_of(const Staged& sample);
+  Result<bool> has(int64_t row);
 
   // Rows after `after`, oldest first, until `max_points` readings are reached (at least one row).
   // Of rows that `handover` knows comes what it says, and nothing up to `after`: the ids of all
   // that is returned ascend. A row that cannot be decoded is counted, set aside and skipped. At a
-  // row whose boot has no epoch it ends: nobody can say yet what its times are.
-  Result<std::vector<Chunk>> fetch(int64_t after, size_t max_points, const Handover& handover = {});
-  bool ended_unstamped() const;  // the last fetch ended at such a row
+  // row whose boot has no epoch it ends: nobody can say yet what its times are. What was handed out
+  // in this lane beyond `after` is held no more, and in order (Lane::All) nothing else is.
+  // Rows of devices that are set aside are passed over, and count for `max_points`.
+  Result<std::vector<Chunk>> fetch(int64_t after, size_t max_points, const Handover& handover = {},
+                                   Lane lane = Lane::All, const DeviceIds& aside = {});
+  struct LastFetch {
+    int64_t up_to = item_id::kBeforeAll;  // where to go on; not less than `after`
+    bool has_gaps = false;                // rows were passed over
+    bool ended_unstamped = false;         // at a row whose boot has no epoch
+  };
+  const LastFetch& last_fetch() const;
+
+  // The newest row of each device that has one among the last thousands, as fetch() returns it; of
+  // the live lane only these are held then.
+  Result<std::vector<Chunk>> fetch_newest(const Handover& handover = {},
+                                          const DeviceIds& aside = {});
 
   // The rows may go; they are deleted with the next append, or by flush_deletes(), and are not
   // fetched again. Idempotent. Errors: Io (of rows that were not fetched).
@@ -104,6 +136,8 @@ class Outbox {
   bool has_waiting_deletes() const;
   size_t waiting_deletes() const;  // rows
   Result<> flush_deletes();        // parts as well
+  // What is settled since this was asked last.
+  Settled take_settled();
 
   // From then on this boot's times mean something else: the clock was set. One that is not later
   // than the last is known already. Stored with the next append, or by store_epochs().

@@ -91,6 +91,7 @@ void Outbox::Impl::sort_out(std::span<const Staged> samples) {
     Device& device = writers[staged.sample.device];
     if (!device.touched) {
       device.touched = true;
+      device.name = staged.sample.device;
       touched.emplace_back(staged.sample.device, &device);
     }
     device.samples[static_cast<size_t>(staged.sample.time.base)].push_back(&staged);
@@ -179,7 +180,7 @@ Result<> Outbox::Impl::insert_row(Device& device, int64_t device_id, int64_t row
   insert.bind_blob(6, body);
   FP_CHECK_OK(insert.run());
   if (change.rows == 0) change.first_utc_ms = utc_of(row_boot, t0).value_or(0);
-  made.push_back({.row = id_of(row), .members = std::move(members)});
+  made.push_back({.row = id_of(row), .device = device.name, .members = std::move(members)});
   ++change.rows;
   change.readings += points;
   change.bytes += static_cast<int64_t>(body.size()) + kRowBytes;
@@ -193,15 +194,22 @@ Result<> Outbox::acknowledge(std::span<const int64_t> rows) {
   Impl& o = *impl_;
   for (const int64_t id : rows) {
     const int64_t row = o.row_of(id);
-    if (o.acknowledged.contains(row) || o.damaged.contains(row)) continue;
+    if (o.acknowledged.contains(row)) continue;
+    if (o.damaged.contains(row)) {
+      o.settled.rows.insert(id);
+      continue;
+    }
     Impl::Size size;
     if (const auto it = o.handed_out.find(row); it != o.handed_out.end()) {
-      size = it->second;
+      size = it->second.size;
       o.handed_out.erase(it);
     } else {  // by an earlier process, or as samples
       const ResetGuard guard(o.count_row);
       o.count_row.bind(1, row);
-      if (!FP_TRY(o.count_row.step())) continue;
+      if (!FP_TRY(o.count_row.step())) {
+        o.settled.rows.insert(id);
+        continue;
+      }
       size = {o.count_row.integer(0), o.count_row.integer(1) + Impl::kRowBytes};
     }
     o.leave(size);
@@ -211,6 +219,8 @@ Result<> Outbox::acknowledge(std::span<const int64_t> rows) {
   if (o.acknowledged.contains(o.oldest_row)) o.find_oldest();
   return {};
 }
+
+Settled Outbox::take_settled() { return std::exchange(impl_->settled, {}); }
 
 bool Outbox::has_waiting_deletes() const { return waiting_deletes() > 0; }
 
@@ -267,13 +277,19 @@ void Outbox::Impl::leave(Size row) {
 
 void Outbox::Impl::committed_deletes() {
   damaged.erase_up_to(damaged_up_to);
+  for (const auto& [first, last] : acknowledged) {
+    for (int64_t row = first; row <= std::min(last, acknowledged_up_to); ++row) {
+      settled.rows.insert(id_of(row));
+    }
+  }
   acknowledged.erase_up_to(acknowledged_up_to);
   failed = false;
   for (const auto& [row, size] : rewritten) {
-    acknowledged_parts.erase(row);
+    const std::set<int64_t> times = std::move(acknowledged_parts.extract(row).mapped());
     if (!size) continue;
+    for (const int64_t ms : times) settled.parts.push_back({.row = id_of(row), .ms = ms});
     const auto held = handed_out.find(row);
-    if (held != handed_out.end()) held->second = *size;
+    if (held != handed_out.end()) held->second.size = *size;
   }
   totals.readings += change.readings;
   totals.acknowledged += change.acknowledged;

@@ -200,7 +200,6 @@ Result<> Outbox::store_epochs() {
 
 const std::vector<Epoch>& Outbox::epochs() const { return impl_->own_wall.epochs(); }
 const std::vector<EndedBoot>& Outbox::unstamped() const { return impl_->ended; }
-bool Outbox::ended_unstamped() const { return impl_->ended_unstamped; }
 int64_t Outbox::high_water_ms() const { return impl_->high_water; }
 
 }  // namespace fieldpost

@@ -6,43 +6,71 @@
 
 namespace fieldpost {
 
-Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points,
-                                         const Handover& handover) {
+Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points, const Handover& handover,
+                                         Lane lane, const DeviceIds& aside) {
   Impl& o = *impl_;
   std::vector<Chunk> chunks;
   size_t points = 0;
   int64_t in_one_piece = item_id::kBeforeAll;  // up to this id
-  o.ended_unstamped = false;
+  o.last_fetch = {.up_to = after};
   const ResetGuard guard(o.select);
   o.select.bind(1, o.row_of(after));
-  // What was handed out beyond that is held no more, or it would not be asked for again.
-  o.handed_out.erase(o.handed_out.upper_bound(o.row_of(after)), o.handed_out.end());
+  o.release(lane, o.row_of(after));
   for (;;) {
     auto step = o.select.step();
     if (!step && !chunks.empty()) break;  // what is there first; the next fetch meets the error
     if (!FP_TRY(std::move(step))) break;
     const int64_t row = o.select.integer(0);
-    if (points >= max_points && !chunks.empty() && o.id_of(row) > in_one_piece) break;
+    const bool enough = points >= max_points && (!chunks.empty() || o.last_fetch.has_gaps);
+    if (enough && o.id_of(row) > in_one_piece) break;
     if (o.acknowledged.contains(row) || o.damaged.contains(row)) continue;
-    o.ended_unstamped = o.is_unstamped(o.select.integer(2));
-    if (o.ended_unstamped) break;
-    points += FP_TRY(o.take(row, after, handover, chunks));
+    if (FP_TRY(o.is_aside(o.select.integer(1), aside))) {
+      o.last_fetch.has_gaps = true;
+      o.last_fetch.up_to = o.id_of(row);
+      points += static_cast<size_t>(std::clamp<int64_t>(o.select.integer(4), 1, kMaxChunkPoints));
+      continue;
+    }
+    o.last_fetch.ended_unstamped = o.is_unstamped(o.select.integer(2));
+    if (o.last_fetch.ended_unstamped) break;
+    points += FP_TRY(o.take(row, after, handover, lane, chunks));
     if (const Handover::Row* parts = handover.find(o.id_of(row))) {
       in_one_piece = item_id::of_sample(parts->last_of_flush + 1) - 1;
     }
   }
   if (in_one_piece != item_id::kBeforeAll) std::ranges::stable_sort(chunks, {}, &Chunk::row);
+  if (!chunks.empty()) o.last_fetch.up_to = std::max(o.last_fetch.up_to, chunks.back().row);
   return chunks;
 }
 
+const Outbox::LastFetch& Outbox::last_fetch() const { return impl_->last_fetch; }
+
+Result<bool> Outbox::Impl::is_aside(int64_t device, const DeviceIds& aside) {
+  if (aside.empty()) return false;
+  const Symbol name = FP_TRY(devices->symbol_of(device));
+  return name != nullptr && aside.contains(*name);
+}
+
+// What was handed out beyond `after` is held no more, or it would not be asked for again; but the
+// other cursor may hold it.
+void Outbox::Impl::release(Lane lane, int64_t after) {
+  for (auto it = handed_out.upper_bound(after); it != handed_out.end();) {
+    HandedOut& held = it->second;
+    if (lane != Lane::Backlog) held.live = false;
+    if (lane != Lane::Live) held.in_order = false;
+    it = held.live || held.in_order ? std::next(it) : handed_out.erase(it);
+  }
+}
+
 // The row that `select` is at, or, if it cannot be decoded, nothing of it. Returns its readings.
-Result<size_t> Outbox::Impl::take(int64_t row, int64_t after, const Handover& handover,
+Result<size_t> Outbox::Impl::take(int64_t row, int64_t after, const Handover& handover, Lane lane,
                                   std::vector<Chunk>& ret_chunks) {
   const int64_t points = std::clamp<int64_t>(select.integer(4), 0, kMaxChunkPoints);
   const Size size{points, static_cast<int64_t>(select.blob(5).size()) + kRowBytes};
   auto decoded = decode(row, after, handover, ret_chunks);
   if (decoded) {
-    handed_out[row] = size;
+    HandedOut& held = handed_out[row];
+    held.size = size;
+    (lane == Lane::Live ? held.live : held.in_order) = true;
     return static_cast<size_t>(points);
   }
   if (decoded.error().code == Errc::Corrupt) {
@@ -114,8 +142,16 @@ Result<int64_t> Outbox::row_of(const Staged& sample) {
   return o.id_of(o.find_row.integer(0));
 }
 
+Result<bool> Outbox::has(int64_t row) {
+  Impl& o = *impl_;
+  const ResetGuard guard(o.count_row);
+  o.count_row.bind(1, o.row_of(row));
+  return o.count_row.step();
+}
+
 void Outbox::Impl::set_aside(int64_t row, Size size) {
   damaged.insert(row);
+  settled.rows.insert(id_of(row));
   ++totals.damaged_rows;
   totals.damaged += size.readings;
   leave(size);

@@ -19,6 +19,13 @@
 namespace fieldpost {
 namespace {
 
+// The rows that these ids name.
+void add_rows(const RowSet& ids, int64_t offset, RowSet& ret_rows) {
+  for (const auto& [first, last] : ids) {
+    for (int64_t id = first; id <= last; ++id) ret_rows.insert(id + offset);
+  }
+}
+
 constexpr size_t kStagePoints = 10'000;  // at a time
 
 // SQLite's locks are on these bytes of the file (sqlite3 os.h, PENDING_BYTE and what follows it);
@@ -98,9 +105,7 @@ Result<> OutboxFile::add_stage(const std::string& folder) {
     const auto& state = salvage_.state();
     if (state && static_cast<uint64_t>(state->stage) == (*log)->id()) {
       from = std::max(from, state->flushed);
-      for (const int64_t id : (*log)->take_recovered().acknowledged_rows) {
-        acknowledged_.insert(id + state->stage_offset);
-      }
+      add_rows((*log)->notes().rows, state->stage_offset, acknowledged_);
     }
     logs_.emplace_back(*std::move(log), from);
   }

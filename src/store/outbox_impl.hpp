@@ -29,6 +29,7 @@ struct Outbox::Impl {
 
   // What one append brings of a device, and the writer that knows its attributes.
   struct Device {
+    Symbol name = nullptr;
     ChunkWriter writer;
     std::array<std::vector<const Staged*>, 2> samples;  // by CaptureTime::Base
     std::vector<Handover::Member> members;              // of the row being made
@@ -39,6 +40,12 @@ struct Outbox::Impl {
   struct Size {
     int64_t readings = 0;
     int64_t bytes = 0;
+  };
+  // What the uplink holds, for either of its cursors; none: it does no more.
+  struct HandedOut {
+    Size size;
+    bool live = false;
+    bool in_order = false;
   };
   static constexpr int64_t kRowBytes = 32;  // beside its body; migrations.cpp has it too
   // The effect of a transaction on the totals, once it is committed.
@@ -83,7 +90,9 @@ struct Outbox::Impl {
 
   const WallView* wall_of(int64_t row_boot) const;
   bool is_unstamped(int64_t row_boot) const;
-  Result<size_t> take(int64_t row, int64_t after, const Handover& handover,
+  void release(Lane lane, int64_t after);
+  Result<bool> is_aside(int64_t device, const DeviceIds& aside);
+  Result<size_t> take(int64_t row, int64_t after, const Handover& handover, Lane lane,
                       std::vector<Chunk>& ret_chunks);
   Result<> decode(int64_t row, int64_t after, const Handover& handover,
                   std::vector<Chunk>& ret_chunks);
@@ -144,7 +153,7 @@ struct Outbox::Impl {
   int64_t stored_high_water = 0;
   int64_t written_high_water = 0;  // by a transaction that is not committed
   std::optional<int64_t> seen_offset;
-  bool ended_unstamped = false;  // the last fetch
+  LastFetch last_fetch;
 
   std::unordered_map<Symbol, Device> writers;
   std::vector<std::pair<Symbol, Device*>> touched;
@@ -154,10 +163,11 @@ struct Outbox::Impl {
   int64_t offset = 0;  // row - id
   int64_t flushed = 0;
   int64_t next_row = 1;
-  int64_t newest = 0;                  // row
-  std::map<int64_t, Size> handed_out;  // rows that were fetched and the uplink holds
-  RowSet acknowledged;                 // rows
-  RowSet damaged;                      // rows
+  int64_t newest = 0;                       // row
+  std::map<int64_t, HandedOut> handed_out;  // rows that were fetched and the uplink holds
+  RowSet acknowledged;                      // rows
+  RowSet damaged;                           // rows
+  Settled settled;
   // Rows, and the times in them that were acknowledged; what the transaction has done of it.
   std::map<int64_t, std::set<int64_t>> acknowledged_parts;
   std::map<int64_t, std::optional<Size>> rewritten;

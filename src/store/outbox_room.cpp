@@ -118,6 +118,7 @@ Result<std::vector<Outbox::Gone>> Outbox::reduce(std::span<const int64_t> rows, 
     o.handed_out.erase(row);
     o.acknowledged_parts.erase(row);
     handover.forget(o.id_of(row));
+    o.settled.rows.insert(o.id_of(row));
   }
   if (std::ranges::binary_search(rows, o.oldest_row)) o.find_oldest();
   return gone;

@@ -44,6 +44,17 @@ class RowSet {
       if (last > row) ranges_.emplace(row + 1, last);
     }
   }
+  void erase(int64_t first, int64_t last) {
+    auto it = ranges_.upper_bound(first);
+    if (it != ranges_.begin() && std::prev(it)->second >= first) --it;
+    while (it != ranges_.end() && it->first <= last) {
+      const auto [from, to] = *it;
+      it = ranges_.erase(it);
+      size_ -= static_cast<size_t>(std::min(to, last) - std::max(from, first) + 1);
+      if (from < first) ranges_.emplace(from, first - 1);
+      if (to > last) ranges_.emplace(last + 1, to);
+    }
+  }
   bool contains(int64_t row) const {
     const auto next = ranges_.upper_bound(row);
     return next != ranges_.begin() && row <= std::prev(next)->second;

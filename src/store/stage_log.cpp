@@ -13,50 +13,8 @@
 namespace fieldpost {
 namespace {
 
-// Of each file, for what is no sample: acknowledgements must find room when samples do not, as they
-// are what makes room.
-constexpr size_t kReserve = size_t{32} << 10;
-
-// Ascending numbers as runs: the first, and how many follow it.
-void put_runs(wire::Writer& out, std::span<const int64_t> ascending, uint64_t (*code)(int64_t)) {
-  std::vector<std::pair<int64_t, int64_t>> runs;
-  for (const int64_t number : ascending) {
-    if (!runs.empty() && runs.back().second == number - 1) {
-      runs.back().second = number;
-    } else {
-      runs.emplace_back(number, number);
-    }
-  }
-  out(uint64_t{runs.size()});
-  for (const auto& [first, last] : runs) {
-    out(code(first));
-    out(static_cast<uint64_t>(last - first));
-  }
-}
-
-// Those of [min, max], each once.
-std::vector<int64_t> ascending(std::span<const int64_t> numbers, int64_t min, int64_t max) {
-  std::vector<int64_t> sorted;
-  std::ranges::copy_if(numbers, std::back_inserter(sorted),
-                       [=](int64_t number) { return number >= min && number <= max; });
-  std::ranges::sort(sorted);
-  sorted.erase(std::ranges::unique(sorted).begin(), sorted.end());
-  return sorted;
-}
-
-// What `fill` writes.
-template <class F>
-std::vector<std::byte> written(F fill) {
-  std::vector<std::byte> body;
-  {
-    wire::Writer out(body);
-    fill(out);
-  }  // only now the body ends where it should
-  return body;
-}
-
 std::vector<std::byte> epoch_body(Epoch epoch) {
-  return written([&](wire::Writer& out) {
+  return written_body([&](wire::Writer& out) {
     out(zigzag(epoch.since_ms));
     out(zigzag(epoch.offset_ms));
     if (epoch.estimated) out(uint64_t{1});
@@ -134,24 +92,7 @@ Result<> StageLog::append_epoch(Epoch epoch) {
   return {};
 }
 
-Result<> StageLog::acknowledge(std::span<const int64_t> samples, std::span<const int64_t> rows) {
-  const std::scoped_lock lock(mutex_);
-  const std::vector<int64_t> known = ascending(samples, 1, newest_);
-  const std::vector<int64_t> known_rows = ascending(rows, INT64_MIN, INT64_MAX);
-  if (known.empty() && known_rows.empty()) return {};
-  for (const int64_t number : known) {
-    if (number > flushed_ && number <= read_) late_.insert(number);
-    for_each(number, number, [this](Entry& entry, int64_t n) { done(entry, n); });
-  }
-  forget_done();
-  return put(kAcknowledged, written([&](wire::Writer& out) {
-               out(static_cast<uint64_t>(read_));
-               put_runs(out, known, [](int64_t number) { return static_cast<uint64_t>(number); });
-               put_runs(out, known_rows, zigzag);  // from before this log: numbers below 0
-             }));
-}
-
-StageLog::Flushed StageLog::flushed(int64_t up_to) {
+StageLog::Flushed StageLog::flushed(int64_t up_to, std::span<const MadeRow> made) {
   const std::scoped_lock lock(mutex_);
   Flushed result{.held = held_, .acknowledged = late_};
   in_flight_ = 0;
@@ -161,13 +102,15 @@ StageLog::Flushed StageLog::flushed(int64_t up_to) {
   newest_ = std::max(newest_, up_to);
   done_up_to(up_to);
   forget_done();
+  note_made(made);
   late_.erase_up_to(up_to);
+  std::erase_if(notes_.samples, [=](const Staged& s) { return s.number <= up_to; });
   (void)put(kFlushed, flushed_body());  // the outbox has it too
   return result;
 }
 
 std::vector<std::byte> StageLog::flushed_body() const {
-  return written([this](wire::Writer& out) {
+  return written_body([this](wire::Writer& out) {
     out(static_cast<uint64_t>(flushed_));
     out(static_cast<uint64_t>(newest_));
   });
@@ -193,6 +136,7 @@ Result<> StageLog::turn() {
   FP_CHECK_OK(file.file.begin({.generation = generation_ + 1, .log = id_, .boot = boot_}));
   file.names.shrink(0);
   for (const Epoch& epoch : epochs_) FP_CHECK_OK(file.file.append(kEpoch, epoch_body(epoch)));
+  FP_CHECK_OK(repeat_notes(file));
   FP_CHECK_OK(file.file.append(kFlushed, flushed_body()));
   active_ = other;
   ++generation_;

@@ -27,6 +27,7 @@
 #include "base/result.hpp"
 #include "model/reading.hpp"
 #include "model/time.hpp"
+#include "store/handover.hpp"
 #include "store/row_set.hpp"
 #include "store/stage_file.hpp"
 #include "store/stage_record.hpp"
@@ -43,13 +44,15 @@ class StageLog {
         int64_t{16} << 20;  // of both; 32 KiB of each are kept for acknowledgements; 0: as they are
     std::string boot_id;    // as boot_id() gives it
   };
-  // What the log of an earlier process of this boot had noted beside samples.
-  struct Recovered {
-    std::vector<Epoch> epochs;               // ascending
-    std::vector<int64_t> acknowledged_rows;  // row numbers of the outbox that may still be there
-    // Acknowledged samples that are on the disk nevertheless, or may be: those that were
-    // acknowledged after flushed() or read() had given them up to it.
-    std::vector<Staged> acknowledged;
+  // What is acknowledged and on the disk nevertheless, or may be, until settle() says that it is
+  // not any more: by this process, or by an earlier one of this boot.
+  struct Notes {
+    RowSet rows;  // of the outbox
+    // Of rows of which others wait: the times in them, as Handover has them.
+    std::map<int64_t, std::set<int64_t>> parts;
+    // Of rows that are not known: what a flush is taking, or may have been when its process ended.
+    // Ascending, each once, and those of an earlier process as they were; others without readings.
+    std::vector<Staged> samples;
   };
   // What other boots have left: before.0 and .1, then before-2.0 and .1, … The oldest come first.
   static constexpr const char* kBefore = "before";
@@ -79,7 +82,11 @@ class StageLog {
 
   uint64_t id() const { return id_; }  // random; of this log and no other
   const std::string& boot() const { return boot_; }
-  Recovered take_recovered() { return std::exchange(recovered_, {}); }
+
+  Notes notes() const;
+  // Whoever has the rows has looked: this is where notes().samples are, as far as flushed() goes.
+  void found(std::span<const Handover::Part> parts);
+  void settle(const Settled& settled);
 
   // All of them, or none. Errors: Full (both files hold what is pending), Invalid (more than a file
   // holds), Io.
@@ -97,8 +104,8 @@ class StageLog {
   };
   // Everything up to this number is on the disk, or acknowledged; new numbers are higher. From now
   // on read() and take() give nothing up to this number. That it cannot be written down costs
-  // nothing: the outbox knows it as well.
-  Flushed flushed(int64_t up_to);
+  // nothing: the outbox knows it as well. `made`: the rows that hold it.
+  Flushed flushed(int64_t up_to, std::span<const MadeRow> made = {});
 
   // Pending samples after this number up to `last`, oldest first, until there are `max_points`
   // readings or more would be more than `max_bytes` of sample_bytes() (at least one sample), for
@@ -133,7 +140,13 @@ class StageLog {
   std::vector<Epoch> epochs() const;
 
  private:
-  enum Type : uint8_t { kSamples = 1, kAcknowledged = 2, kFlushed = 3, kEpoch = 4 };
+  enum Type : uint8_t {
+    kSamples = 1,
+    kAcknowledged = 2,
+    kFlushed = 3,
+    kEpoch = 4,
+    kLate = 5,  // one of Notes::samples, repeated
+  };
   // Samples that were appended together: one record.
   struct Entry {
     int64_t first = 0;   // number
@@ -150,8 +163,11 @@ class StageLog {
     StageFile file;
     StageNames names;
   };
+  // Of each file, for what is no sample: acknowledgements must find room when samples do not, as
+  // they are what makes room.
+  static constexpr size_t kReserve = size_t{32} << 10;
   static constexpr uint32_t kDone = 0;
-  static constexpr uint32_t kDoneLate = UINT32_MAX;  // while recovering: see Recovered
+  static constexpr uint32_t kDoneLate = UINT32_MAX;  // while recovering: for Notes::samples
 
   StageLog(File first, File second, SymbolTable& symbols);
   Result<> recover(const Options& options);
@@ -160,10 +176,19 @@ class StageLog {
   void on_record(uint8_t file, int64_t offset, uint8_t type, std::span<const std::byte> body);
   void on_samples(uint8_t file, int64_t offset, std::span<const std::byte> body);
   void on_acknowledged(std::span<const std::byte> body);
+  void on_late(uint8_t file, std::span<const std::byte> body);
   void on_epoch(std::span<const std::byte> body);
-  Result<> collect_recovered();
+  Result<> collect_late();
 
   Result<> turn();
+  Result<> put_acknowledged(const RowSet& samples, std::span<const int64_t> rows,
+                            std::span<const Handover::Part> parts);
+  void note_row(int64_t row);
+  void note_late(int64_t number);
+  void note_made(std::span<const MadeRow> made);
+  static bool has_room_to_repeat(const File& file, size_t body);
+  Result<> repeat_notes(File& file);
+  static Result<bool> repeat(File& file, Type type, std::span<const std::byte> body);
   Result<> put(Type type, std::span<const std::byte> body);
   Result<int64_t> put_samples(std::span<const DeviceSample> samples);
   void add_entry(Entry entry);
@@ -199,6 +224,7 @@ class StageLog {
   int64_t in_flight_ = 0;             // which is taking them, up to this one; 0: it is not
   std::vector<DeviceSample> flying_;  // of those, what was evicted meanwhile
   RowSet late_;                       // acknowledged since
+  Handover handed_;                   // rows that have what the uplink had taken, or may have
   std::deque<Entry> entries_;         // ascending; the first one has something pending
   // Of each sample of entries_: kDone, or, while it is pending, 1 + the number of its readings.
   std::deque<uint32_t> waiting_;
@@ -206,7 +232,7 @@ class StageLog {
   int64_t damaged_ = 0;
   std::vector<Epoch> epochs_;
   std::vector<std::byte> buffer_, read_buffer_;
-  Recovered recovered_;
+  Notes notes_;
 };
 
 template <class F>

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "model/reading.hpp"
+#include "model/wire.hpp"
 
 namespace fieldpost {
 
@@ -28,6 +29,17 @@ inline uint64_t zigzag(int64_t v) {
   return (static_cast<uint64_t>(v) << 1) ^ static_cast<uint64_t>(v >> 63);
 }
 inline int64_t unzigzag(uint64_t v) { return static_cast<int64_t>((v >> 1) ^ (~(v & 1) + 1)); }
+
+// What `fill` writes: the body of a record that has no samples.
+template <class F>
+std::vector<std::byte> written_body(F fill) {
+  std::vector<std::byte> body;
+  {
+    wire::Writer out(body);
+    fill(out);
+  }  // only now the body ends where it should
+  return body;
+}
 
 // A sample and its number in the log.
 struct Staged {

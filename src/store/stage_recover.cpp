@@ -156,8 +156,9 @@ Result<> StageLog::recover(const Options& options) {
     active_ = older;
     generation_ = files_[older].file.header().generation;
   }
-  FP_CHECK_OK(collect_recovered());
+  FP_CHECK_OK(collect_late());
   forget_done();
+  read_ = newest_;  // the process before may have been bringing all of that to the disk
   return {};
 }
 
@@ -188,6 +189,8 @@ void StageLog::on_record(uint8_t file, int64_t offset, uint8_t type,
       return done_up_to(static_cast<int64_t>(up_to));
     case kEpoch:
       return on_epoch(body);
+    case kLate:
+      return on_late(file, body);
     default:
       return;
   }
@@ -220,10 +223,26 @@ void StageLog::on_acknowledged(std::span<const std::byte> body) {
       if (late) waiting(entry, number) = kDoneLate;
     });
   });
-  std::vector<int64_t>& rows = recovered_.acknowledged_rows;
-  take_runs(in, unzigzag, [&](int64_t first, int64_t last) {
-    for (int64_t row = first; row <= last && rows.size() < kMaxRows; ++row) rows.push_back(row);
+  take_runs(in, unzigzag, [this](int64_t first, int64_t last) {
+    for (int64_t row = first; row <= last && notes_.rows.size() < kMaxRows; ++row) note_row(row);
   });
+  uint64_t parts = 0;
+  if (!in.done()) in(parts);
+  for (uint64_t i = 0; i < parts; ++i) {
+    uint64_t row = 0;
+    uint64_t ms = 0;
+    in(row);
+    in(ms);
+    if (!in.ok()) return;
+    if (!notes_.rows.contains(unzigzag(row))) notes_.parts[unzigzag(row)].insert(unzigzag(ms));
+  }
+}
+
+void StageLog::on_late(uint8_t file, std::span<const std::byte> body) {
+  StagedReader reader(body);
+  reader.learn(files_[file].names, *symbols_);
+  Staged late;
+  if (reader.next(files_[file].names, &late)) notes_.samples.push_back(std::move(late));
 }
 
 void StageLog::on_epoch(std::span<const std::byte> body) {
@@ -240,8 +259,7 @@ void StageLog::on_epoch(std::span<const std::byte> body) {
   epochs_.push_back(epoch);
 }
 
-Result<> StageLog::collect_recovered() {
-  recovered_.epochs = epochs_;
+Result<> StageLog::collect_late() {
   std::vector<std::byte> buffer;
   for (const Entry& entry : entries_) {
     const auto begin = waiting_.begin() + static_cast<ptrdiff_t>(entry.place);
@@ -251,10 +269,14 @@ Result<> StageLog::collect_recovered() {
     Staged staged;
     while (reader.next(files_[entry.file].names, &staged)) {
       if (waiting(entry, staged.number) != kDoneLate) continue;
-      recovered_.acknowledged.push_back(std::move(staged));
+      notes_.samples.push_back(std::move(staged));
     }
     std::replace(begin, begin + entry.count, kDoneLate, kDone);
   }
+  // A file repeats what the one before has.
+  std::ranges::stable_sort(notes_.samples, {}, &Staged::number);
+  const auto again = std::ranges::unique(notes_.samples, {}, &Staged::number);
+  notes_.samples.erase(again.begin(), again.end());
   return {};
 }
 

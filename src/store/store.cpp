@@ -82,12 +82,24 @@ void Store::set_keep(KeepRules rules) {
   thread_->post(std::move(rules));
 }
 
-void Store::fetch(int64_t after, size_t max_points) {
+void Store::fetch(Lane lane, int64_t after, size_t max_points) {
   Thread& t = *thread_;
-  if (!t.options.disk_first && t.disk_is_open) {
-    if (auto staged = t.take_staged(after, max_points)) return t.hand_out(*std::move(staged));
+  if (!t.options.disk_first && t.disk_is_open && lane != Lane::Backlog) {
+    if (lane == Lane::Live && after > item_id::kBeforeAll) {
+      return t.hand_out(t.take_live(after, max_points));
+    }
+    if (lane == Lane::All) {
+      if (auto staged = t.take_staged(lane, after, max_points)) {
+        return t.hand_out(*std::move(staged));
+      }
+    }
   }
-  t.post(Thread::Fetch{after, max_points});
+  t.post(Thread::Fetch{lane, after, max_points});
+}
+
+void Store::set_aside(DeviceIds devices) {
+  const std::scoped_lock lock(thread_->mutex);
+  thread_->set_aside = std::make_shared<const DeviceIds>(std::move(devices));
 }
 
 void Store::acknowledge(std::vector<int64_t> items) {

@@ -81,8 +81,10 @@ class Store {
   struct Sinks {
     // Something up to this item_id can be fetched. From main and from the store thread.
     std::function<void(int64_t newest)> committed;
+    // Rows up to this item_id are on the disk. From the store thread.
+    std::function<void(int64_t newest_row)> stored;
     // The answer to fetch; empty: nothing after it. From the uplink's and from the store thread.
-    std::function<void(std::vector<Chunk>)> chunks;
+    std::function<void(Fetched)> chunks;
     // The disk has come up late, and has older things than what was fetched since.
     std::function<void()> backlog;
     std::function<void(const StoreStatus&)> status;  // on change, at most once a second
@@ -111,9 +113,16 @@ class Store {
   // readings. Errors: Full, Io: nothing of it was kept; decide again.
   Result<> keep_clock(const ClockFacts& facts, const ClockDecision& decision);
 
-  // Uplink's thread; does not wait. Nothing may be fetched before the answer to the last one. Who
-  // asks holds what was handed out up to `after`, and nothing else.
-  void fetch(int64_t after, size_t max_points);
+  // Uplink's thread; does not wait. Nothing may be fetched of a lane before the answer to the last
+  // one. Who asks for all holds what was handed out up to `after`, and nothing else.
+  //
+  // Live and backlog go beside each other. Live, from kBeforeAll on, begins anew: the answer has
+  // the newest row of each device, and goes on after what is on the disk now. The backlog is all
+  // rows, those as well that were handed out as live, or hold such samples: under the same ids, by
+  // which who asks passes them over.
+  void fetch(Lane lane, int64_t after, size_t max_points);
+  // What waits of these devices is not handed out from now on, and is not held by the uplink.
+  void set_aside(DeviceIds devices);
   void acknowledge(std::vector<int64_t> items);
 
   // Any thread. Writes what waits into a pipe, between flushes: store/exports.hpp.

@@ -59,18 +59,18 @@ void Store::Thread::note_clock() {
   outbox->note_clock(known.high_water_ms, seen_offset_ms);
 }
 
-// To the uplink. From its thread and from the store thread, one after the other.
-void Store::Thread::hand_out(std::vector<Chunk> chunks) {
-  leave_out_unsendable(chunks);
-  sinks.chunks(std::move(chunks));
+// To the uplink. From its thread and from the store thread; of one lane, one after the other.
+void Store::Thread::hand_out(Fetched fetched) {
+  leave_out_unsendable(fetched);
+  sinks.chunks(std::move(fetched));
 }
 
 // Only a clock that somebody vouches for is good enough to throw readings away by it.
-void Store::Thread::leave_out_unsendable(std::vector<Chunk>& chunks) {
+void Store::Thread::leave_out_unsendable(Fetched& fetched) {
   const WallView wall(stage->epochs());
-  if (chunks.empty() || wall.empty() || wall.last().estimated) return;
+  if (fetched.chunks.empty() || wall.empty() || wall.last().estimated) return;
   const std::scoped_lock lock(mutex);
-  unsendable.leave_out(chunks, options.now_ms() + wall.last().offset_ms);
+  unsendable.leave_out(fetched, options.now_ms() + wall.last().offset_ms);
 }
 
 // As they are appended, and so each once: the epochs that stamp them are there already, or the

@@ -66,12 +66,14 @@ Result<> Store::Thread::flush_part(int64_t up_to) {
   flush_bytes = samples_bytes(samples);
   if (!samples.empty()) FP_CHECK_OK(append_to_disk(samples, up_to));
   // From here on the uplink gets these from the disk; what it took until now it has on its way.
-  const StageLog::Flushed flushed = stage->flushed(up_to);
+  const StageLog::Flushed flushed =
+      samples.empty() ? stage->flushed(up_to) : stage->flushed(up_to, outbox->made());
   note_room_in_stage();
   if (samples.empty()) return {};
   hand_over(flushed, up_to);
   exports.flushed(outbox->made());
   status_changed = true;
+  sinks.stored(outbox->newest_row());
   sinks.committed(
       std::max(outbox->newest_row(), options.disk_first ? 0 : item_id::of_sample(stage->newest())));
   return {};
@@ -90,18 +92,21 @@ Result<> Store::Thread::append_to_disk(std::span<const Staged> samples, int64_t 
   return appended_now;
 }
 
-// Rows with samples that the uplink has, or has had acknowledged meanwhile.
+// Rows with samples that the uplink has, or has had acknowledged meanwhile. Of a device that is set
+// aside it has passed them over.
 void Store::Thread::hand_over(const StageLog::Flushed& flushed, int64_t up_to) {
   std::map<int64_t, int> rows_of;  // by number
   for (const Outbox::Made& made : outbox->made()) {
     for (const Handover::Member& m : made.members) ++rows_of[m.number];
   }
+  const auto aside = devices_set_aside();
   for (const Outbox::Made& made : outbox->made()) {
+    const bool passed_over = aside->contains(*made.device);
     // A sample so large that it fills several rows goes again, rather than in halves.
     const bool whole =
         std::ranges::all_of(made.members, [&](const auto& m) { return rows_of[m.number] == 1; });
     const bool taken = std::ranges::any_of(made.members, [&](const Handover::Member& m) {
-      return m.number <= flushed.held || flushed.acknowledged.contains(m.number);
+      return (m.number <= flushed.held && !passed_over) || flushed.acknowledged.contains(m.number);
     });
     if (whole && taken) handover.add(made.row, {made.members, up_to});
   }

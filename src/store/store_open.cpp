@@ -97,6 +97,7 @@ Result<> Store::Thread::open() {
   disk_is_open = true;
   sinks.clock();
   if (answered_without_disk && outbox->totals().rows > 0) sinks.backlog();
+  if (outbox->totals().rows > 0) sinks.stored(outbox->newest_row());
   sinks.committed(std::max(outbox->newest_row(), item_id::of_sample(stage->newest())));
   return {};
 }
@@ -119,17 +120,34 @@ void Store::Thread::keep_stage_in_place() {
 // What stage 1 and the outbox know of each other's past.
 Result<> Store::Thread::take_over() {
   take_over_clock();
+  const StageLog::Notes noted = stage->notes();
   stage->flushed(outbox->flushed_up_to());
-  const StageLog::Recovered recovered = stage->take_recovered();
-  FP_CHECK_OK(outbox->acknowledge(recovered.acknowledged_rows));
-  for (const Staged& sample : recovered.acknowledged) {
-    if (sample.number > outbox->flushed_up_to()) continue;
-    const Handover::Part part{.row = FP_TRY(outbox->row_of(sample)), .ms = sample.sample.time.ms};
-    if (part.row == 0) continue;
-    handover.leave_out(part.row, part.ms);
-    outbox->take_out({&part, 1});
-  }
+  FP_CHECK_OK(take_over_notes(noted));
   deletes_at = BootTime{};
+  return {};
+}
+
+// What is acknowledged, and was not known to be on the disk, or not in which row.
+Result<> Store::Thread::take_over_notes(const StageLog::Notes& noted) {
+  for (const auto& [first, last] : noted.rows) {
+    for (int64_t row = first; row <= last; ++row) FP_CHECK_OK(outbox->acknowledge({&row, 1}));
+  }
+  std::vector<Handover::Part> parts;
+  for (const Staged& sample : noted.samples) {
+    if (sample.number > outbox->flushed_up_to()) continue;
+    const int64_t row = FP_TRY(outbox->row_of(sample));
+    if (row != 0) parts.push_back({.row = row, .ms = sample.sample.time.ms});
+  }
+  stage->found(parts);
+  Settled gone;  // long ago
+  for (const auto& [row, noted_times] : noted.parts) {
+    if (!FP_TRY(outbox->has(row))) gone.rows.insert(row);
+    for (const int64_t ms : noted_times) parts.push_back({.row = row, .ms = ms});
+  }
+  stage->settle(gone);
+  std::erase_if(parts, [&](const Handover::Part& p) { return gone.rows.contains(p.row); });
+  for (const auto& [row, ms] : parts) handover.leave_out(row, ms);
+  outbox->take_out(parts);
   return {};
 }
 

@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "base/log.hpp"
-#include "store/wall.hpp"
 
 namespace fieldpost {
 namespace {
@@ -16,7 +15,6 @@ using namespace std::chrono_literals;
 
 constexpr size_t kDeletesAtOnce = 500;   // rows; more are not left to wait
 constexpr size_t kShownAttributes = 20;  // of those that have lost readings
-constexpr auto kDeletesWait = 1s;        // at least, for a flush that takes them along
 constexpr auto kStatusPeriod = 1s;
 constexpr auto kShortestNap = 10ms;
 constexpr auto kFirstRetry = 100ms;
@@ -51,32 +49,6 @@ void Store::Thread::post(Mail mail) {
     into->items.insert(into->items.end(), more->items.begin(), more->items.end());
     return true;
   });
-}
-
-std::optional<std::vector<Chunk>> Store::Thread::take_staged(int64_t after, size_t max_points) {
-  const WallView wall(stage->epochs());
-  if (wall.empty()) {  // but other boots' may be known
-    if (item_id::number_of(after) < stage->flushed_up_to()) return std::nullopt;
-    return std::vector<Chunk>();
-  }
-  auto taken = stage->take(item_id::number_of(after), max_points);
-  if (!taken) {
-    log::error("stage 1 cannot be read", {{"FP_REASON", taken.error().message}});
-    return std::vector<Chunk>();
-  }
-  if (!*taken) return std::nullopt;
-  std::vector<Chunk> chunks;
-  chunks.reserve((*taken)->size());
-  for (Staged& s : **taken) {
-    std::vector<State> states(1);
-    states[0].time_ms = s.sample.time.ms;
-    states[0].points = std::move(s.sample.points);
-    if (s.sample.time.base == CaptureTime::Base::ThisBoot) to_wall_time(states, wall);
-    chunks.push_back({.row = item_id::of_sample(s.number),
-                      .device = s.sample.device,
-                      .states = std::move(states)});
-  }
-  return chunks;
 }
 
 void Store::Thread::fill(StoreStatus& status) const {
@@ -255,55 +227,13 @@ void Store::Thread::export_slice() {
   exports.work(outbox ? &*outbox : nullptr, write_trouble, *stage, handover);
 }
 
-// Not before this boot's latest epoch is stored, where rows depend on it. Without a disk after a
-// while: what is in stage 1 can be sent.
-bool Store::Thread::may_fetch() const {
-  if (outbox) return !outbox->has_waiting_epochs() || outbox->totals().rows == 0;
-  return !options.disk_first && BootClock::now() >= started + kDiskGrace;
-}
-
 Result<> Store::Thread::open_and_write() {
   if (outbox) FP_CHECK_OK(stay_in_place());
   if (!outbox) FP_CHECK_OK(open());
-  return write();
-}
-
-Result<> Store::Thread::answer_fetches() {
-  while (!fetches.empty()) {
-    const Fetch fetch = fetches.front();
-    std::vector<Chunk> chunks;
-    if (outbox) {
-      chunks = FP_TRY(fetch_rows(fetch));
-    } else {
-      answered_without_disk = true;
-    }
-    fetches.pop_front();
-    // Nor what comes later while something that comes first waits for its time.
-    const bool waits = outbox && outbox->ended_unstamped();
-    if (chunks.empty() && !waits && !options.disk_first) {
-      // Also what is not acknowledged of the disk is held by the uplink, or it would have come.
-      const int64_t after = std::max(fetch.after, item_id::of_sample(stage->flushed_up_to()));
-      chunks = take_staged(after, fetch.max_points).value_or(std::vector<Chunk>());
-    }
-    hand_out(std::move(chunks));
-  }
-  return {};
-}
-
-Result<std::vector<Chunk>> Store::Thread::fetch_rows(const Fetch& fetch) {
-  const int64_t damaged = outbox->totals().damaged_rows;
-  std::vector<Chunk> chunks;
-  {
-    const Busy busy(busy_since);
-    chunks = FP_TRY(outbox->fetch(fetch.after, fetch.max_points, handover));
-  }
-  if (outbox->totals().damaged_rows != damaged) {
-    status_changed = true;
-    deletes_at = BootClock::now() + std::max<nanoseconds>(options.flush_interval, kDeletesWait);
-    log::error("damaged rows of the outbox were set aside",
-               {{"FP_COUNT", std::to_string(outbox->totals().damaged_rows - damaged)}});
-  }
-  return chunks;
+  auto written = write();
+  // What the disk knows, stage 1 need not know any more.
+  stage->settle(outbox->take_settled());
+  return written;
 }
 
 void Store::Thread::set_trouble(std::string& trouble, std::string text) {

@@ -43,10 +43,13 @@ class Busy {
 
 // The uplink waits so long for a disk that does not open, before it goes on without the backlog.
 inline constexpr auto kDiskGrace = std::chrono::seconds(2);
+// Deletes wait so long at least, for a flush that takes them along.
+inline constexpr auto kDeletesWait = std::chrono::seconds(1);
 
 struct Store::Thread {
   struct Wake {};
   struct Fetch {
+    Lane lane = Lane::All;
     int64_t after = 0;
     size_t max_points = 0;
   };
@@ -70,9 +73,12 @@ struct Store::Thread {
   void post(Mail mail);
   // Pending samples of stage 1 after an item_id, stamped; none while nobody knows the time.
   // Nothing, not even an empty list, when what the disk has comes first.
-  std::optional<std::vector<Chunk>> take_staged(int64_t after, size_t max_points);
-  void hand_out(std::vector<Chunk> chunks);
-  void leave_out_unsendable(std::vector<Chunk>& chunks);
+  // Nothing: a flush has taken what was asked for.
+  std::optional<Fetched> take_staged(Lane lane, int64_t after, size_t max_points);
+  std::shared_ptr<const DeviceIds> devices_set_aside() const;
+  Fetched take_live(int64_t after, size_t max_points);
+  void hand_out(Fetched fetched);
+  void leave_out_unsendable(Fetched& fetched);
   void count_repeated(std::span<const DeviceSample> samples);
   void fill(StoreStatus& status) const;  // what is counted outside of the store thread
 
@@ -106,6 +112,7 @@ struct Store::Thread {
   std::atomic<bool> disk_is_open{false};
   std::atomic<int64_t> flushing_up_to{0};  // samples up to this number went to the disk, or may be
   mutable std::mutex mutex;
+  std::shared_ptr<const DeviceIds> set_aside = std::make_shared<const DeviceIds>();
   std::condition_variable ended_changed;
   StoreStatus reported;  // guarded by mutex, as are the next six
   bool ended = false;
@@ -141,6 +148,7 @@ struct Store::Thread {
   Result<> import_earlier_boot(const std::string& name);
   void keep_stage_in_place();
   Result<> take_over();
+  Result<> take_over_notes(const StageLog::Notes& noted);
   Result<> append_making_room(Outbox& old, std::span<const Staged> samples);
   void take_over_clock();
   void note_clock();
@@ -151,7 +159,9 @@ struct Store::Thread {
   Result<> append_to_disk(std::span<const Staged> samples, int64_t up_to);
   void hand_over(const StageLog::Flushed& flushed, int64_t up_to);
   Result<> answer_fetches();
-  Result<std::vector<Chunk>> fetch_rows(const Fetch& fetch);
+  Result<Fetched> answer_to(const Fetch& fetch);
+  Result<Fetched> begin_live();
+  Result<> fetch_rows(const Fetch& fetch, Fetched& answer);
   bool may_fetch() const;
   void set_trouble(std::string& trouble, std::string text);
   void log_damaged();

@@ -41,10 +41,11 @@ std::string finish(std::string payload, size_t states) {
   return payload;
 }
 
-std::string to_payload(const std::vector<State>& states) {
+std::string to_payload(const std::vector<State>& states, const std::string& member) {
   std::string payload = "[";
   for (const State& state : states) {
     payload::append_state(payload, state.time_ms, state.points, state.estimated);
+    payload::add_member(payload, member);
     payload += ',';
   }
   return finish(std::move(payload), states.size());
@@ -52,16 +53,29 @@ std::string to_payload(const std::vector<State>& states) {
 
 }  // namespace
 
-bool Batcher::carries(const Point& point) const {
-  return is_legal(point.value) &&
-         payload::max_size(point) + payload::kStateOverhead <= max_payload_;
+void Batcher::set_flow_versions(const std::map<std::string, std::string>& versions) {
+  members_.clear();
+  for (const auto& [device, version] : versions) {
+    if (!version.empty()) members_[device] = payload::flow_version_member(version);
+  }
+}
+
+const std::string& Batcher::member_of(Symbol device) const {
+  static const std::string none;
+  const auto member = members_.find(*device);
+  return member == members_.end() ? none : member->second;
+}
+
+bool Batcher::carries(const Point& point, size_t overhead) const {
+  return is_legal(point.value) && payload::max_size(point) + overhead <= max_payload_;
 }
 
 size_t Batcher::refuse_points(Chunk& chunk) {
   size_t refused = 0;
+  const size_t overhead = payload::kStateOverhead + member_of(chunk.device).size();
   for (State& state : chunk.states) {
     refused += std::erase_if(state.points, [&](const Point& point) {
-      const bool refuse = !carries(point);
+      const bool refuse = !carries(point, overhead);
       if (refuse) refused_attribute_ = point.attribute;
       return refuse;
     });
@@ -111,11 +125,13 @@ Batcher::Taken Batcher::take_front(Queue& queue) {
 // As many states as fit, or none if not even the first does.
 std::string Batcher::take_array(Queue& queue, size_t array_bytes, std::vector<Taken>& ret_taken) {
   std::string payload = "[";
+  const std::string& member = member_of(queue.device);
   bool ascending = true;
   while (!queue.chunks.empty()) {
     const State& state = queue.chunks.front().states[queue.state];
     const size_t before = payload.size();
     payload::append_state(payload, state.time_ms, state.points, state.estimated);
+    payload::add_member(payload, member);
     payload += ',';
     const size_t limit = ret_taken.empty() ? max_payload_ + 2 : array_bytes;
     if (payload.size() > limit) {
@@ -130,14 +146,15 @@ std::string Batcher::take_array(Queue& queue, size_t array_bytes, std::vector<Ta
   std::vector<State> states;
   states.reserve(ret_taken.size());
   for (const Taken& taken : ret_taken) states.push_back(taken.state);
-  return to_payload(merge(std::move(states)));
+  return to_payload(merge(std::move(states)), member);
 }
 
 // The first attributes of a state that is larger than a payload may be.
 std::string Batcher::take_part(Queue& queue, std::vector<Taken>& ret_taken) {
   Chunk& chunk = queue.chunks.front();
   std::vector<Point>& points = chunk.states[queue.state].points;
-  size_t bytes = payload::kStateOverhead;
+  const std::string& member = member_of(queue.device);
+  size_t bytes = payload::kStateOverhead + member.size();
   const auto end = std::ranges::find_if(points, [&](const Point& point) {
     bytes += payload::max_size(point);
     return bytes > max_payload_;
@@ -155,12 +172,21 @@ std::string Batcher::take_part(Queue& queue, std::vector<Taken>& ret_taken) {
     queue.splitting = true;
     ret_taken.push_back(std::move(part));
   }
-  return to_payload({ret_taken.front().state});
+  return to_payload({ret_taken.front().state}, member);
 }
 
-std::optional<StateMessage> Batcher::next(size_t array_bytes) {
-  const auto queue =
-      std::ranges::min_element(queues_, {}, [](const Queue& q) { return q.chunks.front().row; });
+std::vector<Batcher::Queue>::iterator Batcher::oldest(const May& may) {
+  auto oldest = queues_.end();
+  for (auto queue = queues_.begin(); queue != queues_.end(); ++queue) {
+    const bool older =
+        oldest == queues_.end() || queue->chunks.front().row < oldest->chunks.front().row;
+    if (older && (!may || may(queue->device))) oldest = queue;
+  }
+  return oldest;
+}
+
+std::optional<StateMessage> Batcher::next(size_t array_bytes, const May& may) {
+  const auto queue = oldest(may);
   if (queue == queues_.end()) return std::nullopt;
   const Symbol device = queue->device;
   std::vector<Taken> taken;

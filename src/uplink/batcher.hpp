@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -36,16 +37,21 @@ class Batcher {
 
   // For what is added and built from now on.
   void set_max_payload(size_t bytes) { max_payload_ = bytes; }
+  // The flow version of states, by the Losant id of their device.
+  void set_flow_versions(const std::map<std::string, std::string>& versions);
 
   // Rows must come in ascending order; after rewind() again from resume_after(). A row that is
   // done already is passed over. A reading that no message can carry, because it is larger than a
   // payload may be or not legal, is refused and counted; the rest of its row goes on.
   void add(Chunk chunk);
 
-  // The message with the oldest waiting row. An array ends before it exceeds `array_bytes`; a
-  // single state may, up to max_payload. One that exceeds even that is split by attributes under
-  // one stamp. Nothing if nothing waits.
-  std::optional<StateMessage> next(size_t array_bytes);
+  // Whether a message of this device may leave now.
+  using May = std::function<bool(Symbol device)>;
+
+  // The message with the oldest waiting row of those that may leave. An array ends before it
+  // exceeds `array_bytes`; a single state may, up to max_payload. One that exceeds even that is
+  // split by attributes under one stamp. Nothing if nothing waits.
+  std::optional<StateMessage> next(size_t array_bytes, const May& may = {});
 
   // The readings of a message, or 0 if the ticket is unknown (it was rewound).
   int64_t acknowledged(uint64_t ticket);
@@ -89,8 +95,10 @@ class Batcher {
     State state;
   };
 
-  bool carries(const Point& point) const;
+  const std::string& member_of(Symbol device) const;
+  bool carries(const Point& point, size_t overhead) const;
   size_t refuse_points(Chunk& chunk);
+  std::vector<Queue>::iterator oldest(const May& may);
   std::string take_array(Queue& queue, size_t array_bytes, std::vector<Taken>& ret_taken);
   std::string take_part(Queue& queue, std::vector<Taken>& ret_taken);
   Taken take_front(Queue& queue);
@@ -98,7 +106,8 @@ class Batcher {
   void settle(int64_t row);
 
   size_t max_payload_;
-  std::vector<Queue> queues_;  // those with something waiting
+  std::map<std::string, std::string> members_;  // payload::flow_version_member, by device
+  std::vector<Queue> queues_;                   // those with something waiting
   size_t waiting_points_ = 0;
   std::map<int64_t, Row> rows_;  // not done
   std::unordered_map<uint64_t, Message> messages_;

@@ -51,12 +51,14 @@ void Line::fail(const std::string& reason) {
   watched_.close(ignored);
   tick_.cancel(ignored);
   login_.cancel(ignored);
+  End end = reason.starts_with(Transport::kClosed) ? End::Broker : End::Other;
+  if (session_ && session_->refusal_code() == 5) end = End::Refusal;
   // Later, because we may be inside a call of either; and so that nobody destroys this under us.
-  asio::post(io_, [alive = std::weak_ptr(alive_), reason] {
+  asio::post(io_, [alive = std::weak_ptr(alive_), reason, end] {
     const auto line = alive.lock();
     if (!line) return;
     (*line)->session_.reset();
-    (*line)->events_.down(reason);
+    (*line)->events_.down(reason, end);
   });
 }
 
@@ -187,6 +189,14 @@ void Line::set_topics(std::vector<std::string> topics) {
 void Line::set_max_in_flight(int messages) {
   options_.session.max_in_flight = messages;
   if (session_ && !ended_) session_->set_max_in_flight(messages);
+}
+
+std::vector<std::string> Line::refused_topics() const {
+  return session_ ? session_->refused_topics() : std::vector<std::string>();
+}
+
+void Line::ask_again_now() {
+  if (session_) session_->ask_again_now();
 }
 
 void Line::close() {

@@ -27,11 +27,17 @@ class Line {
     Transport::Options transport;
     Session::Options session;
   };
+  // Who ended it.
+  enum class End : uint8_t {
+    Broker,   // in order
+    Refusal,  // CONNACK 5
+    Other,
+  };
   // Called from the loop, never from within a call into the line.
   struct Events {
     std::function<void(const std::string& step)> step;
-    std::function<void()> up;                             // the broker has accepted us
-    std::function<void(const std::string& reason)> down;  // once, the last one
+    std::function<void()> up;                                      // the broker has accepted us
+    std::function<void(const std::string& reason, End end)> down;  // once, the last one
     std::function<void(const std::vector<int>& mids)> acknowledged;
     Session::OnMessage message;  // must not call the line
   };
@@ -46,6 +52,9 @@ class Line {
   void flush();
   void set_topics(std::vector<std::string> topics);
   void set_max_in_flight(int messages);
+  // As of Session.
+  std::vector<std::string> refused_topics() const;
+  void ask_again_now();
   // Ends in order; down() follows.
   void close();
   // Ends at once; down() follows, with this reason unless there was one already.

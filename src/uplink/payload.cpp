@@ -154,6 +154,18 @@ void append_text(std::string& out, std::string_view text) {
   append_with(out, text_size(text), [&](char* p) { return write_text(p, text); });
 }
 
+std::string flow_version_member(std::string_view version) {
+  std::string member = R"(,"flowVersion":)";
+  append_text(member, version);
+  return member + '}';
+}
+
+void add_member(std::string& out, std::string_view member) {
+  if (member.empty()) return;
+  out.pop_back();
+  out += member;
+}
+
 size_t max_size(const Point& point) {
   const std::string* text = std::get_if<std::string>(&point.value);
   return point.attribute->size() + 4 + (text == nullptr ? kNumberSize : text_size(*text));

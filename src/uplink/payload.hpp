@@ -28,6 +28,11 @@ void append_text(std::string& out, std::string_view text);
 void append_state(std::string& out, int64_t time_ms, std::span<const Point> points,
                   bool estimated = false);
 
+// What add_member() takes: `,"flowVersion":"…"}`.
+std::string flow_version_member(std::string_view version);
+// Puts a member into the state that ends `out`, before its closing brace.
+void add_member(std::string& out, std::string_view member);
+
 // Bytes that one point takes at most, with the comma before it.
 size_t max_size(const Point& point);
 // Bytes of a state beside its points, at most.

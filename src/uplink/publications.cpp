@@ -14,8 +14,13 @@ bool Publications::reserve() {
 
 void Publications::add(Publication publication) { waiting_.push_back(std::move(publication)); }
 
+const Publication* Publications::next() const {
+  const bool room = in_flight_.size() < kMaxInFlight;
+  return room && !waiting_.empty() ? &waiting_.front() : nullptr;
+}
+
 std::optional<Publication> Publications::take() {
-  if (waiting_.empty() || in_flight_.size() >= kMaxInFlight) return std::nullopt;
+  if (next() == nullptr) return std::nullopt;
   Publication next = std::move(waiting_.front());
   waiting_.pop_front();
   --reserved_;

@@ -27,6 +27,8 @@ class Publications {
   void cancel() { --reserved_; }
 
   void add(Publication publication);  // in the place reserved for it
+  // What take() would give; null: nothing.
+  const Publication* next() const;
   // The next, if there is room on the line; its place in the queue is free. sent() follows, unless
   // it cannot be sent.
   std::optional<Publication> take();

@@ -50,6 +50,8 @@ Redial::Verdict Redial::on_drop(const Drop& drop) {
   return verdict;
 }
 
+bool Redial::is_near_limit(const Drop& drop) { return drop.used_percent >= kNearLimit; }
+
 Redial::Verdict Redial::judge(const Drop& drop) {
   if (drop.by == Drop::By::Refusal && was_in_) return {.cause = Cause::Throttled};
   if (drop.by != Drop::By::Broker) {
@@ -58,7 +60,7 @@ Redial::Verdict Redial::judge(const Drop& drop) {
     return {};
   }
   if (!drop.accepted) return {.cause = throttled_ ? Cause::Throttled : Cause::Unknown};
-  if (drop.used_percent >= kNearLimit) return {.cause = Cause::Throttled};
+  if (is_near_limit(drop)) return {.cause = Cause::Throttled};
   if (drop.lasted >= kSoon) soon_closed_ = 0;
   if (drop.lasted < kSoon && !drop.unanswered) ++soon_closed_;
   if (soon_closed_ < kPattern) return {};

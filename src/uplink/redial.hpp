@@ -47,6 +47,8 @@ class Redial {
   Redial(Duration first, Duration cap, uint64_t seed = std::random_device{}());
   void set_cap(Duration first, Duration cap);
 
+  // The limits alone explain it.
+  static bool is_near_limit(const Drop& drop);
   Verdict on_drop(const Drop& drop);
   // Somebody has done something about it.
   void reset();

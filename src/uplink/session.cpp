@@ -19,7 +19,9 @@
 namespace fieldpost {
 namespace {
 
-constexpr int kRefused = 0x80;        // in a SUBACK
+constexpr int kRefused = 0x80;                   // in a SUBACK
+constexpr std::chrono::minutes kFirstPause(15);  // before what was refused is asked for again
+constexpr std::chrono::minutes kLongestPause = std::chrono::hours(24);
 constexpr size_t kTopicsAtOnce = 50;  // in a SUBSCRIBE: keeps the number of messages small
 
 std::string words_of_connack(int code) {
@@ -127,7 +129,27 @@ Result<> Session::write() {
   return settle(mosquitto_loop_write(client_.get(), 1));
 }
 
-Result<> Session::tick() { return settle(mosquitto_loop_misc(client_.get())); }
+Result<> Session::tick() {
+  std::vector<std::string> due;
+  const auto now = std::chrono::steady_clock::now();
+  for (auto& [topic, refused] : refused_) {
+    if (refused.retry > now) continue;
+    due.push_back(topic);
+    refused.retry = std::chrono::steady_clock::time_point::max();  // until it is answered
+  }
+  if (connected_) subscribe(due, 1);
+  return settle(mosquitto_loop_misc(client_.get()));
+}
+
+std::vector<std::string> Session::refused_topics() const {
+  std::vector<std::string> topics;
+  for (const auto& [topic, refused] : refused_) topics.push_back(topic);
+  return topics;
+}
+
+void Session::ask_again_now() {
+  for (auto& [topic, refused] : refused_) refused = {.pause = kFirstPause, .retry = {}};
+}
 
 Result<int> Session::publish(const std::string& topic, std::string_view payload) {
   // Without a connection libmosquitto says "no connection", and queues it all the same.
@@ -151,6 +173,7 @@ void Session::disconnect() {
 
 void Session::on_connect(int code) {
   if (code != 0) {
+    refusal_code_ = code;
     refusal_ = words_of_connack(code);
     return;
   }
@@ -185,16 +208,35 @@ void Session::check_grants() {
     asked_.erase(found);
     std::vector<std::string> again;
     for (size_t i = 0; i < std::min(asked.topics.size(), grant.codes.size()); ++i) {
-      if (grant.codes[i] != kRefused) continue;
-      if (asked.qos > 0) {
-        again.push_back(asked.topics[i]);
+      const std::string& topic = asked.topics[i];
+      if (grant.codes[i] != kRefused) {
+        on_grant(topic);
+      } else if (asked.qos > 0) {
+        again.push_back(topic);
       } else {
-        log::warning("the broker refuses a subscription; commands to this device will not arrive",
-                     {{"FP_REASON", asked.topics[i]}});
+        on_refusal(topic);
       }
     }
     subscribe(again, 0);
   }
+}
+
+void Session::on_grant(const std::string& topic) {
+  if (refused_.erase(topic) > 0) {
+    log::notice("the broker grants a subscription that it had refused", {{"FP_TOPIC", topic}});
+  }
+}
+
+void Session::on_refusal(const std::string& topic) {
+  if (std::ranges::find(options_.topics, topic) == options_.topics.end()) return;  // not since
+  const auto [refused, is_new] = refused_.try_emplace(topic, Refused{.pause = kFirstPause});
+  if (is_new) {
+    log::warning("the broker refuses a subscription; commands to this device will not arrive",
+                 {{"FP_TOPIC", topic}});
+  }
+  auto& [pause, retry] = refused->second;
+  retry = std::chrono::steady_clock::now() + pause;
+  pause = std::min(2 * pause, kLongestPause);
 }
 
 void Session::set_topics(std::vector<std::string> topics) {
@@ -210,6 +252,7 @@ void Session::set_topics(std::vector<std::string> topics) {
   if (!connected_) return;  // subscribed when we are
   for (const std::string& topic : without(before, options_.topics)) {
     mosquitto_unsubscribe(client_.get(), nullptr, topic.c_str());
+    refused_.erase(topic);
   }
   subscribe(without(options_.topics, before), 1);
 }

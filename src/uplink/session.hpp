@@ -48,9 +48,17 @@ class Session {
   bool connected() const { return connected_; }  // the broker has accepted us
   std::chrono::seconds keepalive() const;        // as near to the options' as libmosquitto takes
 
+  // The CONNACK that refused us; 0: none has.
+  int refusal_code() const { return refusal_code_; }
+
   Result<> read();   // when fd() is readable
   Result<> write();  // when it is writable, and after anything that sends
-  Result<> tick();   // once a second
+  Result<> tick();   // once a second; asks again for what was refused
+
+  // Subscriptions that the broker does not grant. Asked for again after a quarter of an hour, then
+  // after twice as long each time, up to a day.
+  std::vector<std::string> refused_topics() const;
+  void ask_again_now();
 
   // Queues a message for the next write(), and names it. Only while connected. Errors: Invalid (the
   // topic), Io.
@@ -85,15 +93,23 @@ class Session {
     std::vector<std::string> topics;
     int qos;
   };
+  struct Refused {
+    std::chrono::minutes pause;
+    std::chrono::steady_clock::time_point retry;
+  };
+  void on_grant(const std::string& topic);
+  void on_refusal(const std::string& topic);
 
   Options options_;
   OnMessage on_message_;
   std::unique_ptr<mosquitto, Destroy> client_;
   bool connected_ = false;
+  int refusal_code_ = 0;
   std::string refusal_;  // in words, when the broker did not accept us
   std::vector<int> acknowledged_;
   std::map<int, Asked> asked_;  // subscriptions without an answer, by message id
-  std::vector<Grant> grants_;   // to be looked at when the callback has returned
+  std::map<std::string, Refused> refused_;
+  std::vector<Grant> grants_;  // to be looked at when the callback has returned
 };
 
 }  // namespace fieldpost

@@ -13,13 +13,17 @@ using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-Sender::Limits sender_limits(const Uplink::Options& o) {
-  return {.window_messages = o.window_messages,
+Lanes::Options lane_options(const Uplink::Options& o) {
+  return {.live_first = o.live_first,
+          .window_messages = o.window_messages,
           .window_bytes = o.window_bytes,
-          .max_payload = o.max_payload};
+          .max_payload = o.max_payload,
+          .batch_max_age = o.batch_max_age,
+          .devices = std::max<int64_t>(1, static_cast<int64_t>(o.device_ids.size())),
+          .flow_versions = o.flow_versions};
 }
 
-Backoff backoff_of(const Uplink::Options& o) {
+std::pair<Redial::Duration, Redial::Duration> pauses(const Uplink::Options& o) {
   const auto cap = duration_cast<milliseconds>(o.backoff_max);
   return {std::min<milliseconds>(seconds(1), cap), cap};
 }
@@ -62,7 +66,8 @@ bool needs_reconnect(const Uplink::Options& a, const Uplink::Options& b) {
          a.ca_file != b.ca_file || a.cert_file != b.cert_file || a.key_file != b.key_file ||
          a.proxy_host != b.proxy_host || a.proxy_port != b.proxy_port ||
          a.access_key_file != b.access_key_file || a.access_secret_file != b.access_secret_file ||
-         a.proxy_login_file != b.proxy_login_file || a.keepalive != b.keepalive;
+         a.proxy_login_file != b.proxy_login_file || a.keepalive != b.keepalive ||
+         a.live_first != b.live_first;
 }
 
 std::string state_topic(std::string_view device_id) {
@@ -75,16 +80,27 @@ std::vector<std::string> command_topics(const Uplink::Options& o) {
   return topics;
 }
 
-std::optional<std::string_view> commanded_device(std::string_view topic) {
+namespace {
+
+std::optional<std::string_view> device_of(std::string_view topic, std::string_view suffix) {
   constexpr std::string_view kPrefix = "losant/";
-  constexpr std::string_view kSuffix = "/command";
-  if (!topic.starts_with(kPrefix) || !topic.ends_with(kSuffix) ||
-      topic.size() <= kPrefix.size() + kSuffix.size()) {
+  if (!topic.starts_with(kPrefix) || !topic.ends_with(suffix) ||
+      topic.size() <= kPrefix.size() + suffix.size()) {
     return std::nullopt;
   }
   topic.remove_prefix(kPrefix.size());
-  topic.remove_suffix(kSuffix.size());
+  topic.remove_suffix(suffix.size());
   return topic;
+}
+
+}  // namespace
+
+std::optional<std::string_view> stating_device(std::string_view topic) {
+  return device_of(topic, "/state");
+}
+
+std::optional<std::string_view> commanded_device(std::string_view topic) {
+  return device_of(topic, "/command");
 }
 
 }  // namespace fieldpost

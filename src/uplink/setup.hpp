@@ -8,18 +8,20 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "base/backoff.hpp"
 #include "uplink/credentials.hpp"
+#include "uplink/lanes.hpp"
 #include "uplink/line.hpp"
-#include "uplink/sender.hpp"
+#include "uplink/redial.hpp"
 #include "uplink/uplink.hpp"
 
 namespace fieldpost {
 
-Sender::Limits sender_limits(const Uplink::Options& options);
-Backoff backoff_of(const Uplink::Options& options);
+Lanes::Options lane_options(const Uplink::Options& options);
+// The first pause after a failure, and the longest.
+std::pair<Redial::Duration, Redial::Duration> pauses(const Uplink::Options& options);
 Line::Options line_options(const Uplink::Options& options, Credentials credentials);
 // What was sent may wait so long for the other machine. libmosquitto tests a silent line after a
 // keepalive and up to a second: with this, one that went dead is noticed after one and a half.
@@ -30,6 +32,8 @@ int max_in_flight(const Uplink::Options& options);
 bool needs_reconnect(const Uplink::Options& before, const Uplink::Options& after);
 
 std::string state_topic(std::string_view device_id);
+// The device whose state topic that is; nothing if it is none. Points into `topic`.
+std::optional<std::string_view> stating_device(std::string_view topic);
 std::vector<std::string> command_topics(const Uplink::Options& options);
 // The device that a command on this topic is for; nothing if it is no topic of commands. Points
 // into `topic`.

@@ -7,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "uplink/stream.hpp"
+#include "uplink/transport.hpp"
 
 namespace fieldpost {
 namespace {
@@ -66,7 +67,7 @@ void TcpStream::abandon() {
 }
 
 std::string TcpStream::why(error_code error) const {
-  if (error == asio::error::eof) return "the broker closed the connection";
+  if (error == asio::error::eof) return Transport::kClosed;
   if (error == asio::error::connection_reset) return "the broker reset the connection";
   // The kernel's reason after TCP_USER_TIMEOUT: none, or what it heard last from a router.
   if (error == asio::error::timed_out || error == asio::error::host_unreachable ||

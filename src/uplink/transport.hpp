@@ -46,6 +46,10 @@ class Transport {
     std::function<void(const std::string& reason)> ended;
   };
 
+  // How the reason begins when the broker has closed the connection in order; after it may stand
+  // what it gave as a reason of its own.
+  static constexpr const char* kClosed = "the broker closed the connection";
+
   // Ends everything at once; no event comes any more. May be called from an event.
   virtual ~Transport() = default;
 

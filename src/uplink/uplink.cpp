@@ -1,118 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "uplink/uplink.hpp"
-
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <fcntl.h>
 #include <signal.h>
 
 #include <algorithm>
-#include <atomic>
-#include <optional>
-#include <thread>
-#include <utility>  // before Asio: 1.74 uses std::exchange without it
-#include <variant>
 
-#include "base/backoff.hpp"
-#include "base/clock.hpp"
 #include "base/log.hpp"
-#include "base/mailbox.hpp"
-#include "base/text.hpp"
 #include "uplink/credentials.hpp"
-#include "uplink/line.hpp"
-#include "uplink/publications.hpp"
-#include "uplink/sender.hpp"
 #include "uplink/setup.hpp"
-#include "uplink/status_teller.hpp"
+#include "uplink/uplink_thread.hpp"
 
 namespace fieldpost {
-
-namespace asio = boost::asio;
-using boost::system::error_code;
-using std::chrono::milliseconds;
-using std::chrono::seconds;
-using Steady = std::chrono::steady_clock;
-
-namespace {
-
-// A connection that lasted so long ends a series of failures.
-constexpr seconds kLasting(30);
-
-}  // namespace
-
-struct Uplink::Thread {
-  struct Wake {};  // something atomic has changed
-  struct Backlog {};
-  struct Stop {
-    milliseconds limit;
-  };
-  struct Reconnect {};
-  using Item =
-      std::variant<Wake, Backlog, std::vector<Chunk>, Publication, Reconnect, Options, Stop>;
-
-  Thread(Options o, Sinks s);
-
-  // From any thread.
-  bool post(Item item);  // false, and logged: the mailbox is full
-  // On the thread.
-  void run();
-
-  Mailbox<Item> mailbox{4096};
-  std::atomic<int64_t> newest = item_id::kBeforeAll;
-  std::atomic<uint64_t> pings = 0;
-  std::atomic<uint64_t> answers = 0;
-  Publications publications;  // any thread may reserve a place
-  std::thread thread;
-
- private:
-  void watch_mailbox();
-  void take(Wake);
-  void take(Backlog);
-  void take(std::vector<Chunk> chunks);
-  void take(Publication publication);
-  void take(Reconnect);
-  void take(Options o);
-  void take(Stop stop);
-
-  void connect();
-  void on_up();
-  void on_down(const std::string& reason);
-  void on_acknowledged(const std::vector<int>& mids);
-  void on_message(std::string_view topic, std::string_view payload);
-  void watch_tick();
-  void on_tick();
-
-  void pump();
-  void send_publications();
-  bool send_states();
-  void acknowledge_rows(std::vector<int64_t> rows);
-  void give_up(const std::vector<Publication>& given_up);
-  void close_when_idle();
-
-  Options options;
-  Sinks sinks;
-  asio::io_context io{1};
-  asio::posix::stream_descriptor bell{io};
-  asio::steady_timer retry{io}, tick{io}, stop_timer{io}, batch{io};
-  StatusTeller status{io, sinks.status};
-  std::unique_ptr<Line> line;
-  bool up = false;
-  bool stopping = false;
-  bool closing = false;
-  bool reconnect_asked = false;  // when this line is down
-  bool batch_waits = false;
-  Steady::time_point up_since;
-  Steady::time_point last_progress;  // towards an acknowledgement
-  Backoff backoff;
-  Sender sender;
-};
 
 Uplink::Thread::Thread(Options o, Sinks s)
     : options(std::move(o)),
       sinks(std::move(s)),
-      backoff(backoff_of(options)),
-      sender(sender_limits(options)) {
+      redial(pauses(options).first, pauses(options).second),
+      sent_file(options.run_dir, boot_id().value_or("")),
+      limiter(options.limits, sent_file.records(), BootClock::now()),
+      quarantine(state_topic(options.client_id)),
+      lanes(lane_options(options), limiter, quarantine) {
+  if (sent_file.begun()) limiter.assume_full(BootClock::now());
   thread = std::thread([this] { run(); });
 }
 
@@ -155,33 +62,34 @@ void Uplink::Thread::watch_mailbox() {
 
 void Uplink::Thread::take(Wake) {
   answers.store(pings.load());
-  // The first of a batch waits for others; what comes while we are behind does not.
-  if (options.batch_max_age.count() == 0 || !sender.caught_up()) {
-    return sender.on_committed(newest.load());
-  }
-  if (batch_waits || newest.load() <= sender.newest()) return;
+  // The first of a batch waits for others.
+  const nanoseconds age = lanes.batch_age(BootClock::now());
+  if (age.count() == 0 || !lanes.batches()) return lanes.on_committed(newest.load());
+  if (batch_waits || newest.load() <= lanes.newest()) return;
   batch_waits = true;
-  batch.expires_after(options.batch_max_age);
+  batch.expires_after(age);
   batch.async_wait([this](error_code error) {
     batch_waits = false;
     if (error) return;
-    sender.on_committed(newest.load());
+    lanes.on_committed(newest.load());
     pump();
   });
 }
 
-void Uplink::Thread::take(Backlog) { sender.on_backlog(); }
+void Uplink::Thread::take(Backlog) { lanes.on_backlog(); }
 
-void Uplink::Thread::take(std::vector<Chunk> chunks) {
-  sender.on_chunks(std::move(chunks));
-  if (const int64_t refused = sender.refused() - status.now.refused; refused > 0) {
+void Uplink::Thread::take(Stored stored) { lanes.on_stored(stored.newest_row); }
+
+void Uplink::Thread::take(Fetched fetched) {
+  lanes.on_fetched(std::move(fetched));
+  if (const int64_t refused = lanes.refused() - status.now.refused; refused > 0) {
     log::warning("readings were not sent: one alone is longer than a message may be",
                  {{"FP_COUNT", std::to_string(refused)},
-                  {"FP_ATTRIBUTE", *sender.refused_attribute()},
+                  {"FP_ATTRIBUTE", *lanes.refused_attribute()},
                   {"FP_LIMIT", "uplink.max_payload"}});
   }
-  status.now.refused = sender.refused();
-  acknowledge_rows(sender.take_done());
+  status.now.refused = lanes.refused();
+  acknowledge_rows(lanes.take_done());
 }
 
 void Uplink::Thread::take(Publication publication) {
@@ -190,8 +98,9 @@ void Uplink::Thread::take(Publication publication) {
 }
 
 void Uplink::Thread::take(Reconnect) {
+  try_all_topics();
   if (status.now.state != UplinkStatus::State::Waiting) return;
-  backoff.reset();
+  redial.reset();
   retry.cancel();
   connect();
 }
@@ -199,8 +108,10 @@ void Uplink::Thread::take(Reconnect) {
 void Uplink::Thread::take(Options o) {
   const bool again = needs_reconnect(options, o);
   const Options before = std::exchange(options, std::move(o));
-  if (before.backoff_max != options.backoff_max) backoff = backoff_of(options);
-  sender.set_limits(sender_limits(options));
+  try_all_topics();
+  redial.set_cap(pauses(options).first, pauses(options).second);
+  limiter.set_limits(options.limits);
+  lanes.set_options(lane_options(options));
   if (status.now.state == UplinkStatus::State::Waiting) return take(Reconnect{});
   if (!line) return;
   if (again) {
@@ -234,27 +145,28 @@ void Uplink::Thread::take(Stop stop) {
 }
 
 void Uplink::Thread::close_when_idle() {
-  if (!stopping || closing || !line || sender.in_flight() > 0 || !publications.idle()) return;
+  if (!stopping || closing || !line || lanes.in_flight() > 0 || !publications.idle()) return;
   closing = true;
   line->close();
 }
 
 void Uplink::Thread::connect() {
   auto credentials = read_credentials(options);
-  if (!credentials) return on_down(credentials.error().message);
+  if (!credentials) return on_down(credentials.error().message, Line::End::Other);
   status.enter(UplinkStatus::State::Connecting);
   line = std::make_unique<Line>(
       io, line_options(options, std::move(*credentials)),
-      Line::Events{.step =
-                       [this](const std::string& step) {
-                         status.now.step = step;
-                         status.tell();
-                       },
-                   .up = [this] { on_up(); },
-                   .down = [this](const std::string& reason) { on_down(reason); },
-                   .acknowledged = [this](const std::vector<int>& mids) { on_acknowledged(mids); },
-                   .message = [this](std::string_view topic,
-                                     std::string_view payload) { on_message(topic, payload); }});
+      Line::Events{
+          .step =
+              [this](const std::string& step) {
+                status.now.step = step;
+                status.tell();
+              },
+          .up = [this] { on_up(); },
+          .down = [this](const std::string& reason, Line::End end) { on_down(reason, end); },
+          .acknowledged = [this](const std::vector<int>& mids) { on_acknowledged(mids); },
+          .message = [this](std::string_view topic,
+                            std::string_view payload) { on_message(topic, payload); }});
 }
 
 void Uplink::Thread::on_up() {
@@ -264,137 +176,62 @@ void Uplink::Thread::on_up() {
   status.now.reason.clear();
   log::notice("connected to the broker", {{"FP_BROKER", options.host}});
   status.enter(UplinkStatus::State::Connected);
-  sender.on_connected();
+  lanes.on_connected();
+  lanes.on_committed(newest.load());
   pump();
   close_when_idle();
 }
 
-void Uplink::Thread::on_down(const std::string& reason) {
+Drop Uplink::Thread::drop_of(Line::End end, BootTime now) {
+  Drop drop{.accepted = up};
+  if (end == Line::End::Broker) drop.by = Drop::By::Broker;
+  if (end == Line::End::Refusal) drop.by = Drop::By::Refusal;
+  if (up) drop.lasted = Steady::now() - up_since;
+  drop.used_percent = limiter.used_percent(now);
+  const bool answers_too = publications.in_flight() > 0;
+  const bool unexplained = drop.by == Drop::By::Broker && !Redial::is_near_limit(drop);
+  const bool topic = quarantine.on_disconnected(unexplained && !answers_too, now);
+  drop.unanswered = topic || answers_too;
+  return drop;
+}
+
+void Uplink::Thread::on_down(const std::string& reason, Line::End end) {
   line.reset();
   if (stopping) return io.stop();
-  if (up && Steady::now() - up_since >= kLasting) backoff.reset();
+  const BootTime now = BootClock::now();
+  const Drop drop = drop_of(end, now);
+  tell_of_quarantine();
   up = false;
-  sender.on_disconnected();
+  lanes.on_disconnected(now);
+  publication_records.clear();
+  pace.cancel();
   status.now.in_flight = 0;
   give_up(publications.take_in_flight());
   give_up(publications.take_waiting());
   if (std::exchange(reconnect_asked, false)) {
-    backoff.reset();
+    redial.reset();
     return connect();
   }
-  const milliseconds pause = backoff.next();
-  if (reason != status.now.reason) {
+  const Redial::Verdict verdict = redial.on_drop(drop);
+  if (verdict.cause == Redial::Cause::Throttled)
+    limiter.slow_down_until(now + std::chrono::hours(1));
+  wait_and_connect(reason, verdict);
+}
+
+void Uplink::Thread::wait_and_connect(const std::string& reason, Redial::Verdict verdict) {
+  const std::string suspicion = words_of(verdict, options.client_id);
+  const std::string words = suspicion.empty() ? reason : reason + "; " + suspicion;
+  if (words != status.now.reason) {
     log::warning("no connection to the broker",
-                 {{"FP_BROKER", options.host}, {"FP_REASON", reason}});
+                 {{"FP_BROKER", options.host}, {"FP_REASON", words}});
   }
-  status.now.reason = reason;
-  status.now.retry_ns = (BootClock::now() + pause).time_since_epoch().count();
+  status.now.reason = words;
+  status.now.retry_ns = (BootClock::now() + verdict.pause).time_since_epoch().count();
   status.enter(UplinkStatus::State::Waiting);
-  retry.expires_after(pause);
+  retry.expires_after(verdict.pause);
   retry.async_wait([this](error_code error) {
     if (!error && !line && !stopping) connect();
   });
-}
-
-void Uplink::Thread::on_acknowledged(const std::vector<int>& mids) {
-  std::vector<int64_t> rows;
-  for (const int mid : mids) {
-    if (const auto publication = publications.acknowledged(mid)) {
-      if (sinks.published) sinks.published(*publication, true);
-      continue;
-    }
-    auto done = sender.acknowledged(mid);
-    if (!done) continue;
-    ++status.now.published;
-    status.now.published_bytes += done->bytes;
-    status.now.readings += done->readings;
-    rows.insert(rows.end(), done->rows.begin(), done->rows.end());
-  }
-  last_progress = Steady::now();
-  acknowledge_rows(std::move(rows));
-  pump();
-  close_when_idle();
-}
-
-void Uplink::Thread::acknowledge_rows(std::vector<int64_t> rows) {
-  if (!rows.empty()) sinks.acknowledge(std::move(rows));
-}
-
-void Uplink::Thread::on_message(std::string_view topic, std::string_view payload) {
-  const auto device = commanded_device(topic);
-  if (!device) {
-    log::warning("a message came on a topic that we did not ask for",
-                 {{"FP_REASON", printable(topic, 100)}});
-    return;
-  }
-  sinks.command({.device_id = std::string(*device), .payload = std::string(payload)});
-}
-
-void Uplink::Thread::watch_tick() {
-  tick.expires_after(seconds(1));
-  tick.async_wait([this](error_code error) {
-    if (error) return;
-    on_tick();
-    watch_tick();
-  });
-}
-
-void Uplink::Thread::on_tick() {
-  if (!up) return;
-  // A broker that takes everything and acknowledges nothing. As long as the network still has
-  // bytes of ours to carry, waiting is right; TCP_USER_TIMEOUT bounds that.
-  const bool waiting = sender.in_flight() > 0 || publications.in_flight() > 0;
-  if (!waiting || line->unsent_bytes() > 0) last_progress = Steady::now();
-  if (Steady::now() - last_progress > options.keepalive) {
-    return line->fail("the broker has acknowledged nothing for " + about(options.keepalive));
-  }
-  sender.on_tick();
-  pump();
-}
-
-// Sends what may be sent, and asks for what could be sent next.
-void Uplink::Thread::pump() {
-  if (!up || closing) return;
-  send_publications();
-  if (!stopping) {
-    if (!send_states()) return;
-    if (const auto after = sender.take_fetch()) sinks.fetch(*after, Sender::kFetchPoints);
-  }
-  line->flush();
-  if (const int64_t now = sender.in_flight(); now != status.now.in_flight) {
-    status.now.in_flight = now;
-    status.tell_soon();
-  }
-}
-
-void Uplink::Thread::send_publications() {
-  while (auto publication = publications.take()) {
-    const auto mid = line->publish(publication->topic, publication->payload);
-    if (!mid) {
-      log::warning("an answer cannot be published", {{"FP_REASON", mid.error().message}});
-      give_up({std::move(*publication)});
-      continue;
-    }
-    publications.sent(std::move(*publication), *mid);
-  }
-}
-
-// False if the line had to be given up.
-bool Uplink::Thread::send_states() {
-  while (const auto message = sender.take_message()) {
-    const auto mid = line->publish(state_topic(*message->device), message->payload);
-    if (!mid) {
-      line->fail(mid.error().message);
-      return false;
-    }
-    sender.sent(*message, *mid);
-  }
-  return true;
-}
-
-void Uplink::Thread::give_up(const std::vector<Publication>& given_up) {
-  if (!sinks.published) return;
-  for (const Publication& publication : given_up) sinks.published(publication, false);
 }
 
 Uplink::Uplink(Options options, Sinks sinks)
@@ -412,7 +249,9 @@ void Uplink::on_committed(int64_t newest) {
 
 void Uplink::on_backlog() { thread_->post(Thread::Backlog{}); }
 
-void Uplink::on_chunks(std::vector<Chunk> chunks) { thread_->post(std::move(chunks)); }
+void Uplink::on_stored(int64_t newest_row) { thread_->post(Thread::Stored{newest_row}); }
+
+void Uplink::on_fetched(Fetched fetched) { thread_->post(std::move(fetched)); }
 
 void Uplink::publish(Publication publication) {
   if (!thread_->publications.reserve()) {

@@ -7,12 +7,15 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "model/command.hpp"
+#include "model/rate_limits.hpp"
 #include "store/outbox.hpp"
+#include "uplink/quarantine.hpp"
 #include "uplink/resolve.hpp"
 
 namespace fieldpost {
@@ -27,9 +30,15 @@ struct UplinkStatus {
   int64_t connections = 0;  // since the start
   int64_t published = 0;    // messages acknowledged
   int64_t published_bytes = 0;
-  int64_t readings = 0;   // acknowledged
-  int64_t in_flight = 0;  // messages
-  int64_t refused = 0;    // readings that cannot be published (larger than a payload may be)
+  int64_t readings = 0;      // acknowledged
+  int64_t in_flight = 0;     // messages
+  int64_t refused = 0;       // readings that cannot be published (larger than a payload may be)
+  int64_t batch_age_ns = 0;  // that a reading waits for others, stretched where devices are many
+  int64_t live_devices = 0;  // that have sent something new lately, and share the limits
+  bool held_back = false;    // something waits for the rate limits
+  bool slowed = false;       // to half of the limits, because the broker has thrown us out
+  std::vector<Quarantine::SetAside> set_aside;  // topics that the broker does not let us publish to
+  std::vector<std::string> refused_topics;      // nor subscribe to
 };
 
 class Uplink {
@@ -53,14 +62,19 @@ class Uplink {
     int window_messages = 20;
     int64_t window_bytes = int64_t{1} << 20;
     int64_t max_payload = 240'000;
-    std::chrono::nanoseconds batch_max_age{};  // that a sample may wait for others
-    std::vector<std::string> device_ids;       // whose command topics are subscribed
-    Resolver resolve = system_resolver;        // how host names become addresses
+    RateLimits limits;        // none unless given
+    bool live_first = false;  // what is new beside the backlog; else strictly the oldest first
+    std::chrono::nanoseconds batch_max_age{};          // that a sample may wait for others
+    std::map<std::string, std::string> flow_versions;  // of states, by device id
+    std::vector<std::string> device_ids;               // whose command topics are subscribed
+    Resolver resolve = system_resolver;                // how host names become addresses
   };
   // Called on the uplink thread; must only post to a mailbox.
   struct Sinks {
-    std::function<void(int64_t after, size_t max_points)> fetch;  // answered by on_chunks
+    // Answered by on_fetched.
+    std::function<void(Lane lane, int64_t after, size_t max_points)> fetch;
     std::function<void(std::vector<int64_t> rows)> acknowledge;
+    std::function<void(DeviceIds devices)> set_aside;  // as of Store
     std::function<void(IncomingCommand)> command;
     std::function<void(const UplinkStatus&)> status;  // on change
     // A publication was acknowledged, or given up because the line is down.
@@ -73,9 +87,10 @@ class Uplink {
   Uplink& operator=(const Uplink&) = delete;
 
   // Any thread; never waits.
-  void on_committed(int64_t newest);  // item_id: something up to there can be fetched
-  void on_backlog();                  // something older than what was fetched can be fetched
-  void on_chunks(std::vector<Chunk> chunks);
+  void on_committed(int64_t newest);   // item_id: something up to there can be fetched
+  void on_backlog();                   // something older than what was fetched can be fetched
+  void on_stored(int64_t newest_row);  // rows up to there are on the disk
+  void on_fetched(Fetched fetched);
   void publish(Publication publication);  // QoS 1, ahead of states; not kept over a disconnection
   void reconnect();                       // ends a back-off at once
   void apply(Options options);            // a new configuration; reconnects only if it must

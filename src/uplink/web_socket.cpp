@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "uplink/async_stream.hpp"
 #include "uplink/stream.hpp"
+#include "uplink/transport.hpp"
 
 namespace fieldpost {
 namespace {
@@ -134,7 +135,7 @@ std::string WebSocket::words_of_close() const {
   if (given.code == websocket::close_code::none || given.code == websocket::close_code::normal) {
     return Layer::why(asio::error::eof);
   }
-  std::string words = "the broker closed the WebSocket (" + std::to_string(given.code);
+  std::string words = Transport::kClosed + (" (WebSocket: " + std::to_string(given.code));
   if (!given.reason.empty()) {
     words += ", " + printable({given.reason.data(), given.reason.size()}, 123);
   }

@@ -42,6 +42,8 @@ TEST_F(Load, FillsInEveryFallback) {
   EXPECT_EQ(config.uplink.window_bytes, 1'048'576);
   EXPECT_EQ(config.uplink.max_payload, 240'000);
   EXPECT_EQ(config.uplink.batch_max_age, 1s);
+  EXPECT_EQ(config.uplink.order, "live-first");
+  EXPECT_EQ(config.uplink.rate_limits(), kLosantLimits);
   EXPECT_EQ(config.outbox, (OutboxConfig{"memory", 5s, 50ms, 16'000'000, 512'000'000, 30 * 24h}));
   EXPECT_EQ(config.clock, (ClockConfig{"auto", 24h}));
   EXPECT_EQ(config.commands, (CommandsConfig{"", 10s}));
@@ -56,7 +58,8 @@ TEST_F(Load, ReadsEveryCoreValue) {
       load("name = \"gw\"\n[uplink]\nurl = \"mqtt://[::1]:11883/\"\nca_file = \"" + ca +
            "\"\nkeepalive = \"30s\"\nconnect_timeout = \"2s\"\nbackoff_max = \"1min\"\n"
            "window_messages = 5\nwindow_bytes = \"64KiB\"\nmax_payload = \"100kB\"\n"
-           "batch_max_age = \"2s\"\n"
+           "batch_max_age = \"2s\"\norder = \"oldest-first\"\nlimits = \"plain\"\n"
+           "topic_messages = 10\nconnection_messages = 100\n"
            "[outbox]\ndurability = \"disk\"\nflush_interval = \"30s\"\ncommit_delay = \"0s\"\n"
            "stage_size = \"8MB\"\nmax_size = \"16MB\"\nmax_age = \"1h\"\n"
            "[clock]\ntrust = \"always\"\nhold = \"0s\"\n"
@@ -76,12 +79,46 @@ TEST_F(Load, ReadsEveryCoreValue) {
                               .window_messages = 5,
                               .window_bytes = 65'536,
                               .max_payload = 100'000,
-                              .batch_max_age = 2s};
+                              .batch_max_age = 2s,
+                              .order = "oldest-first",
+                              .limits = "plain",
+                              .topic_messages = 10,
+                              .connection_messages = 100};
+  EXPECT_EQ(expected.rate_limits(), (RateLimits{.per_topic = 10, .per_connection = 100}));
   EXPECT_EQ(loaded.config.uplink, expected);
   EXPECT_EQ(loaded.config.outbox, (OutboxConfig{"disk", 30s, 0ns, 8'000'000, 16'000'000, 1h}));
   EXPECT_EQ(loaded.config.clock, (ClockConfig{"always", 0ns}));
   EXPECT_EQ(loaded.config.commands, (CommandsConfig{"a/${device_id}/b", 1500ms}));
   EXPECT_EQ(loaded.config.devices[0].name, "gw");
+}
+
+TEST_F(Load, SaysWhenManyDevicesMakeReadingsWait) {
+  const auto site = [](const std::string& interval) {
+    std::string text;
+    for (int i = 100; i < 150; ++i) {
+      const std::string n = std::to_string(i);
+      text += "[[device]]\nname = \"d" + n + "\"\nid = \"575ecf887ae143cd83dc4" + n +
+              "\"\n[[plugin]]\nname = \"p" + n + "\"\ntype = \"modbus\"\ndevice = \"d" + n +
+              "\"\ninterval = \"" + interval + "\"\noptions.url = \"tcp://" + n +
+              "\"\n[[plugin.register]]\nattribute = \"a\"\ntable = \"coil\"\naddress = 1\n";
+    }
+    return text;
+  };
+  EXPECT_EQ(words(load("[uplink]\n" + site("1s"))),
+            Lines{"~/fieldpost.toml:4:1: warning: uplink.batch_max_age: 50 devices share the 280 "
+                  "messages in 15 s that the broker bears, so readings wait up to 3.8 s for others "
+                  "instead of 1.0 s; longer intervals or uplink.limits would change that"});
+  EXPECT_EQ(words(load(site("1min"))), Lines{});
+  EXPECT_EQ(words(load("[uplink]\nlimits = \"plain\"\n" + site("1s"))), Lines{});
+}
+
+TEST_F(Load, ADeviceHasAFlowVersion) {
+  const Loaded loaded = load(
+      "flow_version = \"g1\"\n[[device]]\nname = \"a\"\n"
+      "id = \"575ecf887ae143cd83dc4aa3\"\nflow_version = \"\u00e4\"\n");
+  EXPECT_EQ(words(loaded), Lines{});
+  EXPECT_EQ(loaded.config.devices.at(0).flow_version, "g1");
+  EXPECT_EQ(loaded.config.devices.at(1).flow_version, "\u00e4");
 }
 
 constexpr const char* kDevices =

@@ -91,6 +91,8 @@ const Row kRows[] = {
     {"[commands]\nanswer_topic = \"a/#\"\n",
      {"5:16: commands.answer_topic: expected a topic to publish to, without + and #, got "
       "\"a/#\""}},
+    {"flow_version = \"\"\n",
+     {"4:16: gateway.flow_version: expected 1 to 255 characters, got \"\""}},
     // The broker.
     {"[uplink]\nurl = \"http://h\"\n", {"5:7: uplink.url: expected " URL ", got \"http://h\""}},
     {"[uplink]\nurl = \"wss://h/a path\"\n",

@@ -77,7 +77,7 @@ class LosantBroker(field.Broker):
                          "platform": {"user": user, "password": password},
                          "topics": list(topics), "devices": list(devices),
                          "unlimited": unlimited, "time_scale": time_scale}
-        (self.home / "settings.json").write_text(json.dumps(self.settings), encoding="utf-8")
+        self._write_settings()
         self.ca_file = None
         super().__init__(folder, self.ports["mqtt"], self._listeners(tls))
 
@@ -92,6 +92,14 @@ class LosantBroker(field.Broker):
         files = f"certfile {cert}\nkeyfile {key}\n"
         return (lines + f"listener {self.ports['mqtts']} 127.0.0.1\n{files}"
                 + f"listener {self.ports['wss']} 127.0.0.1\n{web}{files}")
+
+    def _write_settings(self):
+        (self.home / "settings.json").write_text(json.dumps(self.settings), encoding="utf-8")
+
+    def add_device(self, made):
+        """From the next start on."""
+        self.settings["devices"].append(made)
+        self._write_settings()
 
     def answers(self):
         """On every port: websockets listen after the others."""

@@ -24,7 +24,8 @@ CLOCK = '[clock]\ntrust = "always"\n'
 
 
 def uplink(port):
-    return (CLOCK + f'[uplink]\nurl = "mqtt://127.0.0.1:{port}"\nbackoff_max = "1s"\n')
+    return (CLOCK + f'[uplink]\nurl = "mqtt://127.0.0.1:{port}"\nbackoff_max = "1s"\n'
+            'limits = "plain"\n')
 
 
 def modbus(port, name="plc", device="boiler", interval="100ms", rows="", options=""):

@@ -380,6 +380,7 @@ trust = "always"
 device_id = "{GATEWAY}"
 [uplink]
 url = "mqtt://127.0.0.1:{broker.port}"
+limits = "plain"
 [[plugin]]
 name = "desk"
 type = "sim"

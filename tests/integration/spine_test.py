@@ -106,6 +106,41 @@ class SpineTest(SiteTest):
         eventually(lambda: self.read_so_far() in self.delivered() or self.delivered()[-1] > reads, 15)
         self.assertLessEqual(gaps(self.delivered()), 1)  # the request that was in the air
 
+    # ---- One that the broker does not know harms nobody else.
+
+    def test_a_wrong_peripheral_is_set_aside_named_and_delivered_when_it_is_let_in(self):
+        wrong = METER[:-1] + ("0" if METER[-1] != "0" else "1")
+        self.broker = losant.losant_broker(self.field, devices=DEVICES, allow=("topic", "subscription"))
+        self.witness = self.field.witness(self.broker)
+        self.server = self.field.modbus(do=["count 1 holding 0 2"])
+        head = HEAD.replace(METER, wrong)
+        self.agent = self.field.agent(head + CLOCK + self.broker.uplink() + 'backoff_max = "1s"\n'
+                                      + modbus(self.server.port, rows=counter(), interval="1s") + sim())
+        self.agent.wait_until_up()
+        aside = eventually(lambda: self.agent.status()["uplink"].get("set_aside"), 30)
+        self.assertEqual([a["topic"] for a in aside], [f"losant/{wrong}/state"])
+        self.assertGreater(aside[0]["retry_s"], 14 * 60)
+        self.assertIn(f"losant/{wrong}/state: its readings wait", self.agent.cli("status").stdout)
+        eventually(lambda: self.agent.status()["uplink"]["refused_topics"] == [f"losant/{wrong}/command"])
+        connections = len(self.broker.record("connect"))
+        mark, mark_ms = self.read_so_far(), time.time() * 1000
+        eventually(lambda: self.delivered() and self.delivered()[-1] > mark + 5, 15, "the others")
+        self.assertEqual(len(self.broker.record("connect")), connections, "and stays connected")
+        self.assertEqual(gaps(self.delivered()), 0)
+        self.assertEqual(self.agent.status()["outbox"]["lost"], 0)
+        self.assertGreater(self.agent.status()["outbox"]["waiting"], 0)
+        # Somebody adds the device, and does not want to wait.
+        self.broker.stop()
+        self.broker.add_device(losant.device(wrong, GATEWAY))
+        self.broker.start()
+        self.agent.wait_until_up()
+        self.agent.cli("reconnect")
+        eventually(lambda: self.witness.states(wrong), 15, "what waited")
+        eventually(lambda: self.agent.status()["outbox"]["waiting"] < 50, 15)
+        eventually(lambda: self.agent.status()["uplink"]["refused_topics"] == [])
+        times = [ms for _, ms, _ in self.witness.states(wrong)]
+        self.assertLess(times[0], mark_ms, "from before it was found out")
+
     # ---- No plugin takes others down.
 
     def test_a_killed_host_is_back_in_2_s_and_the_others_miss_no_poll(self):

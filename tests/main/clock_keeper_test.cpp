@@ -97,7 +97,7 @@ class Gateway {
     std::vector<Chunk> all;
     for (int64_t after = item_id::kBeforeAll;; after = all.back().row) {
       const int answers = ears_.answers();
-      store_.fetch(after, 1000);
+      store_.fetch(Lane::All, after, 1000);
       EXPECT_TRUE(ears_.wait_for_answers(answers + 1));
       std::vector<Chunk> chunks = ears_.chunks();
       if (chunks.empty()) return all;

@@ -110,7 +110,7 @@ class Bounds : public ::testing::Test {
     int64_t after = item_id::kBeforeAll;
     for (;;) {
       const int answers = ears_.answers();
-      store_->fetch(after, 10'000);
+      store_->fetch(Lane::All, after, 10'000);
       ASSERT_TRUE(ears_.wait_for_answers(answers + 1));
       const auto chunks = ears_.chunks();
       if (chunks.empty()) return;
@@ -313,7 +313,7 @@ TEST_F(KeptWhole, WhatIsDeliveredWhileItIsThinnedComesOnceAndCounts) {
   std::vector<int64_t> held;
   const auto take = [&](size_t points) {
     const int answers = ears_.answers();
-    store_->fetch(after, points);
+    store_->fetch(Lane::All, after, points);
     ASSERT_TRUE(ears_.wait_for_answers(answers + 1));
     for (const Chunk& chunk : ears_.chunks()) {
       after = chunk.row;

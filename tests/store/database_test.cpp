@@ -148,6 +148,10 @@ TEST(RowSet, IsASet) {
     const int64_t row = 1 + std::rand() % 1000;  // NOLINT
     rows.insert(row);
     expected[row] = true;
+    if (i % 50 == 0) {
+      rows.erase(row - 20, row + 20);
+      expected.erase(expected.lower_bound(row - 20), expected.upper_bound(row + 20));
+    }
     ASSERT_EQ(rows.size(), expected.size());
   }
   int64_t covered = 0;

@@ -62,7 +62,7 @@ class FullDisk : public ::testing::TestWithParam<SmallFileSystem::Kind> {
     std::map<int64_t, int> hours;
     for (int64_t after = item_id::kBeforeAll;;) {
       const int answers = ears_.answers();
-      store_->fetch(after, 10'000);
+      store_->fetch(Lane::All, after, 10'000);
       EXPECT_TRUE(ears_.wait_for_answers(answers + 1));
       const auto chunks = ears_.chunks();
       if (chunks.empty()) return hours;

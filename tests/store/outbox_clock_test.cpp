@@ -65,7 +65,7 @@ void two_boots(const TempDir& dir, std::optional<int64_t> seen_offset) {
   add(second, 9000);
   add(second, 3000);
   EXPECT_EQ(times(second), Times{"1000"});
-  EXPECT_TRUE(second.ended_unstamped());
+  EXPECT_TRUE(second.last_fetch().ended_unstamped);
   EXPECT_EQ(second.totals().unstamped, 3);
 }
 

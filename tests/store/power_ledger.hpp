@@ -161,7 +161,7 @@ inline FoundSamples find_after_boot(const std::string& folder, const std::string
     if (!ears.wait_for_row(INT64_MIN + 1)) found.problems.emplace_back("the outbox does not open");
     int64_t after = item_id::kBeforeAll;
     for (int answers = 1;; ++answers) {
-      store.fetch(after, 1000);
+      store.fetch(Lane::All, after, 1000);
       if (!ears.wait_for_answers(answers)) found.problems.emplace_back("no answer to a fetch");
       const auto chunks = ears.chunks();
       if (chunks.empty()) break;

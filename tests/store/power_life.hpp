@@ -75,9 +75,9 @@ class PowerLife {
   }
   Store::Sinks sinks() {
     Store::Sinks sinks = ears_.sinks();
-    sinks.chunks = [this, hear = sinks.chunks](std::vector<Chunk> chunks) {
+    sinks.chunks = [this, hear = sinks.chunks](Fetched fetched) {
       answered_by_ = std::this_thread::get_id();
-      hear(std::move(chunks));
+      hear(std::move(fetched));
     };
     return sinks;
   }
@@ -95,7 +95,7 @@ class PowerLife {
   }
 
   bool fetch() {
-    store_.fetch(after_, 1 + random_() % 60);
+    store_.fetch(Lane::All, after_, 1 + random_() % 60);
     if (!ears_.wait_for_answers(++fetches_)) return false;
     // The store thread takes its mail in order: what was acknowledged before, it knows.
     if (answered_by_ != std::this_thread::get_id()) taken_.merge(acknowledged_);

@@ -216,6 +216,36 @@ TEST_F(RoomTest, WhatIsAskedForAgainIsHeldNoMore) {
   EXPECT_FALSE(outbox.next_row(first->id, handover_).value()->held);
 }
 
+// Two cursors: what one of them asks for again takes nothing from the other.
+TEST_F(RoomTest, WhatTheOtherLaneHoldsStaysHeld) {
+  Outbox outbox = open(dir_.path());
+  Room room(least(dir_.path()), toll_);
+  fill(outbox, room);
+  const auto held = [&] {
+    std::vector<int64_t> rows;
+    for (int64_t row = 0;;) {
+      const auto next = outbox.next_row(row, handover_).value();
+      if (!next) return rows;
+      row = next->id;
+      if (next->held) rows.push_back(row);
+    }
+  };
+  const auto live = outbox.fetch_newest(handover_).value();
+  const std::vector<int64_t> newest = held();
+  ASSERT_EQ(newest.size(), live.size());
+  const auto backlog = outbox.fetch(item_id::kBeforeAll, 1, handover_, Lane::Backlog).value();
+  ASSERT_EQ(backlog.size(), 1U);
+  EXPECT_EQ(held().size(), newest.size() + 1) << "the backlog begins before what is live";
+  (void)outbox.fetch_newest(handover_).value();
+  EXPECT_EQ(held().size(), newest.size() + 1) << "live begins anew beside the backlog";
+  // The backlog comes to what left as live, and begins anew: that is still on its way.
+  (void)outbox.fetch(item_id::kBeforeAll, 10'000'000, handover_, Lane::Backlog).value();
+  (void)outbox.fetch(item_id::kBeforeAll, 1, handover_, Lane::Backlog).value();
+  EXPECT_EQ(held().size(), newest.size() + 1);
+  (void)outbox.fetch(item_id::kBeforeAll, 1, handover_).value();
+  EXPECT_EQ(held().size(), 1U) << "in one lane nothing else is held";
+}
+
 // What was dropped although the uplink had it is acknowledged to no effect.
 TEST_F(RoomTest, AnAcknowledgementOfADroppedRowIsPassedOver) {
   Outbox outbox = open(dir_.path());

@@ -41,13 +41,22 @@ class StageLogTest : public ::testing::Test {
     expect_numbered(staged);
     return numbers(staged);
   }
+  Numbers rows() const {
+    Numbers all;
+    for (const auto& [first, last] : log_->notes().rows) {
+      for (int64_t row = first; row <= last; ++row) all.push_back(row);
+    }
+    return all;
+  }
   // Appends and has acknowledged until the log has turned so often.
   void turn(int times) {
     for (int left = times; left > 0;) {
       const auto before = std::filesystem::file_size(dir_ / "stage.0");
       ASSERT_NO_FATAL_FAILURE(append(40));
       Numbers all;
-      for (const Staged& s : read_all(*log_)) all.push_back(s.number);
+      const auto looked = log_->look(0, SIZE_MAX);
+      ASSERT_TRUE(looked);
+      for (const Staged& s : *looked) all.push_back(s.number);
       ASSERT_NO_FATAL_FAILURE(acknowledge(all));
       ASSERT_EQ(std::filesystem::file_size(dir_ / "stage.0"), before);
       left = times - static_cast<int>(generation() - 1);
@@ -180,7 +189,7 @@ TEST_F(StageLogTest, AcknowledgesInAnyOrderOnceTwiceAndTheUnknown) {
   EXPECT_EQ(pending(), (Numbers{1, 4, 7, 8, 10, 11}));
   reopen();
   EXPECT_EQ(pending(), (Numbers{1, 4, 7, 8, 10, 11}));
-  EXPECT_EQ(log_->take_recovered().acknowledged.size(), 0U) << "nothing had gone to the disk";
+  EXPECT_EQ(log_->notes().samples.size(), 0U) << "nothing had gone to the disk";
 }
 
 TEST_F(StageLogTest, AcknowledgesLongRanges) {
@@ -323,7 +332,6 @@ TEST_F(StageLogTest, EpochsSurviveTurnsAndReopening) {
   for (int i = 0; i < 3; ++i) {
     reopen();
     EXPECT_EQ(log_->epochs(), expected);
-    EXPECT_EQ(log_->take_recovered().epochs, expected);
     ASSERT_NO_FATAL_FAILURE(turn(4 + i));
   }
 }
@@ -338,12 +346,83 @@ TEST_F(StageLogTest, RecoversWhatWasAcknowledgedAfterItHadGoneToTheDisk) {
   acknowledge({5, 6});  // a whole append
   acknowledge({8}, {17, 18, 19, 40});
   reopen();
-  const auto recovered = log_->take_recovered();
-  expect_numbered(recovered.acknowledged);
-  EXPECT_EQ(numbers(recovered.acknowledged), (Numbers{1, 4, 5, 6}));
-  EXPECT_EQ(recovered.acknowledged_rows, (Numbers{17, 18, 19, 40}));
+  expect_numbered(log_->notes().samples);
+  EXPECT_EQ(numbers(log_->notes().samples), (Numbers{1, 4, 5, 6}));
+  EXPECT_EQ(rows(), (Numbers{17, 18, 19, 40}));
   EXPECT_EQ(pending(), Numbers{7});
-  EXPECT_EQ(log_->take_recovered().acknowledged.size(), 0U) << "it is given once";
+  log_->found({});
+  EXPECT_EQ(log_->notes().samples.size(), 0U) << "whoever has the rows has looked";
+}
+
+// However often the files are used again meanwhile: the disk may stall, and the process be killed
+// before it has taken note.
+TEST_F(StageLogTest, RowsStayKnownUntilTheDiskHasDeletedThem) {
+  append(2);
+  acknowledge({}, {-7, 17, 18, 40});
+  ASSERT_NO_FATAL_FAILURE(turn(3));
+  reopen();
+  EXPECT_EQ(rows(), (Numbers{-7, 17, 18, 40}));
+  ASSERT_NO_FATAL_FAILURE(turn(6));
+  reopen();
+  EXPECT_EQ(rows(), (Numbers{-7, 17, 18, 40})) << "as well when it was another process";
+  Settled deleted;
+  deleted.rows.insert(17);
+  deleted.rows.insert(40);
+  log_->settle(deleted);
+  ASSERT_NO_FATAL_FAILURE(turn(9));
+  reopen();
+  EXPECT_EQ(rows(), (Numbers{-7, 18}));
+}
+
+TEST_F(StageLogTest, WhatIsAcknowledgedDuringAFlushStaysKnownUntilItsRowIs) {
+  append(4);
+  ASSERT_TRUE(log_->read(0, SIZE_MAX));
+  acknowledge({2, 3});
+  acknowledge({1, 4});  // so nothing holds the file
+  ASSERT_NO_FATAL_FAILURE(turn(3));
+  reopen();
+  EXPECT_EQ(numbers(log_->notes().samples), (Numbers{1, 2, 3, 4}));
+  EXPECT_EQ(text(log_->notes().samples.at(1).sample), "d2@1995") << "enough to find its row by";
+}
+
+// Of a row that waits on.
+TEST_F(StageLogTest, PartsOfRowsStayKnownUntilTheDiskHasThem) {
+  using Parts = std::map<int64_t, std::set<int64_t>>;
+  append(4);
+  ASSERT_TRUE(*log_->take(0, SIZE_MAX));
+  ASSERT_TRUE(log_->read(0, SIZE_MAX));
+  acknowledge({1});  // while it goes to the disk
+  const std::vector<MadeRow> made = {{.row = 900, .members = {{1, 10}, {2, 20}, {3, 30}}},
+                                     {.row = 1025, .members = {{4, 40}}}};
+  log_->flushed(4, made);
+  ASSERT_NO_FATAL_FAILURE(turn(3));
+  acknowledge({3, 4});  // with the second row, which is done by that
+  ASSERT_NO_FATAL_FAILURE(turn(6));
+  reopen();
+  EXPECT_EQ(log_->notes().parts, (Parts{{900, {10, 30}}}));
+  EXPECT_EQ(rows(), Numbers{1025});
+  ASSERT_NO_FATAL_FAILURE(turn(9));
+  reopen();
+  EXPECT_EQ(log_->notes().parts, (Parts{{900, {10, 30}}}));
+  log_->settle({.rows = {}, .parts = {{900, 10}}});
+  ASSERT_NO_FATAL_FAILURE(turn(12));
+  reopen();
+  EXPECT_EQ(log_->notes().parts, (Parts{{900, {30}}}));
+  Settled deleted;
+  deleted.rows.insert(900);
+  log_->settle(deleted);
+  ASSERT_NO_FATAL_FAILURE(turn(15));
+  reopen();
+  EXPECT_EQ(log_->notes().parts, Parts{});
+}
+
+// The process before may have ended after the disk took it and before that was noted.
+TEST_F(StageLogTest, WhatAnEarlierProcessMayHaveBroughtToTheDiskIsNoted) {
+  append(3);
+  reopen();
+  acknowledge({2});
+  reopen();
+  EXPECT_EQ(numbers(log_->notes().samples), Numbers{2});
 }
 
 // Between reading and the end of the flush the broker's acknowledgement may come.
@@ -356,7 +435,7 @@ TEST_F(StageLogTest, RecoversWhatWasAcknowledgedWhileItWentToTheDisk) {
   const int64_t read = 3;
   log_->flushed(read);
   reopen();
-  EXPECT_EQ(numbers(log_->take_recovered().acknowledged), Numbers{2});
+  EXPECT_EQ(numbers(log_->notes().samples), Numbers{2});
   EXPECT_EQ(pending(), (Numbers{4, 6}));
 }
 

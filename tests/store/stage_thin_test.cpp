@@ -129,7 +129,7 @@ class Stage1Full : public ::testing::Test {
     std::map<std::string, std::map<int64_t, int>> found;
     for (int64_t after = item_id::kBeforeAll;;) {
       const int answers = ears_.answers();
-      store_->fetch(after, 10'000);
+      store_->fetch(Lane::All, after, 10'000);
       EXPECT_TRUE(ears_.wait_for_answers(answers + 1));
       const auto chunks = ears_.chunks();
       if (chunks.empty()) return found;

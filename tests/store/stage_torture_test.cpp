@@ -90,16 +90,93 @@ class Model {
     for (int64_t n = flushed_ + 1; range && n < flushed_ + 20; ++n) given.push_back(n);
     ASSERT_TRUE(log_->acknowledge(given, {}));
     for (const int64_t n : given) {
-      if (n >= 1 && n <= std::max(flushed_, read_)) late_.insert(n);
+      if (n >= 1 && n <= newest_) acknowledged_.insert(n);
+      if (n > flushed_ && n <= read_ && pending_.contains(n)) late_.insert(n);
+      if (n > flushed_ && n <= read_ && pending_.contains(n)) known_.insert(n);
+      if (handed_.contains(n)) known_.insert(n);
       pending_.erase(n);
     }
   }
   void flush() {
     const auto ahead = static_cast<int64_t>(random_() % 100);
     const int64_t up_to = std::min(newest_, flushed_ + ahead - 5);
-    ASSERT_EQ(log_->flushed(up_to).held, held_);
+    const auto made = rows_of_flush(up_to);
+    ASSERT_EQ(log_->flushed(up_to, made).held, held_);
     flushed_ = std::max(flushed_, up_to);
     pending_.erase(pending_.begin(), pending_.upper_bound(flushed_));
+    late_.erase(late_.begin(), late_.upper_bound(flushed_));
+    // What did not get into a row is nowhere any more.
+    std::erase_if(known_, [&](int64_t n) { return n <= flushed_ && !row_of_.contains(n); });
+    settle();
+  }
+  // As the disk makes them of what read() gave.
+  std::vector<MadeRow> rows_of_flush(int64_t up_to) {
+    Numbers all;
+    for (const auto& [n, appended] : pending_) {
+      if (n <= up_to) all.push_back(n);
+    }
+    std::ranges::copy_if(late_, std::back_inserter(all), [&](int64_t n) { return n <= up_to; });
+    std::ranges::sort(all);
+    std::vector<MadeRow> made;
+    for (size_t i = 0; i < all.size(); i += 3) {
+      const auto some = std::span(all).subspan(i, std::min<size_t>(3, all.size() - i));
+      MadeRow row{.row = (some.back() << 8) + 1, .members = {}};
+      for (const int64_t n : some) row.members.push_back({.number = n, .ms = ms_of(n)});
+      const bool taken =
+          std::ranges::any_of(some, [&](int64_t n) { return n <= held_ || late_.contains(n); });
+      for (const int64_t n : some) {
+        row_of_[n] = row.row;
+        if (taken) handed_.insert(n);
+      }
+      made.push_back(std::move(row));
+    }
+    return made;
+  }
+  // The disk has deleted all but the newest rows.
+  void settle() {
+    Settled settled;
+    for (auto it = row_of_.begin(); row_of_.size() > 20;) {
+      const int64_t row = it->second;
+      settled.rows.insert(row);
+      for (; it != row_of_.end() && it->second == row; it = row_of_.erase(it)) {
+        known_.erase(it->first);
+        handed_.erase(it->first);
+      }
+    }
+    if (!known_.empty() && row_of_.contains(*known_.begin())) {  // taken out of its row
+      const int64_t n = *known_.begin();
+      const auto parts = log_->notes().parts;
+      if (parts.contains(row_of_[n]) && parts.at(row_of_[n]).contains(ms_of(n))) {
+        settled.parts.push_back({.row = row_of_[n], .ms = ms_of(n)});
+        known_.erase(n);
+      }
+    }
+    log_->settle(settled);
+  }
+  static int64_t ms_of(int64_t n) { return n * 10 - 1000; }
+  // All that must be known is, and what is known was acknowledged.
+  void check_notes() {
+    const StageLog::Notes notes = log_->notes();
+    for (const Staged& s : notes.samples) {
+      ASSERT_EQ(*s.sample.device, *numbered(s.number).device);
+      ASSERT_EQ(s.sample.time.ms, numbered(s.number).time.ms);
+    }
+    const Numbers samples = numbers(notes.samples);
+    ASSERT_TRUE(std::ranges::includes(acknowledged_, samples));
+    std::set<int64_t> found(samples.begin(), samples.end());
+    size_t parts = 0;
+    for (const auto& [n, row] : row_of_) {
+      const auto some = notes.parts.find(row);
+      const bool part = some != notes.parts.end() && some->second.contains(ms_of(n));
+      parts += part ? 1 : 0;
+      if (!part && !notes.rows.contains(row)) continue;
+      ASSERT_TRUE(acknowledged_.contains(n)) << n;
+      found.insert(n);
+    }
+    // Where notes would take more than half of a file, not all are kept.
+    for (const int64_t n : known_) ASSERT_TRUE(found.contains(n) || options_.bytes < 80'000) << n;
+    known_ = std::move(found);
+    std::erase_if(known_, [&](int64_t n) { return n <= flushed_ && !row_of_.contains(n); });
   }
   void epoch() {
     if (epochs_.size() == 20) return;  // a file of this size takes no more
@@ -133,26 +210,34 @@ class Model {
     log_.reset();
     log_ = open_stage(options_);
     for (auto& [number, appended] : pending_) appended = {};
-    held_ = read_ = 0;
+    held_ = 0;
+    read_ = newest_;
+    late_.clear();
+    handed_.clear();
     Numbers left;
     for (const auto& [number, appended] : pending_) left.push_back(number);
     const auto all = numbers(**log_->take(log_->flushed_up_to(), SIZE_MAX));
     held_ = all.empty() ? log_->flushed_up_to() : all.back();
     ASSERT_EQ(all, left);
-    const auto recovered = log_->take_recovered();
-    ASSERT_EQ(recovered.epochs, epochs_);
-    expect_numbered(recovered.acknowledged);
-    // Some were in a file that has been used again since.
-    const Numbers acknowledged = numbers(recovered.acknowledged);
-    ASSERT_TRUE(std::ranges::includes(late_, acknowledged));
-    late_ = {acknowledged.begin(), acknowledged.end()};
+    ASSERT_EQ(log_->epochs(), epochs_);
+    ASSERT_NO_FATAL_FAILURE(check_notes());
+    std::vector<Handover::Part> parts;
+    for (const Staged& s : log_->notes().samples) {
+      if (s.number > flushed_ || !row_of_.contains(s.number)) continue;
+      parts.push_back({.row = row_of_[s.number], .ms = ms_of(s.number)});
+    }
+    log_->found(parts);
   }
 
   StageLog::Options options_;
   std::mt19937_64 random_;
   std::unique_ptr<StageLog> log_;
   std::map<int64_t, std::pair<BootTime, BootTime>> pending_;  // appended between
-  std::set<int64_t> late_;  // acknowledged, and may be on the disk
+  std::set<int64_t> acknowledged_;
+  std::set<int64_t> late_;             // while the disk was taking it
+  std::set<int64_t> known_;            // acknowledged, and still on the disk, or may be
+  std::map<int64_t, int64_t> row_of_;  // of what is on the disk
+  std::set<int64_t> handed_;           // of that, what is handed out by its number
   std::vector<Epoch> epochs_;
   int64_t newest_ = 0;
   int64_t flushed_ = 0;
@@ -165,7 +250,7 @@ TEST(StageTorture, DoesAsTheModelDoes) {
   const uint64_t seed = test::seed();
   SCOPED_TRACE("FIELDPOST_SEED=" + std::to_string(seed));
   int64_t full = 0;
-  for (const int64_t bytes : {1500, 6000, 1'000'000}) {
+  for (const int64_t bytes : {1500, 6000, 40'000, 1'000'000}) {
     const test::TempDir dir{test::tmpfs()};
     Model model(stage_options(dir / "", bytes), seed + static_cast<uint64_t>(bytes));
     for (int i = 0; i < (test::is_long() ? 200'000 : 20'000); ++i) {

@@ -25,11 +25,12 @@ class Ears {
  public:
   Store::Sinks sinks() {
     return {.committed = [this](int64_t row) { hear([&] { newest_ = row; }); },
+            .stored = [this](int64_t row) { hear([&] { stored_ = row; }); },
             .chunks =
-                [this](std::vector<Chunk> chunks) {
+                [this](Fetched fetched) {
                   hear([&] {
                     ++answers_;
-                    chunks_ = std::move(chunks);
+                    fetched_ = std::move(fetched);
                   });
                 },
             .backlog = [this] { hear([&] { ++backlogs_; }); },
@@ -66,7 +67,14 @@ class Ears {
   }
   std::vector<Chunk> chunks() {
     const std::scoped_lock lock(mutex_);
-    return chunks_;
+    return fetched_.chunks;
+  }
+  Fetched fetched() {
+    const std::scoped_lock lock(mutex_);
+    return fetched_;
+  }
+  bool wait_for_stored(int64_t row) {
+    return wait([&] { return stored_ >= row; });
   }
   int answers() {
     const std::scoped_lock lock(mutex_);
@@ -98,8 +106,9 @@ class Ears {
   int answers_ = 0;
   int backlogs_ = 0;
   int statuses_ = 0;
+  int64_t stored_ = INT64_MIN;
+  Fetched fetched_;
   int clocks_ = 0;
-  std::vector<Chunk> chunks_;
   StoreStatus status_;
 };
 

@@ -85,10 +85,11 @@ class Trial {
 
   Store::Sinks sinks() {
     return {.committed = [this](int64_t) { hear([] {}); },
+            .stored = [this](int64_t) { hear([] {}); },
             .chunks =
-                [this](std::vector<Chunk> chunks) {
+                [this](Fetched fetched) {
                   hear([&] {
-                    chunks_ = std::move(chunks);
+                    chunks_ = std::move(fetched.chunks);
                     answered_ = true;
                   });
                 },
@@ -147,7 +148,7 @@ class Trial {
   bool drain(Store& store, int chunks) {
     while (chunks > 0) {
       answered_ = false;
-      store.fetch(after_, 1);
+      store.fetch(Lane::All, after_, 1);
       if (!wait(store, [this] { return answered_; })) return false;
       if (chunks_.empty()) return true;
       for (const Chunk& chunk : chunks_) {

@@ -134,7 +134,7 @@ TEST_F(StoreGone, UntilThereIsAPlaceForItReadingsWaitAndAreStillSent) {
   EXPECT_NE(ears_->status().trouble.find("Not a directory"), std::string::npos);
   append(4);
   EXPECT_EQ(store_->status().staged, 1);
-  store_->fetch(item_id::kBeforeAll, 100);
+  store_->fetch(Lane::All, item_id::kBeforeAll, 100);
   ASSERT_TRUE(ears_->wait_for_answers(1));
   EXPECT_EQ(describe(ears_->chunks()).size(), 3U);
   std::vector<int64_t> first{ears_->chunks().at(0).row};
@@ -148,7 +148,7 @@ TEST_F(StoreGone, UntilThereIsAPlaceForItReadingsWaitAndAreStillSent) {
 }
 
 TEST_F(StoreGone, RowsKeepTheirNumbers) {
-  store_->fetch(item_id::kBeforeAll, 2);
+  store_->fetch(Lane::All, item_id::kBeforeAll, 2);
   ASSERT_TRUE(ears_->wait_for_answers(1));
   std::vector<int64_t> rows = rows_of(ears_->chunks());
   ASSERT_EQ(rows.size(), 2U);
@@ -157,7 +157,7 @@ TEST_F(StoreGone, RowsKeepTheirNumbers) {
   ASSERT_TRUE(back());
   ASSERT_TRUE(on_the_disk(4));
   store_->acknowledge(rows);
-  store_->fetch(rows.back(), 100);
+  store_->fetch(Lane::All, rows.back(), 100);
   ASSERT_TRUE(ears_->wait_for_answers(2));
   EXPECT_EQ(describe(ears_->chunks()).size(), 2U);
   ASSERT_TRUE(on_the_disk(2));
@@ -171,7 +171,7 @@ TEST_F(StoreGone, RowsOfAnEarlierLogAreDoneWhenTheyAreAcknowledged) {
   fs::create_directory(run_);
   begin();
   ASSERT_TRUE(on_the_disk(3));
-  store_->fetch(item_id::kBeforeAll, 100);
+  store_->fetch(Lane::All, item_id::kBeforeAll, 100);
   ASSERT_TRUE(ears_->wait_for_answers(1));
   ASSERT_EQ(ears_->chunks().back().row, 0);
   store_->acknowledge(rows_of(ears_->chunks()));

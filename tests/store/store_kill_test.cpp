@@ -14,7 +14,9 @@
 #include <thread>
 
 #include "base/unique_fd.hpp"
+#include "fakes/test_env.hpp"
 #include "store_ears.hpp"
+#include "uplink/lanes.hpp"
 
 namespace fieldpost {
 namespace {
@@ -70,6 +72,8 @@ void tell(int fd, const Word& word) {
   if (::write(fd, &word, sizeof word) != sizeof word) ::_exit(2);
 }
 
+enum class Order : uint8_t { OldestFirst, LiveFirst };
+
 Store::Options options(const std::string& folder, bool disk_first) {
   auto o = testing::options(folder, disk_first ? 1ms : 5ms);
   o.disk_first = disk_first;
@@ -83,7 +87,7 @@ void be_the_broker(Store& store, Ears& ears, int fd, unsigned seed) {
   int64_t after = item_id::kBeforeAll;
   std::deque<Chunk> in_flight;
   for (int answers = 1;; ++answers) {
-    store.fetch(after, 1 + random() % 60);
+    store.fetch(Lane::All, after, 1 + random() % 60);
     if (!ears.wait_for_answers(answers)) ::_exit(4);
     for (Chunk& chunk : ears.chunks()) {
       after = std::max(after, chunk.row);
@@ -105,13 +109,63 @@ void be_the_broker(Store& store, Ears& ears, int fd, unsigned seed) {
   }
 }
 
-[[noreturn]] void live(const std::string& folder, bool disk_first, int64_t first, int fd,
-                       unsigned seed) {
+// The same with two lanes. Within a connection nothing may be handed out twice.
+void be_the_live_broker(Store& store, Ears& ears, int fd, unsigned seed) {
+  std::mt19937 random(seed);
+  Ahead ahead;
+  int64_t live = item_id::kBeforeAll, backlog = item_id::kBeforeAll;
+  std::deque<Chunk> in_flight;
+  std::set<Reading> held;
+  for (int answers = 1;; ++answers) {
+    const Lane lane = random() % 2 == 0 ? Lane::Live : Lane::Backlog;
+    const bool begins = lane == Lane::Live && live == item_id::kBeforeAll;
+    store.fetch(lane, lane == Lane::Live ? live : backlog, 1 + random() % 60);
+    if (!ears.wait_for_answers(answers)) ::_exit(4);
+    const Fetched fetched = ears.fetched();
+    for (const Chunk& chunk : fetched.chunks) {
+      if (lane == Lane::Backlog && ahead.contains(chunk.row)) continue;
+      if (lane == Lane::Live && chunk.row <= backlog) continue;
+      if (begins) ahead.add(chunk.row - 1, chunk.row, item_id::is_sample(chunk.row));
+      for (const Reading& reading : readings_of(chunk)) {
+        if (!held.insert(reading).second) ::_exit(5);
+      }
+      in_flight.push_back(chunk);
+    }
+    if (lane == Lane::Live && !begins && !fetched.chunks.empty()) {
+      const bool samples = item_id::is_sample(fetched.chunks.back().row);
+      ahead.add(fetched.from, fetched.up_to, samples);
+    }
+    int64_t& cursor = lane == Lane::Live ? live : backlog;
+    cursor = std::max(cursor, fetched.up_to);
+    if (random() % 20 == 0) {  // a disconnection
+      in_flight.clear();
+      held.clear();
+      ahead.clear();
+      live = backlog = item_id::kBeforeAll;
+    }
+    if (random() % 4 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(random() % 10));
+    while (!in_flight.empty() && random() % 8 != 0) {
+      std::swap(in_flight.front(), in_flight[random() % in_flight.size()]);
+      const Chunk chunk = std::move(in_flight.front());
+      in_flight.pop_front();
+      const auto readings = readings_of(chunk);
+      for (const auto& [append, k] : readings) tell(fd, {Word::WillAcknowledge, append, k});
+      store.acknowledge({chunk.row});
+      for (const auto& [append, k] : readings) tell(fd, {Word::Acknowledged, append, k});
+    }
+  }
+}
+
+[[noreturn]] void live(const std::string& folder, bool disk_first, Order order, int64_t first,
+                       int fd, unsigned seed) {
   Ears ears;
   Store store(options(folder, disk_first), ears.sinks(), testing::symbols());
   testing::keep(store, {.since_ms = 0, .offset_ms = 1'000'000});
   store.start();
-  std::thread broker([&] { be_the_broker(store, ears, fd, seed); });
+  std::thread broker([&] {
+    order == Order::LiveFirst ? be_the_live_broker(store, ears, fd, seed)
+                              : be_the_broker(store, ears, fd, seed);
+  });
   for (int64_t i = first;; ++i) {
     store.append(append_number(i));
     tell(fd, {Word::Appended, i, 0});
@@ -138,14 +192,15 @@ struct Known {
   }
 };
 
-void run_and_kill(const std::string& folder, bool disk_first, Known& known, std::mt19937& random) {
+void run_and_kill(const std::string& folder, bool disk_first, Order order, Known& known,
+                  std::mt19937& random) {
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
   UniqueFd from(ends[0]);
   UniqueFd to(ends[1]);
   const auto seed = static_cast<unsigned>(random());
   const pid_t pid = ::fork();
-  if (pid == 0) live(folder, disk_first, known.appended + 1, to.get(), seed);
+  if (pid == 0) live(folder, disk_first, order, known.appended + 1, to.get(), seed);
   to = UniqueFd();
   Word word{};
   const auto words = static_cast<int64_t>(random() % 3000);
@@ -172,7 +227,7 @@ std::multiset<Reading> find_all(const std::string& folder, bool disk_first) {
   std::multiset<Reading> found;
   int64_t after = item_id::kBeforeAll;
   for (int answers = 1;; ++answers) {
-    store.fetch(after, 1000);
+    store.fetch(Lane::All, after, 1000);
     EXPECT_TRUE(ears.wait_for_answers(answers));
     if (ears.chunks().empty()) return found;
     for (const Chunk& chunk : ears.chunks()) {
@@ -182,15 +237,15 @@ std::multiset<Reading> find_all(const std::string& folder, bool disk_first) {
   }
 }
 
-void kill_often(bool disk_first) {
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE("seed " + std::to_string(seed));
-  std::mt19937 random(seed);
+void kill_often(bool disk_first, Order order) {
+  const uint64_t seed = test::seed();
+  SCOPED_TRACE("FIELDPOST_SEED=" + std::to_string(seed));
+  std::mt19937 random(static_cast<unsigned>(seed));
   TempDir dir;
   Known known;
   for (int round = 0; round < (testing::long_tests() ? 500 : 25); ++round) {
     SCOPED_TRACE(round);
-    ASSERT_NO_FATAL_FAILURE(run_and_kill(dir.path(), disk_first, known, random));
+    ASSERT_NO_FATAL_FAILURE(run_and_kill(dir.path(), disk_first, order, known, random));
     const auto found = find_all(dir.path(), disk_first);
     for (const Reading& reading : found) {
       ASSERT_EQ(found.count(reading), 1U) << "twice: " << reading.first << "/" << reading.second;
@@ -209,8 +264,14 @@ void kill_often(bool disk_first) {
   EXPECT_GT(known.acknowledged.size(), 100U);
 }
 
-TEST(StoreKill, LosesNothingAndSendsNothingTwiceInMemory) { kill_often(false); }
-TEST(StoreKill, LosesNothingAndSendsNothingTwiceOnDisk) { kill_often(true); }
+TEST(StoreKill, LosesNothingAndSendsNothingTwiceInMemory) { kill_often(false, Order::OldestFirst); }
+TEST(StoreKill, LosesNothingAndSendsNothingTwiceOnDisk) { kill_often(true, Order::OldestFirst); }
+TEST(StoreKill, LosesNothingAndSendsNothingTwiceLiveFirstInMemory) {
+  kill_often(false, Order::LiveFirst);
+}
+TEST(StoreKill, LosesNothingAndSendsNothingTwiceLiveFirstOnDisk) {
+  kill_often(true, Order::LiveFirst);
+}
 
 }  // namespace
 }  // namespace fieldpost

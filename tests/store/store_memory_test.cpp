@@ -35,7 +35,7 @@ class StoreMemory : public ::testing::Test {
   // What is there after `after`, as items and values.
   std::vector<std::pair<int64_t, double>> fetch(int64_t after = item_id::kBeforeAll) {
     const int answers = ears_.answers();
-    store_->fetch(after, 1'000'000);
+    store_->fetch(Lane::All, after, 1'000'000);
     EXPECT_TRUE(ears_.wait_for_answers(answers + 1));
     std::vector<std::pair<int64_t, double>> found;
     for (const Chunk& chunk : ears_.chunks()) {
@@ -213,6 +213,72 @@ TEST_F(StoreMemory, TwoSamplesOfADeviceInOneMillisecondGetTimesOfTheirOwn) {
   const int64_t first = ears_.chunks()[0].states[0].time_ms;
   for (const Chunk& chunk : ears_.chunks()) times.push_back(chunk.states[0].time_ms - first);
   EXPECT_EQ(times, (std::vector<int64_t>{0, 1, 2, 0}));
+}
+
+// ---- Live beside the backlog.
+
+class StoreLanes : public StoreMemory {
+ protected:
+  Found lane(Lane lane, int64_t after = item_id::kBeforeAll) {
+    const int answers = ears_.answers();
+    store_->fetch(lane, after, 1'000'000);
+    EXPECT_TRUE(ears_.wait_for_answers(answers + 1));
+    Found found;
+    for (const Chunk& chunk : ears_.chunks()) {
+      for (const State& state : chunk.states) {
+        found.emplace_back(chunk.row, std::get<double>(state.points.at(0).value));
+      }
+    }
+    return found;
+  }
+  void append(const std::string& device, int64_t ms, double value) {
+    std::vector<DeviceSample> samples;
+    samples.push_back(sample(device, ms, {{"a", value}}));
+    store_->append(std::move(samples));
+  }
+};
+
+TEST_F(StoreLanes, LiveBeginsWithTheNewestOfEachDeviceAndGoesOnAfterTheDisk) {
+  start(50ms);
+  append("d", 1, 1);
+  append("e", 2, 2);
+  ASSERT_TRUE(on_disk(2));
+  append("d", 3, 3);
+  ASSERT_TRUE(on_disk(3));
+  append("e", 4, 4);
+  EXPECT_EQ(lane(Lane::Live), (Found{{row(2), 2}, {row(3), 3}}));
+  const int64_t begin = ears_.fetched().up_to;
+  const Found live = lane(Lane::Live, begin);
+  EXPECT_TRUE(live == (Found{{item(4), 4}}) || live.empty()) << "or it went to the disk just now";
+  EXPECT_EQ(lane(Lane::Backlog, row(1)).front(), (std::pair(row(2), 2.0))) << "passed over by id";
+}
+
+TEST_F(StoreLanes, WhatTheDiskTookFirstComesWithTheBacklog) {
+  start(100ms);
+  lane(Lane::Live);
+  const int64_t begin = ears_.fetched().up_to;
+  append("d", 1, 1);
+  ASSERT_TRUE(on_disk(1));
+  ASSERT_TRUE(ears_.wait_for_stored(row(1)));
+  append("d", 2, 2);
+  EXPECT_EQ(lane(Lane::Live, begin), (Found{{item(2), 2}}));
+  EXPECT_EQ(ears_.fetched().from, item(1)) << "there is a gap";
+  EXPECT_EQ(lane(Lane::Backlog), (Found{{row(1), 1}}));
+}
+
+TEST_F(StoreLanes, WhatIsHeldAsLiveHasTheSameIdInTheBacklog) {
+  start(100ms);
+  lane(Lane::Live);
+  const int64_t begin = ears_.fetched().up_to;
+  append("d", 1, 1);
+  append("d", 2, 2);
+  EXPECT_EQ(lane(Lane::Live, begin), (Found{{item(1), 1}, {item(2), 2}}));
+  ASSERT_TRUE(on_disk(2));
+  EXPECT_EQ(lane(Lane::Backlog), (Found{{item(1), 1}, {item(2), 2}}));
+  store_->acknowledge({item(1)});
+  EXPECT_EQ(lane(Lane::Backlog), (Found{{item(2), 2}}));
+  store_->acknowledge({item(2)});
+  ASSERT_TRUE(on_disk(0));
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ TEST(Store, TakesAnswersAndForgets) {
   ASSERT_TRUE(ears.wait_for_row(0)) << "an open outbox says how far it goes";
   store.append(one(1, 1.5));
   ASSERT_TRUE(ears.wait_for_row(row(1)));
-  store.fetch(item_id::kBeforeAll, 100);
+  store.fetch(Lane::All, item_id::kBeforeAll, 100);
   ASSERT_TRUE(ears.wait_for_answers(1));
   const auto chunks = ears.chunks();
   ASSERT_EQ(chunks.size(), 1U);
@@ -56,7 +56,7 @@ TEST(Store, TakesAnswersAndForgets) {
   store.acknowledge({chunks[0].row});
   ASSERT_TRUE(
       ears.wait_for_status([](const StoreStatus& s) { return s.totals.acknowledged == 1; }));
-  store.fetch(item_id::kBeforeAll, 100);
+  store.fetch(Lane::All, item_id::kBeforeAll, 100);
   ASSERT_TRUE(ears.wait_for_answers(2));
   EXPECT_TRUE(ears.chunks().empty());
   EXPECT_TRUE(store.stop(10s));
@@ -78,7 +78,7 @@ TEST(Store, RowsOfAnEarlierBootAreDeletedWhenTheyAreAcknowledged) {
     testing::keep(store, present());
     store.start();
     ASSERT_TRUE(ears.wait_for_row(INT64_MIN + 1));
-    store.fetch(item_id::kBeforeAll, 100);
+    store.fetch(Lane::All, item_id::kBeforeAll, 100);
     ASSERT_TRUE(ears.wait_for_answers(1));
     ASSERT_EQ(ears.chunks().size(), boot == 1 ? 0U : 2U);
     for (const Chunk& chunk : ears.chunks()) store.acknowledge({chunk.row});
@@ -120,7 +120,7 @@ TEST(Store, DeletesAreNotLeftLyingAround) {
   store.start();
   store.append(one(1));
   ASSERT_TRUE(ears.wait_for_row(row(1)));
-  store.fetch(item_id::kBeforeAll, 1);
+  store.fetch(Lane::All, item_id::kBeforeAll, 1);
   ASSERT_TRUE(ears.wait_for_answers(1));
   Gate synced;
   synced.close();
@@ -182,7 +182,7 @@ TEST(Store, KeepsSamplesWhileTheDiskIsFullAndLosesNone) {
   ASSERT_TRUE(ears.wait_for_status([](const StoreStatus& s) { return !s.trouble.empty(); }));
   EXPECT_NE(ears.status().trouble.find("full"), std::string::npos) << ears.status().trouble;
   store.append(one(3));
-  store.fetch(item_id::kBeforeAll, 100);  // what is stored can still be sent
+  store.fetch(Lane::All, item_id::kBeforeAll, 100);  // what is stored can still be sent
   ASSERT_TRUE(ears.wait_for_answers(1));
   EXPECT_EQ(ears.chunks().size(), 1U);
   vfs.set_policy(nullptr);
@@ -243,7 +243,7 @@ TEST(Store, AStalledDiskHoldsNobodyUp) {
   gate.wait_for_stopped();
   EXPECT_GE(store->status().busy_since_ns, before);
   for (int64_t i = 3; i < 1000; ++i) store->append(one(i));
-  store->fetch(item_id::kBeforeAll, 100);
+  store->fetch(Lane::All, item_id::kBeforeAll, 100);
   gate.open();  // what was posted meanwhile is done in its order
   ASSERT_TRUE(ears.wait_for_answers(1));
   ASSERT_TRUE(ears.wait_for_status([](const StoreStatus& s) { return s.totals.readings >= 998; }));
@@ -351,7 +351,7 @@ TEST(Store, AnEpochComesBeforeWhatIsFetchedAfterIt) {
   store.append(one(now.since_ms + 10'000));
   ASSERT_TRUE(ears.wait_for_row(row(1)));
   testing::keep(store, {.since_ms = now.since_ms + 5000, .offset_ms = 77});
-  store.fetch(item_id::kBeforeAll, 1);
+  store.fetch(Lane::All, item_id::kBeforeAll, 1);
   ASSERT_TRUE(ears.wait_for_answers(1));
   EXPECT_EQ(ears.chunks().at(0).states.at(0).time_ms, now.since_ms + 10'077);
 }

@@ -50,6 +50,52 @@ TEST_F(BatcherTest, OneStateIsAnObjectSeveralAreAnArray) {
   EXPECT_EQ(batcher_.waiting_points(), 0U);
 }
 
+TEST_F(BatcherTest, StatesNameTheFlowVersionOfTheirDevice) {
+  batcher_.set_flow_versions({{"d", "v\"1"}, {"e", ""}});
+  batcher_.add(small(1, "d", 1, 1));
+  EXPECT_EQ(batcher_.next(kMax)->payload, R"({"time":1,"data":{"a":1},"flowVersion":"v\"1"})");
+  batcher_.add(small(2, "d", 2, 2));
+  batcher_.add(small(3, "d", 3, 3));
+  EXPECT_EQ(batcher_.next(kMax)->payload, R"([{"time":2,"data":{"a":2},"flowVersion":"v\"1"},)"
+                                          R"({"time":3,"data":{"a":3},"flowVersion":"v\"1"}])");
+  batcher_.add(small(4, "d", 5, 4));
+  batcher_.add(small(5, "d", 4, 5));  // is put in order
+  EXPECT_EQ(batcher_.next(kMax)->payload, R"([{"time":4,"data":{"a":5},"flowVersion":"v\"1"},)"
+                                          R"({"time":5,"data":{"a":4},"flowVersion":"v\"1"}])");
+  batcher_.add(small(6, "e", 6, 6));
+  EXPECT_EQ(batcher_.next(kMax)->payload, R"({"time":6,"data":{"a":6}})");
+}
+
+TEST_F(BatcherTest, AnEstimatedTimeAndTheFlowVersionAreBothNamed) {
+  batcher_.set_flow_versions({{"d", "v1"}});
+  Chunk estimated = small(1, "d", 1, 1);
+  estimated.states[0].estimated = true;
+  batcher_.add(std::move(estimated));
+  batcher_.add(small(2, "d", 2, 2));
+  EXPECT_EQ(batcher_.next(kMax)->payload,
+            R"([{"time":1,"data":{"a":1},"meta":{"time_estimated":true},"flowVersion":"v1"},)"
+            R"({"time":2,"data":{"a":2},"flowVersion":"v1"}])");
+}
+
+TEST_F(BatcherTest, APartWithAFlowVersionIsNoLongerThanAPayload) {
+  constexpr size_t kSmall = 4'000;
+  Batcher batcher(kSmall);
+  batcher.set_flow_versions({{"d", std::string(200, 'v')}});
+  State large{.time_ms = 1, .points = {}};
+  for (int i = 0; i < 100; ++i) {
+    large.points.push_back(point("a" + std::to_string(i), std::string(100, 'x')));
+  }
+  batcher.add(chunk(1, "d", {std::move(large)}));
+  int64_t readings = 0, messages = 0;
+  while (const auto message = batcher.next(kSmall)) {
+    EXPECT_LE(message->payload.size(), kSmall);
+    readings += message->readings;
+    ++messages;
+  }
+  EXPECT_EQ(readings, 100);
+  EXPECT_EQ(messages, 3);
+}
+
 TEST_F(BatcherTest, RowsOfADeviceThatWaitTogetherLeaveTogether) {
   for (int64_t row = 1; row <= 60; ++row) {
     batcher_.add(small(row, row % 2 == 0 ? "even" : "odd", row, double(row)));

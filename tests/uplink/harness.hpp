@@ -48,8 +48,13 @@ class Harness {
   void start() {
     uplink = std::make_unique<Uplink>(
         options, Uplink::Sinks{
-                     .fetch = [this](int64_t after, size_t points) { fetch(after, points); },
+                     .fetch = [this](Lane, int64_t after, size_t points) { fetch(after, points); },
                      .acknowledge = [this](const std::vector<int64_t>& done) { acknowledge(done); },
+                     .set_aside =
+                         [this](DeviceIds devices) {
+                           const std::scoped_lock lock(mutex);
+                           aside = std::move(devices);
+                         },
                      .command =
                          [this](IncomingCommand command) {
                            const std::scoped_lock lock(mutex);
@@ -160,7 +165,10 @@ class Harness {
     }
     // The first fetch may come while start() has not got the pointer yet.
     eventually([this] { return target_ != nullptr; });
-    target_.load()->on_chunks(std::move(chunks));
+    const int64_t up_to = chunks.empty() ? after : chunks.back().row;
+    const bool end = chunks.empty();
+    target_.load()->on_fetched(
+        {.chunks = std::move(chunks), .from = after, .up_to = up_to, .end = end});
   }
   void acknowledge(const std::vector<int64_t>& done) {
     const std::scoped_lock lock(mutex);
@@ -174,6 +182,7 @@ class Harness {
   std::map<std::string, int64_t> numbers;
   int64_t newest_row = 0;
   std::vector<UplinkStatus> statuses;
+  DeviceIds aside;
   std::vector<IncomingCommand> commands;
   std::vector<Publication> delivered_, given_up_;
 };

@@ -24,8 +24,14 @@ class SenderTest : public ::testing::Test {
     }
     return chunks;
   }
+  // As the store answers.
+  void answer(std::vector<Chunk> chunks) {
+    const bool end = chunks.empty();
+    const int64_t up_to = end ? item_id::kBeforeAll : chunks.back().row;
+    sender_.on_chunks(std::move(chunks), up_to, end);
+  }
   int send() {
-    const auto message = sender_.take_message();
+    const auto message = sender_.take_message(900, {});
     if (!message) return 0;
     sender_.sent(*message, ++mid_);
     return mid_;
@@ -37,7 +43,7 @@ class SenderTest : public ::testing::Test {
   }
 
   SymbolTable names_;
-  Sender sender_{{.window_messages = 3, .window_bytes = 1'000, .max_payload = 900}};
+  Sender sender_{900};
   int mid_ = 0;
 };
 
@@ -51,35 +57,48 @@ TEST_F(SenderTest, DoesNothingUntilConnected) {
   EXPECT_FALSE(sender_.take_fetch());  // one at a time
 }
 
-TEST_F(SenderTest, KeepsTheWindowInMessages) {
+TEST_F(SenderTest, SaysWhatAnAcknowledgementSettles) {
   sender_.on_connected();
   sender_.take_fetch();
-  sender_.on_chunks(rows(1, 10));
+  answer(rows(1, 3));
   EXPECT_EQ(send_all(), 3);
   const auto acknowledged = sender_.acknowledged(2);
   ASSERT_TRUE(acknowledged);
   EXPECT_EQ(acknowledged->rows, Rows{2});
-  EXPECT_EQ(send_all(), 1);
   EXPECT_FALSE(sender_.acknowledged(2));  // not twice
   EXPECT_FALSE(sender_.acknowledged(99));
 }
 
-TEST_F(SenderTest, KeepsTheWindowInBytes) {
+TEST_F(SenderTest, PassesOverDevicesThatMayNotSend) {
   sender_.on_connected();
   sender_.take_fetch();
-  sender_.on_chunks(rows(1, 10, "d", 100));  // some 850 bytes each
-  EXPECT_EQ(send_all(), 2);                  // the second begins below the limit
-  sender_.acknowledged(1);
-  EXPECT_EQ(send_all(), 1);
+  answer(rows(1, 3));
+  const auto message = sender_.take_message(900, [](Symbol device) { return *device == "d2"; });
+  ASSERT_TRUE(message);
+  EXPECT_EQ(*message->device, "d2");
+  EXPECT_FALSE(sender_.take_message(900, [](Symbol) { return false; }));
+}
+
+TEST_F(SenderTest, BeginsFromTheStartWhenToldToForget) {
+  sender_.on_connected();
+  sender_.take_fetch();
+  answer(rows(1, 3));
+  send_all();
+  sender_.on_disconnected();
+  sender_.forget();
+  sender_.on_connected();
+  EXPECT_EQ(sender_.take_fetch(), item_id::kBeforeAll);
+  answer(rows(2, 3));
+  EXPECT_EQ(send_all(), 2);
 }
 
 TEST_F(SenderTest, FetchesOnWhileMuchIsThereAndStopsAtTheEnd) {
   sender_.on_connected();
   sender_.on_committed(10);
   EXPECT_EQ(sender_.take_fetch(), item_id::kBeforeAll);
-  sender_.on_chunks(rows(1, 5));
+  answer(rows(1, 5));
   EXPECT_EQ(sender_.take_fetch(), 5);
-  sender_.on_chunks(rows(6, 10));
+  answer(rows(6, 10));
   EXPECT_FALSE(sender_.take_fetch());
   sender_.on_committed(11);
   EXPECT_EQ(sender_.take_fetch(), 10);
@@ -89,7 +108,7 @@ TEST_F(SenderTest, DoesNotFetchMoreThanItCanHold) {
   sender_.on_connected();
   sender_.on_committed(1'000);
   sender_.take_fetch();
-  sender_.on_chunks(rows(1, 200, "d", 100));
+  answer(rows(1, 200, "d", 100));
   EXPECT_FALSE(sender_.take_fetch());
 }
 
@@ -97,7 +116,7 @@ TEST_F(SenderTest, AsksAgainAfterAnEmptyAnswerThatShouldNotBe) {
   sender_.on_connected();
   sender_.on_committed(10);
   sender_.take_fetch();
-  sender_.on_chunks({});
+  answer({});
   EXPECT_FALSE(sender_.take_fetch());
   sender_.on_tick();
   EXPECT_EQ(sender_.take_fetch(), item_id::kBeforeAll);
@@ -106,7 +125,7 @@ TEST_F(SenderTest, AsksAgainAfterAnEmptyAnswerThatShouldNotBe) {
 TEST_F(SenderTest, GoesBackToTheOldestUnacknowledgedRow) {
   sender_.on_connected();
   sender_.take_fetch();
-  sender_.on_chunks(rows(1, 3));
+  answer(rows(1, 3));
   send_all();
   sender_.acknowledged(1);
   sender_.acknowledged(3);
@@ -116,11 +135,11 @@ TEST_F(SenderTest, GoesBackToTheOldestUnacknowledgedRow) {
   EXPECT_EQ(sender_.in_flight(), 0);
   sender_.on_connected();
   EXPECT_FALSE(sender_.take_fetch());
-  sender_.on_chunks(rows(4, 5));  // the answer to the old question: of no use
+  answer(rows(4, 5));  // the answer to the old question: of no use
   EXPECT_EQ(sender_.take_fetch(), 1);
-  sender_.on_chunks(rows(2, 5));  // 3 is done, and not deleted yet
+  answer(rows(2, 5));  // 3 is done, and not deleted yet
   std::vector<std::string> devices;
-  while (const auto message = sender_.take_message()) {
+  while (const auto message = sender_.take_message(900, {})) {
     devices.push_back(*message->device);
     sender_.sent(*message, ++mid_);
   }
@@ -131,11 +150,11 @@ TEST_F(SenderTest, WaitsForMoreOnlyWhileSomethingIsOnItsWay) {
   sender_.on_connected();
   sender_.on_committed(1);
   sender_.take_fetch();
-  sender_.on_chunks(rows(1, 1));
+  answer(rows(1, 1));
   EXPECT_NE(send(), 0);
   sender_.on_committed(2);
   sender_.take_fetch();
-  sender_.on_chunks(rows(2, 2));
+  answer(rows(2, 2));
   sender_.on_committed(3);
   ASSERT_TRUE(sender_.take_fetch());
   EXPECT_EQ(send(), 0);  // row 3 may be of the same device

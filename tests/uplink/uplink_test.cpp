@@ -133,7 +133,8 @@ TEST(Uplink, DrainsTheBacklogOfAMinuteInAFewMessages) {
   ASSERT_TRUE(harness.wait_state(State::Connected, seconds(3))) << harness.reasons();
   ASSERT_TRUE(harness.all_acknowledged(seconds(1)));
   ASSERT_TRUE(eventually([&] { return harness.status().readings == 12'000; }));
-  EXPECT_LE(harness.status().published, 20);
+  // Arrays begin small: nobody knows yet what the line carries.
+  EXPECT_LE(harness.status().published, 30);
 }
 
 TEST(Uplink, CommandsOfOneMegabyteArrive) {

@@ -105,7 +105,8 @@ TEST(UplinkWebSocket, EndsForWhatMqttForbids) {
 TEST(UplinkWebSocket, SaysWhyTheServerClosedIt) {
   const Rig rig({.frames = {{.payload = kConnack},
                             {.opcode = Server::kClose, .payload = "\x03\xf0too much"}}});
-  EXPECT_TRUE(rig.harness.wait_words("the broker closed the WebSocket (1008, too much)"))
+  EXPECT_TRUE(
+      rig.harness.wait_words("the broker closed the connection (WebSocket: 1008, too much)"))
       << rig.harness.reasons();
 }
 
