@@ -3,7 +3,8 @@
 // Recorded readings, as `fieldpost outbox export` writes them: a header that names at least the
 // columns time, attribute and value, then a row for each reading, oldest first. `type` (number,
 // boolean, string) is obeyed where there is such a column; `device` and `name` say whose reading it
-// is. A row without a time that has a boot_ms is of a boot whose time nobody knew: left out. Times
+// is. A row without a time that has a boot_ms is of a boot whose time nobody knew: left out, and so
+// is what the agent said of itself and its devices (attributes fp_…), which it says here too. Times
 // are ISO 8601 ("2026-05-04T10:00:00.250Z") or milliseconds since 1970. Read row by row, so that a
 // recording may be longer than memory.
 #pragma once

@@ -33,6 +33,8 @@ nanoseconds wall_offset() {
   return offset;
 }
 
+int64_t utc_ms(BootTime time) { return in_ms(time.time_since_epoch() + wall_offset()); }
+
 Result<std::string> boot_id() {
   std::string id = FP_TRY(read_file("/proc/sys/kernel/random/boot_id", 64));
   while (!id.empty() && id.back() == '\n') id.pop_back();

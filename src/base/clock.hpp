@@ -35,6 +35,8 @@ inline int64_t in_ms(BootTime time) { return in_ms(time.time_since_epoch()); }
 // Wall time minus boot time, now, to the microsecond (both clocks are read until no scheduling
 // gap lies between).
 nanoseconds wall_offset();
+// What the system's clock calls a boot time now, ms since 1970; it may not have been set yet.
+int64_t utc_ms(BootTime time);
 
 // The kernel's id of this boot, 36 characters. Errors: Io (no /proc).
 Result<std::string> boot_id();

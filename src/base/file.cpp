@@ -32,32 +32,43 @@ Result<std::string> read_file(const std::string& path, size_t limit) {
 
 namespace {
 
-Result<> write_and_sync(int fd, std::string_view content, const std::string& path) {
+Result<> write_all(int fd, std::string_view content, const std::string& path) {
   while (!content.empty()) {
     const ssize_t n = ::write(fd, content.data(), content.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Error::from_errno(errno, "write '" + path + "'");
     content.remove_prefix(static_cast<size_t>(n));
   }
-  if (::fsync(fd) != 0) return Error::from_errno(errno, "sync '" + path + "'");
   return {};
 }
 
-}  // namespace
-
-Result<> write_file_atomically(const std::string& path, std::string_view content, mode_t mode) {
+Result<> put_in_place(const std::string& path, std::string_view content, mode_t mode, bool sync) {
   const std::string temporary = path + ".new";
   const UniqueFd fd(
       ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode));
   if (!fd) return Error::from_errno(errno, "create '" + temporary + "'");
   if (::fchmod(fd.get(), mode) != 0) return Error::from_errno(errno, "chmod '" + temporary + "'");
-  if (auto written = write_and_sync(fd.get(), content, temporary); !written) {
+  auto written = write_all(fd.get(), content, temporary);
+  if (written && sync && ::fsync(fd.get()) != 0)
+    written = Error::from_errno(errno, "sync '" + temporary + "'");
+  if (!written) {
     ::unlink(temporary.c_str());
     return written;
   }
   if (::rename(temporary.c_str(), path.c_str()) != 0) {
     return Error::from_errno(errno, "rename '" + temporary + "'");
   }
+  return {};
+}
+
+}  // namespace
+
+Result<> replace_file(const std::string& path, std::string_view content, mode_t mode) {
+  return put_in_place(path, content, mode, false);
+}
+
+Result<> write_file_atomically(const std::string& path, std::string_view content, mode_t mode) {
+  FP_CHECK_OK(put_in_place(path, content, mode, true));
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   const UniqueFd dir(
       ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

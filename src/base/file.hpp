@@ -18,4 +18,7 @@ Result<std::string> read_file(const std::string& path, size_t limit);
 Result<> write_file_atomically(const std::string& path, std::string_view content,
                                mode_t mode = 0640);
 
+// The same without the sync, for a tmpfs: a crash of the process leaves one or the other.
+Result<> replace_file(const std::string& path, std::string_view content, mode_t mode = 0640);
+
 }  // namespace fieldpost

@@ -5,6 +5,7 @@
 #include "base/json.hpp"
 #include "cli/cli.hpp"
 #include "config/load.hpp"
+#include "config/own_names.hpp"
 #include "supervisor/probe.hpp"
 
 namespace fieldpost::cli {
@@ -40,18 +41,24 @@ bool judge(const Loaded& loaded) {
   return true;
 }
 
+Json to_json(const AttributeSpec& spec) {
+  Json attribute{{"name", spec.name}, {"dataType", name_of(spec.type)}};
+  std::string about = spec.help;
+  if (!spec.unit.empty()) about += (about.empty() ? "in " : ", in ") + spec.unit;
+  if (!about.empty()) attribute["description"] = about;
+  return attribute;
+}
+
 Json schema_of(const Config& config, size_t device) {
   Json attributes = Json::array();
   for (const PluginConfig& plugin : config.plugins) {
     for (size_t i = 0; i < plugin.declaration.attributes.size(); ++i) {
       if (plugin.attribute_device[i] != device) continue;
-      const AttributeSpec& spec = plugin.declaration.attributes[i].spec;
-      Json attribute{{"name", spec.name}, {"dataType", name_of(spec.type)}};
-      std::string about = spec.help;
-      if (!spec.unit.empty()) about += (about.empty() ? "in " : ", in ") + spec.unit;
-      if (!about.empty()) attribute["description"] = about;
-      attributes.push_back(std::move(attribute));
+      attributes.push_back(to_json(plugin.declaration.attributes[i].spec));
     }
+  }
+  for (const AttributeSpec& spec : health_attributes(config, device)) {
+    attributes.push_back(to_json(spec));
   }
   Json schema{{"deviceId", config.devices[device].id},
               {"name", config.devices[device].name},

@@ -17,6 +17,9 @@ struct Paths {
   std::string status_socket() const { return run_dir + "/status.sock"; }
   std::string control_socket() const { return run_dir + "/control.sock"; }
   std::string stage_dir() const { return run_dir + "/stage"; }
+  // What src/main/traffic_counts.hpp counts: for crashes, and for power cuts.
+  std::string traffic() const { return run_dir + "/traffic.json"; }
+  std::string stored_traffic() const { return state_dir + "/traffic.json"; }
   std::string last_good_config() const { return state_dir + "/last-good-config"; }
 };
 Paths default_paths();

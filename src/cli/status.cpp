@@ -132,6 +132,23 @@ void print_commands(const Json& c) {
             << c["rejected"] << " rejected, " << c["failed"] << " failed\n";
 }
 
+// Of this month; --json has the others.
+void print_traffic(const Json& months) {
+  if (months.empty()) return;
+  const auto line = [](const Json& count) {
+    std::cout << count["payloads"] << (count["payloads"] == 1 ? " payload, " : " payloads, ")
+              << format_size(count["bytes"].get<int64_t>()) << "\n";
+  };
+  const Json& month = months[0];
+  std::cout << "traffic   " << text(month, "month") << ": "
+            << (month["at_least"] == true ? "at least " : "");
+  line(month);
+  for (const Json& device : month["devices"]) {
+    std::cout << "            " << device.value("name", text(device, "device_id")) << ": ";
+    line(device);
+  }
+}
+
 void print_plugin(const Json& p) {
   std::cout << text(p, "name") << " (" << text(p, "type") << ")  " << text(p, "state");
   if (const std::string why = text(p, "reason"); !why.empty()) std::cout << ": " << why;
@@ -181,6 +198,7 @@ int status(const Call& call) {
   print_outbox(s["outbox"]);
   print_clock(s["clock"]);
   print_commands(s["commands"]);
+  print_traffic(s["traffic"]);
   for (const Json& p : s["plugins"]) print_plugin(p);
   return 0;
 }

@@ -11,6 +11,7 @@ namespace fieldpost {
 namespace {
 
 constexpr size_t kMaxRunning = 256;  // more at once are refused: a flood must not pile up
+constexpr size_t kOwnSeen = 32;      // that are remembered
 constexpr size_t kMaxId = 256;       // bytes of an id as JSON: it goes into the log and the answer
 
 Json to_json(const Value& value) {
@@ -109,6 +110,13 @@ void CommandRouter::on_command(const IncomingCommand& incoming, BootTime now) {
   if (!arguments) {
     return finish(std::move(report), CommandStatus::Rejected, arguments.error().message);
   }
+  if (route->instance.empty()) {
+    if (is_repeat(incoming, *json, report)) {
+      return finish(std::move(report), CommandStatus::Rejected, "it came before");
+    }
+    const CommandRoute own = *route;  // what it does may well bring other routes
+    return finish(std::move(report), sinks_.own(own, *arguments));
+  }
   if (running_.size() >= kMaxRunning) {
     return finish(std::move(report), CommandStatus::Rejected, "too many commands are running");
   }
@@ -121,13 +129,17 @@ void CommandRouter::on_command(const IncomingCommand& incoming, BootTime now) {
 void CommandRouter::on_outcome(const message::Outcome& outcome) {
   const auto node = running_.extract(outcome.id);
   if (node.empty()) return;  // it came after its time-out, which has been reported
-  CommandReport report = std::move(node.mapped().report);
-  report.readback = outcome.readback;
-  using enum message::Outcome::Status;
-  const CommandStatus status = outcome.status == Done       ? CommandStatus::Done
-                               : outcome.status == Rejected ? CommandStatus::Rejected
-                                                            : CommandStatus::Failed;
-  finish(std::move(report), status, outcome.reason);
+  finish(std::move(node.mapped().report), outcome);
+}
+
+bool CommandRouter::is_repeat(const IncomingCommand& incoming, const Json& json,
+                              const CommandReport& report) {
+  if (report.id.is_null() && !json.contains("time") && !json.contains("$time")) return false;
+  const size_t hash = std::hash<std::string>()(incoming.payload);
+  if (std::ranges::find(own_seen_, hash) != own_seen_.end()) return true;
+  own_seen_.push_back(hash);
+  if (own_seen_.size() > kOwnSeen) own_seen_.pop_front();
+  return false;
 }
 
 void CommandRouter::on_instance_down(std::string_view instance, std::string_view reason) {
@@ -147,6 +159,15 @@ void CommandRouter::expire(BootTime now) {
            "no outcome within " + about(timeout_) + "; whether it took effect is not known");
     return true;
   });
+}
+
+void CommandRouter::finish(CommandReport report, const message::Outcome& outcome) {
+  report.readback = outcome.readback;
+  using enum message::Outcome::Status;
+  const CommandStatus status = outcome.status == Done       ? CommandStatus::Done
+                               : outcome.status == Rejected ? CommandStatus::Rejected
+                                                            : CommandStatus::Failed;
+  finish(std::move(report), status, outcome.reason);
 }
 
 void CommandRouter::finish(CommandReport report, CommandStatus status, std::string reason) {

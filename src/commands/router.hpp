@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <string>
@@ -24,8 +25,8 @@ namespace fieldpost {
 struct CommandRoute {
   std::string device_id;    // Losant id
   std::string device_name;  // for people
-  std::string instance;
-  uint32_t index = 0;  // into the instance's declaration
+  std::string instance;     // empty: the agent itself
+  uint32_t index = 0;       // into the instance's declaration, or of the agent's own
   CommandSpec spec;
 };
 
@@ -35,7 +36,7 @@ struct CommandReport {
   std::string device_id;
   std::string device_name;  // empty if the device is unknown
   std::string name;         // empty if the payload could not be read
-  std::string instance;     // empty if nobody was found
+  std::string instance;     // empty if nobody was found, or the agent itself
   CommandStatus status = CommandStatus::Rejected;
   std::optional<Value> readback;
   std::string reason;  // why not done
@@ -55,6 +56,10 @@ class CommandRouter {
   struct Sinks {
     // Hands the call to the instance's host. An error's message becomes the reason of the failure.
     std::function<Result<>(const CommandRoute&, message::Call)> call;
+    // Does what is the agent's own to do. None has the same payload as one before, if it has an id
+    // or a time to tell by: QoS 1 may deliver twice.
+    std::function<message::Outcome(const CommandRoute&, const std::vector<std::optional<Value>>&)>
+        own;
     std::function<void(const CommandReport&)> report;
   };
   // `timeout` bounds the time between call and outcome.
@@ -81,6 +86,8 @@ class CommandRouter {
     BootTime deadline;
   };
   const CommandRoute* find(const CommandReport& report) const;
+  bool is_repeat(const IncomingCommand& incoming, const Json& json, const CommandReport& report);
+  void finish(CommandReport report, const message::Outcome& outcome);
   std::string why_not_found(const CommandReport& report) const;
   void finish(CommandReport report, CommandStatus status, std::string reason);
 
@@ -89,6 +96,7 @@ class CommandRouter {
   std::vector<CommandRoute> routes_;
   std::map<uint64_t, Running> running_;
   uint64_t last_id_ = 0;
+  std::deque<size_t> own_seen_;  // hashes of payloads of the agent's own
   CommandCounts counts_;
 };
 

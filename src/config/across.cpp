@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <utility>
 
 #include "base/text.hpp"
 #include "config/options.hpp"
+#include "config/own_names.hpp"
 #include "model/names.hpp"
 
 namespace fieldpost {
@@ -86,18 +88,33 @@ std::string naming_option(const PluginConfig& plugin, const Origin& origin, uint
 // Sees every name of one kind, attributes or commands, in the order of the configuration.
 class NameTable {
  public:
-  NameTable(const Config& config, std::string kind, Problems& problems)
+  // `own`: how the agent's own names begin.
+  NameTable(const Config& config, std::string kind, std::string_view own, Problems& problems)
       : config_(&config),
         kind_(std::move(kind)),
+        own_(own),
         problems_(&problems),
         counts_(config.devices.size()),
+        own_counts_(config.devices.size()),
         over_(config.devices.size()) {}
+
+  // Before all others: a name that the agent itself has in this device.
+  void add_own(const std::string& name, size_t device) {
+    own_names_.emplace(device, name);
+    ++own_counts_[device];
+  }
 
   void add(const PluginConfig& plugin, const Origin& origin, const std::string& name,
            uint32_t section, size_t device) {
     const std::string option = naming_option(plugin, origin, section, name);
     const Location at = location_of(origin, section, option);
     const std::string path = path_of(origin, section, option);
+    if (own_names_.contains(std::pair(device, name))) {
+      problems_->error(at, path + ": '" + name + "' is " + kind_ + " of the agent's own");
+    } else if (name.starts_with(own_)) {  // no error: it may be older than our use of such names
+      problems_->warning(at, path + ": '" + name + "': names that begin with '" +
+                                 std::string(own_) + "' are the agent's own");
+    }
     const auto [it, first] = seen_.emplace(std::pair(device, name), at);
     if (!first) {
       problems_->error(at, path + ": '" + name + "' is already " + kind_ + " of device '" +
@@ -109,26 +126,39 @@ class NameTable {
 
   void check_counts() const {
     for (size_t device = 0; device < counts_.size(); ++device) {
-      if (counts_[device] <= kMaxAttributes) continue;
-      problems_->error(over_[device].first,
-                       over_[device].second + ": device '" + config_->devices[device].name +
-                           "' would have " + std::to_string(counts_[device]) +
-                           " attributes; Losant takes at most " + std::to_string(kMaxAttributes));
+      const std::string name = "device '" + config_->devices[device].name + "'";
+      const std::string limit =
+          " attributes; Losant takes at most " + std::to_string(kMaxAttributes);
+      const int all = counts_[device] + own_counts_[device];
+      if (counts_[device] > kMaxAttributes) {
+        problems_->error(over_[device].first, over_[device].second + ": " + name + " would have " +
+                                                  std::to_string(counts_[device]) + limit);
+      } else if (all > kMaxAttributes) {  // no error: they fitted before there was [health]
+        problems_->warning(config_->devices[device].location,
+                           name + " has, with the agent's own, " + std::to_string(all) + limit +
+                               "; [health] enabled = false leaves those out");
+      }
     }
   }
 
  private:
   const Config* config_;
   std::string kind_;  // "an attribute"
+  std::string_view own_;
   Problems* problems_;
+  std::set<std::pair<size_t, std::string>> own_names_;
   std::map<std::pair<size_t, std::string>, Location> seen_;
-  std::vector<int> counts_;                             // by device
+  std::vector<int> counts_, own_counts_;                // by device
   std::vector<std::pair<Location, std::string>> over_;  // where it became too many
 };
 
 void check_names(const Config& config, const std::vector<Origin>& origins, Problems& problems) {
-  NameTable attributes(config, "an attribute", problems);
-  NameTable commands(config, "a command", problems);
+  NameTable attributes(config, "an attribute", kOwnAttributes, problems);
+  NameTable commands(config, "a command", kOwnCommands, problems);
+  for (size_t i = 0; i < config.devices.size(); ++i) {
+    for (const AttributeSpec& spec : health_attributes(config, i)) attributes.add_own(spec.name, i);
+  }
+  for (const CommandSpec& spec : own_commands()) commands.add_own(spec.name, 0);
   for (size_t i = 0; i < config.plugins.size(); ++i) {
     const PluginConfig& plugin = config.plugins[i];
     for (size_t n = 0; n < plugin.attribute_device.size(); ++n) {

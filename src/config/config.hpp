@@ -94,7 +94,17 @@ struct ClockConfig {
 struct CommandsConfig {
   std::string answer_topic;  // template with ${device_id}; empty: no answers
   nanoseconds timeout{};
+  // Whether the agent's own commands are taken; see config/own_names.hpp.
+  bool status = true;
+  bool restart_plugin = true;
+  bool reload = true;
   bool operator==(const CommandsConfig&) const = default;
+};
+
+struct HealthConfig {
+  bool enabled = true;
+  nanoseconds interval{};  // between two reports of a device
+  bool operator==(const HealthConfig&) const = default;
 };
 
 struct DeviceConfig {
@@ -125,11 +135,12 @@ struct Config {
   OutboxConfig outbox;
   ClockConfig clock;
   CommandsConfig commands;
+  HealthConfig health;
   std::vector<DeviceConfig> devices;  // [0] is the gateway
   std::vector<PluginConfig> plugins;
 };
 
-// What each attribute that an instance declares is to be kept as.
+// What each attribute is to be kept as: those that instances declare, and the agent's own.
 KeepRules keep_rules(const Config& config);
 
 // What plugins say of themselves and of a configuration. Implemented by running a throw-away host

@@ -29,6 +29,7 @@ struct ConfigDiff {
   bool outbox = false;
   bool clock = false;
   bool commands = false;
+  bool health = false;
   bool devices = false;  // a device came, went, or has another id: whose commands are subscribed
   bool empty() const;    // nothing to do
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/config.hpp"
+#include "config/own_names.hpp"
 
 namespace fieldpost {
 
@@ -10,6 +11,12 @@ KeepRules keep_rules(const Config& config) {
     for (size_t i = 0; i < attributes.size(); ++i) {
       const DeviceConfig& device = config.devices[plugin.attribute_device[i]];
       rules[{device.id, attributes[i].spec.name}] = plugin.section_keep[attributes[i].section];
+    }
+  }
+  // What was said of a device is worth less than what it measured.
+  for (size_t i = 0; i < config.devices.size(); ++i) {
+    for (const AttributeSpec& spec : health_attributes(config, i)) {
+      rules[{config.devices[i].id, spec.name}] = Keep::Newest;
     }
   }
   return rules;

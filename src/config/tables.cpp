@@ -343,6 +343,42 @@ std::vector<CoreOption> command_options() {
                 .min = 0.1,
                 .max = kHour},
        .store = into<&CommandsConfig::timeout>},
+      {.spec = {.name = "status",
+                .type = Boolean,
+                .fallback = "true",
+                .help = "Whether the gateway takes fp-status: report the health of all devices "
+                        "now."},
+       .store = into<&CommandsConfig::status>},
+      {.spec = {.name = "restart_plugin",
+                .type = Boolean,
+                .fallback = "true",
+                .help = "Whether the gateway takes fp-restart-plugin, with the name of an "
+                        "instance as `plugin`."},
+       .store = into<&CommandsConfig::restart_plugin>},
+      {.spec = {.name = "reload",
+                .type = Boolean,
+                .fallback = "true",
+                .help = "Whether the gateway takes fp-reload: read these files again."},
+       .store = into<&CommandsConfig::reload>},
+  };
+}
+
+std::vector<CoreOption> health_options() {
+  return {
+      {.spec = {.name = "enabled",
+                .type = Boolean,
+                .fallback = "true",
+                .help = "Whether the agent says upstream how it is, as attributes fp_… of the "
+                        "gateway and of each peripheral that a plugin serves."},
+       .store = into<&HealthConfig::enabled>},
+      {.spec = {.name = "interval",
+                .type = Duration,
+                .fallback = "60s",
+                .help = "Time between two reports of a device. A change is reported at once; "
+                        "while the broker is away, changes alone are.",
+                .min = 10,
+                .max = kDay},
+       .store = into<&HealthConfig::interval>},
   };
 }
 
@@ -460,6 +496,10 @@ std::vector<CoreSection> make_sections() {
        .help = "What comes from the broker.",
        .options = command_options(),
        .object = part<&Config::commands>},
+      {.name = "health",
+       .help = "What the agent says of itself and its devices to the broker; docs/health.md.",
+       .options = health_options(),
+       .object = part<&Config::health>},
       {.name = "device",
        .repeats = true,
        .help = "A peripheral: a device behind this gateway that has a Losant id of its own.",

@@ -74,10 +74,15 @@ Daemon::Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble)
       paths_(std::move(paths)),
       config_(std::move(config)),
       config_trouble_(std::move(trouble)),
+      own_commands_(own_actions()),
       router_(config_.commands.timeout,
               {.call =
                    [this](const CommandRoute& route, message::Call call) {
                      return supervisor_.call(route.instance, std::move(call));
+                   },
+               .own =
+                   [this](const CommandRoute& route, const auto& arguments) {
+                     return own_commands_.run(route, arguments, BootClock::now());
                    },
                .report = [this](const CommandReport& report) { on_report(report); }}),
       supervisor_(loop, {paths_.plugin_dir, paths_.plugin_host}, supervisor_sinks(), symbols_),
@@ -103,9 +108,11 @@ Result<> Daemon::start() {
                      .disk_first = disk_first,
                      .stage_bytes = outbox.stage_size,
                      .max_size = outbox.max_size,
-                     .max_age = outbox.max_age},
+                     .max_age = outbox.max_age,
+                     .note_path = paths_.stored_traffic()},
       store_sinks(), symbols_);
   store_->set_keep(keep_rules(config_));
+  load_traffic();
   uplink_ = std::make_unique<Uplink>(uplink_options(config_, paths_), uplink_sinks());
   FP_CHECK_OK(watch_clock());
   sources_.push_back(FP_TRY(loop_->on_readable(mail_.fd(), [this] { on_mail(); })));
@@ -120,6 +127,7 @@ Result<> Daemon::start() {
   }
   store_->start();
   local_state_.configure(config_);
+  configure_health();
   supervisor_.apply(config_);
   log::info("started", {{"FP_DEVICE_ID", config_.gateway.device_id},
                         {"FP_PLUGINS", std::to_string(config_.plugins.size())}});
@@ -154,6 +162,8 @@ Uplink::Sinks Daemon::uplink_sinks() {  // on the uplink thread
       .set_aside = [this](DeviceIds devices) { store_->set_aside(std::move(devices)); },
       .command = [this](IncomingCommand command) { post_command(std::move(command)); },
       .status = [this](const UplinkStatus& status) { post(status); },
+      .sent = [this](std::string_view device,
+                     size_t bytes) { traffic_.count(device, bytes, utc_ms(BootClock::now())); },
       .published =
           [this](const Publication& publication, bool delivered) {
             post(Delivery{publication, delivered});
@@ -207,6 +217,7 @@ void Daemon::on(UplinkStatus&& status) {
 
 void Daemon::on(IncomingCommand&& command) {
   command_bytes_ -= command.payload.size();
+  traffic_.count(command.device_id, command.payload.size(), utc_ms(BootClock::now()));
   router_.on_command(command, BootClock::now());
 }
 
@@ -234,15 +245,16 @@ void Daemon::log_report(const CommandReport& report) {
 
 void Daemon::on_report(const CommandReport& report) {
   log_report(report);
+  note_refusal(report);
   last_command_ = report;
   if (config_.commands.answer_topic.empty()) return;
   Json answer = to_json(report);
-  answer["time"] = in_ms(BootClock::now().time_since_epoch() + wall_offset());
+  answer["time"] = utc_ms(BootClock::now());
   uplink_->publish({fill_topic(config_.commands.answer_topic, report), dump_json(answer)});
 }
 
 void Daemon::update_routes() {
-  std::vector<CommandRoute> routes;
+  std::vector<CommandRoute> routes = own_commands_.routes(config_.devices[0]);
   for (const auto& entry : supervisor_.entries()) {
     const auto& commands = entry->instance.commands();
     for (uint32_t i = 0; i < commands.size(); ++i) {
@@ -290,6 +302,8 @@ void Daemon::on_second() {
                  {{"FP_COUNT", std::to_string(n)}});
   }
   supervisor_.watch(control_.has_watchers());
+  report_health();
+  save_traffic();
   keep_sockets();
   if (std::string line = status_line(); line != shown_) {
     shown_ = std::move(line);
@@ -336,6 +350,7 @@ void Daemon::on(Loaded&& loaded) {
     store_->set_keep(keep_rules(config_));
     router_.set_timeout(config_.commands.timeout);
     local_state_.configure(config_);
+    configure_health();
     time_sync_->set_trusted(trusts_clock(config_));
     clock_->set_hold(config_.clock.hold);
     uplink_->apply(uplink_options(config_, paths_));
@@ -366,6 +381,8 @@ void Daemon::stop() {
 
 bool Daemon::finish() {
   uplink_->stop(kUplinkLimit);  // first: what it still learns of acknowledgements saves a re-send
+  stopped_ = true;
+  save_traffic();
   const bool stored = store_->stop(kStoreLimit);
   if (!stored) {
     log::error("the disk did not take everything before the end",

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <variant>
@@ -17,12 +18,16 @@
 #include "base/mailbox.hpp"
 #include "base/time_sync.hpp"
 #include "cli/paths.hpp"
+#include "commands/own_commands.hpp"
 #include "commands/router.hpp"
 #include "config/load.hpp"
 #include "main/clock_keeper.hpp"
+#include "main/traffic_counts.hpp"
 #include "store/drain_rate.hpp"
 #include "store/store.hpp"
+#include "supervisor/condition.hpp"
 #include "supervisor/control.hpp"
+#include "supervisor/health.hpp"
 #include "supervisor/local_state.hpp"
 #include "supervisor/rate.hpp"
 #include "supervisor/supervisor.hpp"
@@ -86,6 +91,15 @@ class Daemon {
   void reload();
   void stop();
 
+  OwnCommands::Actions own_actions();  // this and the next: health.cpp
+  void configure_health();
+  GatewayFacts gateway_facts(std::span<const Service> services, BootTime now) const;
+  void report_health();
+  void note_troubles();
+  void note_refusal(const CommandReport& report);
+  void load_traffic();
+  void save_traffic();  // in the run directory, and for the store to keep
+
   // Control requests: requests.cpp.
   Json handle(const Json& request, ControlRight right, bool* watch, UniqueFd passed);
   Json start_export(const Json& request, UniqueFd pipe);
@@ -96,6 +110,7 @@ class Daemon {
   Json outbox_json(BootTime now) const;
   Json clock_json(BootTime now) const;
   Json commands_json() const;
+  Json traffic_json() const;
   std::string status_line() const;
 
   EventLoop* loop_;
@@ -113,8 +128,14 @@ class Daemon {
   Rate reports_{5, 100};                      // that are logged
   int64_t reports_unlogged_ = 0;
   LocalState local_state_{symbols_};
+  Health health_{symbols_};
+  std::vector<std::string> troubles_;  // that health_ was told of
+  OwnCommands own_commands_;
   CommandRouter router_;
   std::optional<CommandReport> last_command_;
+  TrafficCounts traffic_;      // any thread
+  std::string saved_traffic_;  // in the run directory
+  BootTime traffic_saved_at_{};
   UplinkStatus uplink_status_;
   DrainRate drain_;
   std::unique_ptr<Store> store_;
@@ -127,6 +148,7 @@ class Daemon {
   std::thread loader_;  // reads the configuration; its result comes as mail
   bool reload_again_ = false;
   bool stopping_ = false;
+  bool stopped_ = false;     // nothing more is sent
   uint64_t answered_ = 0;    // of the uplink, at the last watchdog turn
   std::string shown_;        // the status line that systemd has
   std::string run_trouble_;  // why the sockets are not where they should be; empty: they are

@@ -11,8 +11,6 @@ namespace {
 
 double seconds(nanoseconds duration) { return static_cast<double>(duration.count()) / 1e9; }
 
-int64_t utc_ms(BootTime time) { return in_ms(time.time_since_epoch() + wall_offset()); }
-
 std::string_view name_of(UplinkStatus::State state) {
   using enum UplinkStatus::State;
   switch (state) {
@@ -143,6 +141,7 @@ Json Daemon::status_json() const {
       {"outbox", outbox_json(now)},
       {"clock", clock_json(now)},
       {"commands", commands_json()},
+      {"traffic", traffic_json()},
       {"plugins", std::move(plugins)}};
 }
 
@@ -250,6 +249,29 @@ Json Daemon::commands_json() const {
       {"received", c.received}, {"done", c.done}, {"rejected", c.rejected}, {"failed", c.failed}};
   if (last_command_) json["last"] = to_json(*last_command_);
   return json;
+}
+
+Json Daemon::traffic_json() const {
+  const auto put = [](Json& json, const TrafficCounts::Count& count) {
+    json["payloads"] = count.payloads;
+    json["bytes"] = count.bytes;
+  };
+  Json months = Json::array();
+  for (const TrafficCounts::Month& month : traffic_.months()) {
+    Json devices = Json::array();
+    for (const auto& [id, count] : month.devices) {
+      const auto it = std::ranges::find(config_.devices, id, &DeviceConfig::id);
+      Json device{{"device_id", id}};
+      if (it != config_.devices.end()) device["name"] = it->name;
+      put(device, count);
+      devices.push_back(std::move(device));
+    }
+    Json json{{"month", month.name}, {"at_least", month.at_least}};
+    put(json, month.all());
+    json["devices"] = std::move(devices);
+    months.push_back(std::move(json));
+  }
+  return months;
 }
 
 // One line for `systemctl status`.

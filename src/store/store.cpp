@@ -124,6 +124,11 @@ void Store::acknowledge(std::vector<int64_t> items) {
   if (!items.empty()) t.post(Thread::Acknowledge{std::move(items)});
 }
 
+void Store::keep_note(std::string text) {
+  const std::scoped_lock lock(thread_->mutex);
+  thread_->note = std::move(text);
+}
+
 Result<int64_t> Store::start_export(ExportRequest request) {
   const int64_t number = FP_TRY(thread_->exports.admit(std::move(request)));
   thread_->post(Thread::Wake{});

@@ -75,6 +75,7 @@ class Store {
     int64_t stage_bytes = int64_t{16} << 20;
     int64_t max_size = int64_t{512} << 20;  // of everything on the disk; see store/room.hpp
     std::chrono::nanoseconds max_age{};     // what is older is dropped; 0: none
+    std::string note_path;                  // where keep_note() keeps it, on the disk
     // For tests: the boot clock, in ms.
     std::function<int64_t()> now_ms = [] { return in_ms(BootClock::now()); };
   };
@@ -124,6 +125,10 @@ class Store {
   // What waits of these devices is not handed out from now on, and is not held by the uplink.
   void set_aside(DeviceIds devices);
   void acknowledge(std::vector<int64_t> items);
+
+  // Any thread. A text of others that is worth keeping, but no write to the disk of its own: it is
+  // written once the outbox is open, with a flush when an hour has passed, and at stop().
+  void keep_note(std::string text);
 
   // Any thread. Writes what waits into a pipe, between flushes: store/exports.hpp.
   Result<int64_t> start_export(ExportRequest request);

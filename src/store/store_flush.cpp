@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 
+#include "base/file.hpp"
+#include "base/log.hpp"
 #include "store/store_thread.hpp"
 
 namespace fieldpost {
@@ -71,6 +73,7 @@ Result<> Store::Thread::flush_part(int64_t up_to) {
   note_room_in_stage();
   if (samples.empty()) return {};
   hand_over(flushed, up_to);
+  if (BootClock::now() >= note_at) write_note();
   exports.flushed(outbox->made());
   status_changed = true;
   sinks.stored(outbox->newest_row());
@@ -90,6 +93,22 @@ Result<> Store::Thread::append_to_disk(std::span<const Staged> samples, int64_t 
   }
   if (appended_now) room.flushed();
   return appended_now;
+}
+
+// One that cannot be written is no trouble of the outbox's, and is tried again with the next.
+void Store::Thread::write_note() {
+  std::string text;
+  {
+    const std::scoped_lock lock(mutex);
+    text = note;
+  }
+  if (text.empty() || text == written_note) return;
+  const Busy busy(busy_since);
+  note_at = BootClock::now() + kNotePeriod;
+  if (const auto kept = write_file_atomically(options.note_path, text); !kept) {
+    return log::debug("a note is not written", {{"FP_REASON", kept.error().message}});
+  }
+  written_note = std::move(text);
 }
 
 // Rows with samples that the uplink has, or has had acknowledged meanwhile. Of a device that is set

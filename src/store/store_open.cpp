@@ -93,6 +93,7 @@ Result<> Store::Thread::open() {
     if (!found.empty()) log::warning("the outbox will not last", {{"FP_REASON", found}});
     warning = std::move(found);
   }
+  write_note();
   status_changed = true;
   disk_is_open = true;
   sinks.clock();

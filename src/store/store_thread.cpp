@@ -87,6 +87,7 @@ void Store::Thread::run() {
         "readings stay in stage 1: the disk did not take them before the end",
         {{"FP_COUNT", std::to_string(stage->pending_readings())}, {"FP_REASON", write_trouble}});
   }
+  if (stored) write_note();
   status_at = {};
   status_changed = true;
   report();

@@ -43,6 +43,8 @@ class Busy {
 
 // The uplink waits so long for a disk that does not open, before it goes on without the backlog.
 inline constexpr auto kDiskGrace = std::chrono::seconds(2);
+// Between two writes of a note.
+inline constexpr auto kNotePeriod = std::chrono::hours(1);
 // Deletes wait so long at least, for a flush that takes them along.
 inline constexpr auto kDeletesWait = std::chrono::seconds(1);
 
@@ -121,6 +123,7 @@ struct Store::Thread {
   bool marked = false;  // the mark has been set by a synchronised clock since the start
   std::optional<int64_t> seen_offset_ms;  // none: main has not said yet
   Unsendable unsendable;
+  std::string note;    // guarded by mutex
   std::thread thread;  // belongs to the Store
 
   // ---- The store thread.
@@ -163,6 +166,7 @@ struct Store::Thread {
   Result<Fetched> begin_live();
   Result<> fetch_rows(const Fetch& fetch, Fetched& answer);
   bool may_fetch() const;
+  void write_note();
   void set_trouble(std::string& trouble, std::string text);
   void log_damaged();
   void report();
@@ -184,6 +188,8 @@ struct Store::Thread {
   BootTime fetch_at{};                  // nothing is read before it
   BootTime look_at_stage{}, look_at{};  // whether the files of either are where they were
   std::string write_trouble, read_trouble, stage_trouble, warning;
+  std::string written_note;
+  BootTime note_at{};  // not written before it
   int64_t reported_lost = 0;
   int64_t reported_damaged = 0;
   BootTime status_at{};

@@ -5,6 +5,7 @@
 
 #include "base/clock.hpp"
 #include "base/text.hpp"
+#include "config/own_names.hpp"
 #include "model/clock_epochs.hpp"
 #include "model/names.hpp"
 
@@ -93,6 +94,10 @@ Result<std::vector<Point>> LocalState::points_of(Device& device, const Json& dat
     if (!is_attribute_name(name)) {
       return invalid("attribute '" + printable(name, 60) + "': expected " +
                      std::string(kAttributeNameForm));
+    }
+    if (name.starts_with(kOwnAttributes)) {
+      return invalid("attribute '" + name + "': names that begin with '" +
+                     std::string(kOwnAttributes) + "' are the agent's own");
     }
     known.insert(name);
     if (known.size() > kMaxAttributes) {

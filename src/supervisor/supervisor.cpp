@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "config/diff.hpp"
 
 namespace fieldpost {
@@ -122,14 +123,33 @@ void Supervisor::stop(std::function<void()> done) {
   settle();
 }
 
-Result<> Supervisor::call(std::string_view instance, message::Call call) {
+Result<Supervisor::Entry*> Supervisor::find(std::string_view instance) {
+  std::vector<std::string_view> names;
   for (const auto& entry : entries_) {
+    names.emplace_back(entry->config->name);
     if (entry->config->name != instance) continue;
     if (!entry->host)
       return Error{Errc::Unavailable, "the plugin has failed: " + entry->config->failed};
-    return entry->host->call(std::move(call));
+    return entry.get();
   }
-  return Error{Errc::NotFound, "there is no plugin '" + std::string(instance) + "'"};
+  const std::string_view near = nearest(instance, names);
+  return Error{Errc::NotFound,
+               "there is no plugin '" + printable(instance, 80) + "'" +
+                   (near.empty() ? "" : "; did you mean '" + std::string(near) + "'?")};
+}
+
+Result<> Supervisor::call(std::string_view instance, message::Call call) {
+  return FP_TRY(find(instance))->host->call(std::move(call));
+}
+
+Result<> Supervisor::restart(std::string_view instance) {
+  Entry* const entry = FP_TRY(find(instance));
+  if (stopped_ || !retired_.empty()) {  // another host may still be on its bus
+    return Error{Errc::Unavailable, "the plugins are being changed"};
+  }
+  entry->host->stop();
+  entry->host->start();
+  return {};
 }
 
 int Supervisor::up() const {

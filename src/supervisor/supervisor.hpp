@@ -49,6 +49,10 @@ class Supervisor {
   // Errors: NotFound, Unavailable (its host is not up; the message says why), Full.
   Result<> call(std::string_view instance, message::Call call);
 
+  // Ends the instance's host and starts it anew; one that waits for its next start, starts now.
+  // Errors: NotFound, Unavailable (it cannot run; the message says why).
+  Result<> restart(std::string_view instance);
+
   void watch(bool on) { watching_ = on; }
 
   struct Entry {
@@ -62,6 +66,7 @@ class Supervisor {
 
  private:
   std::unique_ptr<Entry> make(const PluginConfig& plugin);
+  Result<Entry*> find(std::string_view instance);  // with a host
   void retire(std::unique_ptr<Entry> entry);
   HostProcess::Sinks sinks_of(Entry& entry);
   void on_state(Entry& entry);

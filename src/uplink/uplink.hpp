@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/command.hpp"
@@ -77,6 +78,9 @@ class Uplink {
     std::function<void(DeviceIds devices)> set_aside;  // as of Store
     std::function<void(IncomingCommand)> command;
     std::function<void(const UplinkStatus&)> status;  // on change
+    // A message was handed to the connection: a device's states, or, under the gateway's id, one
+    // that is not state. `bytes` of payload.
+    std::function<void(std::string_view device, size_t bytes)> sent;
     // A publication was acknowledged, or given up because the line is down.
     std::function<void(const Publication&, bool delivered)> published;
   };

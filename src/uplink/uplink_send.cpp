@@ -129,6 +129,7 @@ BootTime Uplink::Thread::send_publications() {
       continue;
     }
     publication_records[*mid] = limiter.sent(publication->topic, Traffic::Answer, now);
+    if (sinks.sent) sinks.sent(options.client_id, publication->payload.size());
     publications.sent(std::move(*publication), *mid);
   }
   return Limiter::kUnknown;
@@ -143,6 +144,7 @@ bool Uplink::Thread::send_states() {
       line->fail(mid.error().message);
       return false;
     }
+    if (sinks.sent) sinks.sent(*message->state.device, message->state.payload.size());
     lanes.sent(*message, *mid, now);
   }
   return true;

@@ -40,12 +40,20 @@ class RouterTest : public testing::Test {
   std::vector<message::Call> calls_;
   std::vector<CommandReport> reports_;
   Result<> call_result_;
+  std::vector<std::vector<std::optional<Value>>> own_;
+  message::Outcome own_outcome_;
   CommandRouter router_{10s,
                         {.call =
                              [this](const CommandRoute& route, message::Call call) {
                                EXPECT_EQ(route.instance, "plc");
                                calls_.push_back(std::move(call));
                                return call_result_;
+                             },
+                         .own =
+                             [this](const CommandRoute& route, const auto& arguments) {
+                               EXPECT_EQ(route.instance, "");
+                               own_.push_back(arguments);
+                               return own_outcome_;
                              },
                          .report = [this](const CommandReport& r) { reports_.push_back(r); }}};
 };
@@ -124,6 +132,31 @@ TEST_F(RouterTest, WhatIsTooLongIsRefusedAndNotRepeated) {
     EXPECT_EQ(report.status, CommandStatus::Rejected);
     EXPECT_LT(dump_json(to_json(report)).size(), 1'000u);
   }
+  EXPECT_TRUE(calls_.empty());
+}
+
+TEST_F(RouterTest, WhatIsTheAgentsOwnIsDoneAtOnceAndOnce) {
+  CommandSpec spec{.name = "fp-do", .args = {{.name = "what", .required = true}}};
+  router_.set_routes({{kBoiler, "boiler", "", 2, spec}});
+  send(R"({"name":"fp-do","payload":"x"})");
+  EXPECT_EQ(only().status, CommandStatus::Done);
+  EXPECT_EQ(own_, (std::vector<std::vector<std::optional<Value>>>{{std::string("x")}}));
+  EXPECT_TRUE(router_.idle());
+
+  own_outcome_ = {.status = message::Outcome::Status::Rejected, .reason = "not now"};
+  send(R"({"name":"fp-do","payload":{"what":"x","id":1}})");
+  EXPECT_EQ(reports_.back().status, CommandStatus::Rejected);
+  EXPECT_EQ(reports_.back().reason, "not now");
+  for (const char* payload : {R"({"name":"fp-do","payload":{"what":"x","id":1}})",
+                              R"({"name":"fp-do","payload":"x","time":5})"}) {
+    send(payload);
+  }
+  EXPECT_EQ(own_.size(), 3u) << "the first of them came before";
+  EXPECT_EQ(reports_[2].reason, "it came before");
+  for (int i = 0; i < 2; ++i) send(R"({"name":"fp-do","payload":"x","time":5})");
+  EXPECT_EQ(own_.size(), 3u);
+  send(R"({"name":"fp-do","payload":"x","time":6})");
+  EXPECT_EQ(own_.size(), 4u);
   EXPECT_TRUE(calls_.empty());
 }
 

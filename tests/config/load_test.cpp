@@ -189,6 +189,7 @@ TEST_F(Load, GivesRowsOfUnitsToTheUnitsDevices) {
 
 TEST_F(Load, KeepsAsTheRowSaysOrItsUnitOrItsInstance) {
   const Loaded loaded = load(
+      "[health]\nenabled = false\n"
       "[[plugin]]\nname = \"meters\"\ntype = \"modbus\"\noptions.url = \"tcp://h\"\n"
       "keep = \"newest\"\n"
       "[[plugin.unit]]\naddress = 3\nkeep = \"all\"\n"
@@ -316,7 +317,7 @@ std::string inputs(int n) {
 }
 
 TEST_F(Load, PointsAtTheFirstAttributeThatIsTooMany) {
-  EXPECT_EQ(words(load(inputs(256))), Lines{});
+  EXPECT_EQ(words(load("[health]\nenabled = false\n" + inputs(256))), Lines{});
   // Three lines of head, three of the instance, and three for each row.
   EXPECT_EQ(
       words(load(inputs(260))),

@@ -20,12 +20,20 @@ KEY = "7c2c1a0e-61b5-4b36-9a5e-2a9d4b1f0c55"
 SECRET = "5ec2e7" + "0" * 58
 
 
+# What the agent says of itself, which everybody declares (docs/health.md).
+OF_GATEWAY = {"fp_version": "string", "fp_uptime": "number", "fp_outbox_age": "number",
+              "fp_outbox_bytes": "number", "fp_lost": "number", "fp_disk_day": "number",
+              "fp_clock": "string", "fp_plugins_bad": "number", "fp_last_error": "string"}
+OF_PERIPHERAL = {"fp_online": "boolean", "fp_error": "string"}
+
+
 def device(name, gateway=None, attributes=None):
     """As `fieldpost attributes --json` writes it; without attributes it may have any."""
     made = {"deviceId": name}
     if gateway:
         made["gatewayId"] = gateway
     if attributes is not None:
+        attributes = {**attributes, **(OF_PERIPHERAL if gateway else OF_GATEWAY)}
         made["attributes"] = [{"name": n, "dataType": t} for n, t in attributes.items()]
     return made
 

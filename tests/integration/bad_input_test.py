@@ -10,7 +10,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from fakes import field  # noqa: E402  pylint: disable=wrong-import-position
 from fakes.field import BOILER, METER, eventually  # noqa: E402
-from fakes.site import HEAD, SiteTest, gaps, sim, uplink  # noqa: E402
+from fakes.site import HEAD, QUIET, SiteTest, gaps, sim, uplink  # noqa: E402
 
 
 class BadInputTest(SiteTest):
@@ -19,7 +19,7 @@ class BadInputTest(SiteTest):
         self.witness = self.field.witness(self.broker)
         if not online:
             self.broker.stop()
-        self.agent = self.field.agent(HEAD + uplink(self.broker.port) + uplink_lines + config,
+        self.agent = self.field.agent(HEAD + QUIET + uplink(self.broker.port) + uplink_lines + config,
                                       args=("--plugin-dir", field.BUILD / "tests/plugins"))
         self.agent.wait_until_up()
 

@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from fakes import field  # noqa: E402  pylint: disable=wrong-import-position
 from fakes.disk import Disk  # noqa: E402
 from fakes.field import METER, eventually  # noqa: E402
-from fakes.site import HEAD, SiteTest, uplink  # noqa: E402
+from fakes.site import HEAD, QUIET, SiteTest, uplink  # noqa: E402
 
 # What is not acknowledged is on the disk half a second later.
 OUTBOX = '[outbox]\nflush_interval = "500ms"\n'
@@ -34,7 +34,7 @@ class FaultsTest(SiteTest):
         self.agent = None
 
     def run_agent(self, outbox=OUTBOX, **options):
-        self.agent = self.field.agent(HEAD + uplink(self.broker.port) + outbox, **options)
+        self.agent = self.field.agent(HEAD + QUIET + uplink(self.broker.port) + outbox, **options)
         self.agent.wait_until_up()
         return self.agent
 

@@ -22,7 +22,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from fakes import field  # noqa: E402  pylint: disable=wrong-import-position
 from fakes.field import BOILER, GATEWAY, METER, eventually  # noqa: E402
-from fakes.site import HEAD, uplink  # noqa: E402
+from fakes.site import HEAD, QUIET, uplink  # noqa: E402
 
 SIM = """
 [[plugin]]
@@ -60,7 +60,7 @@ offset = 1
 
 
 def config(port, interval="20ms", flush="1s"):
-    return HEAD + uplink(port) + f'[outbox]\nflush_interval = "{flush}"\n' + SIM.format(interval=interval)
+    return HEAD + QUIET + uplink(port) + f'[outbox]\nflush_interval = "{flush}"\n' + SIM.format(interval=interval)
 
 
 def parse(text):
@@ -374,7 +374,7 @@ class OutboxTest(unittest.TestCase):
         witness = self.field.witness(broker)
         replay = f"""
 config_version = 1
-[clock]
+{QUIET}[clock]
 trust = "always"
 [gateway]
 device_id = "{GATEWAY}"

@@ -149,6 +149,27 @@ TEST(Store, StopCommitsWhatWaits) {
   EXPECT_EQ(stored_in(dir).size(), 100U);
 }
 
+// With the disk's other writes, so that it costs none of its own while all is acknowledged in time.
+TEST(Store, ANoteIsWrittenAtTheStartAndAtTheEnd) {
+  TempDir dir;
+  Ears ears;
+  Store::Options wanted = options(dir.path());
+  wanted.note_path = dir / "note";
+  Store store(wanted, ears.sinks(), testing::symbols());
+  store.keep_note("at the start");
+  EXPECT_FALSE(std::filesystem::exists(dir / "note"));
+  store.start();
+  ASSERT_TRUE(ears.wait_for_row(0));
+  EXPECT_EQ(testing::content_of(dir / "note"), "at the start");
+  store.keep_note("in between");
+  store.append(one(1, 1.5));
+  ASSERT_TRUE(ears.wait_for_row(row(1)));
+  EXPECT_EQ(testing::content_of(dir / "note"), "at the start") << "not with each flush";
+  store.keep_note("at the end");
+  EXPECT_TRUE(store.stop(10s));
+  EXPECT_EQ(testing::content_of(dir / "note"), "at the end");
+}
+
 TEST(Store, WaitsForAFolderThatIsNotThereYet) {
   TempDir dir;
   std::ofstream(dir / "var") << "a file where a folder should be";

@@ -64,6 +64,8 @@ TEST_F(LocalStateTest, SaysWhatIsWrong) {
             "attribute 't': expected a number, true, false or text, got null");
   EXPECT_EQ(complaint(R"({"device":"boiler","data":{"a b":1}})"),
             "attribute 'a b': expected 1 to 255 of 0-9, a-z, A-Z, _ and -");
+  EXPECT_EQ(complaint(R"({"device":"boiler","data":{"fp_online":true}})"),
+            "attribute 'fp_online': names that begin with 'fp_' are the agent's own");
   EXPECT_EQ(complaint(R"({"device":"boiler","data":{"t":1},"tiem":1})"),
             "unknown key \"tiem\"; known are device, data, time");
   for (const char* time : {"1", "1800000000000", "-5"}) {

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the daemon says of itself upstream, and what it can be told from there (docs/health.md).
+#include <algorithm>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "config/own_names.hpp"
+#include "main/daemon.hpp"
+
+namespace fieldpost {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kTrafficPeriod = 5s;  // what a crash may cost of the counts
+constexpr size_t kMaxTraffic = size_t{4} << 20;
+
+}  // namespace
+
+OwnCommands::Actions Daemon::own_actions() {
+  return {.report = [this]() -> Result<> {
+            if (!health_.enabled())
+              return Error{Errc::Unavailable, "it is switched off: [health] enabled = false"};
+            health_.ask(BootClock::now());
+            report_health();
+            return {};
+          },
+          .restart = [this](const std::string& plugin) { return supervisor_.restart(plugin); },
+          .reload = [this]() -> Result<> {
+            reload();
+            return {};
+          }};
+}
+
+void Daemon::configure_health() {
+  health_.configure(config_);
+  own_commands_.configure(config_.commands);
+}
+
+GatewayFacts Daemon::gateway_facts(std::span<const Service> services, BootTime now) const {
+  const StoreStatus store = store_->status();
+  GatewayFacts facts{.version = kVersion, .uptime = now - started_};
+  if (store.totals.oldest_utc_ms > 0) {
+    const int64_t age_ms = std::max<int64_t>(0, utc_ms(now) - store.totals.oldest_utc_ms);
+    facts.outbox_age = std::chrono::milliseconds(age_ms);
+  }
+  facts.outbox_bytes = store.totals.file_bytes;
+  facts.lost = store.lost + store.dropped + store.too_old + store.too_new + uplink_status_.refused;
+  if (store.wear) facts.disk_day = store.wear->recent_bytes;
+  facts.clock = time_sync_->state().synchronised ? "synchronised"
+                : clock_->view().estimated       ? "estimated"
+                                                 : "not synchronised";
+  facts.plugins_bad = count_bad(services, now);
+  return facts;
+}
+
+void Daemon::report_health() {
+  if (!health_.enabled() || stopping_) return;
+  note_troubles();
+  const BootTime now = BootClock::now();
+  const std::vector<Service> services = services_of(supervisor_);
+  const auto conditions = device_conditions(services, config_.devices.size(), now);
+  const bool online = uplink_status_.state == UplinkStatus::State::Connected;
+  auto samples = health_.report(gateway_facts(services, now), conditions, online, now);
+  if (!samples.empty()) store_->append(std::move(samples));
+}
+
+// Each is the last error when it begins. What is wrong with the configuration is told without a
+// word of it.
+void Daemon::note_troubles() {
+  const auto about = [](std::string_view what, const std::string& trouble) {
+    return trouble.empty() ? "" : std::string(what) + trouble;
+  };
+  std::vector<std::string> troubles{
+      about("uplink: ", uplink_status_.reason), about("outbox: ", store_->status().trouble),
+      about("clock: ", clock_->view().trouble), run_trouble_,
+      config_trouble_.empty() ? "" : "the configuration has errors; see `fieldpost check`"};
+  troubles_.resize(troubles.size());
+  for (size_t i = 0; i < troubles.size(); ++i) {
+    if (troubles[i] != troubles_[i]) health_.note_error(troubles[i]);
+  }
+  troubles_ = std::move(troubles);
+}
+
+// Refusals of what was for the agent itself: whoever sent it may see nothing but attributes.
+void Daemon::note_refusal(const CommandReport& report) {
+  if (report.status == CommandStatus::Done || !report.name.starts_with(kOwnCommands) ||
+      report.device_id != config_.gateway.device_id) {
+    return;
+  }
+  health_.note_error(report.name + " " + std::string(name_of(report.status)) + ": " +
+                     report.reason);
+}
+
+// ---- What went over the line.
+
+void Daemon::load_traffic() {
+  for (const bool newest : {true, false}) {
+    const std::string path = newest ? paths_.traffic() : paths_.stored_traffic();
+    const auto text = read_file(path, kMaxTraffic);
+    if (!text && text.error().code == Errc::NotFound) continue;
+    const auto restored = text ? traffic_.restore(*text, newest) : Result<>(text.error());
+    if (restored) break;
+    log::warning("the counts of traffic cannot be read",
+                 {{"FP_PATH", path}, {"FP_REASON", restored.error().message}});
+  }
+  save_traffic();  // from here on what is on the disk is not complete
+}
+
+void Daemon::save_traffic() {
+  const BootTime now = BootClock::now();
+  if (!stopped_ && now < traffic_saved_at_ + kTrafficPeriod) return;
+  traffic_saved_at_ = now;
+  std::string text = traffic_.text(stopped_);
+  if (text == saved_traffic_) return;
+  store_->keep_note(text);
+  if (const auto saved = replace_file(paths_.traffic(), text); !saved) {
+    log::debug("the counts of traffic are not saved", {{"FP_REASON", saved.error().message}});
+  }
+  saved_traffic_ = std::move(text);
+}
+
+}  // namespace fieldpost

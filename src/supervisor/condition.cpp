@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/condition.hpp"
+
+#include <algorithm>
+
+namespace fieldpost {
+namespace {
+
+using State = Condition::State;
+
+Condition failure_of(const Instance& instance) {
+  return {State::Bad, "cannot run: " + instance.config().failed};
+}
+
+Condition unit_condition(const Instance::Unit& unit, const Service& service, BootTime now) {
+  if (!service.host) return failure_of(*service.instance);
+  const HostProcess::Status& host = *service.host;
+  switch (host.state) {
+    case HostState::Up:
+      if (!unit.known) return {now - host.since < kQuietUnit ? State::Unknown : State::Good, ""};
+      return unit.good ? Condition{State::Good, ""} : Condition{State::Bad, unit.reason};
+    case HostState::Starting:
+    case HostState::Stopping:
+      return {};
+    default:
+      return {State::Bad, host.reason.empty() ? "does not run" : host.reason};
+  }
+}
+
+// With the names that logs and status use, as a device may be served by several plugins.
+Condition named(Condition condition, const Instance& instance, const std::string& unit) {
+  if (condition.error.empty()) return condition;
+  const std::string& plugin = instance.config().name;
+  condition.error = (unit.empty() || unit == plugin ? plugin : plugin + ", " + unit) + ": " +
+                    std::move(condition.error);
+  return condition;
+}
+
+Condition attribute_condition(const Instance::Attribute& attribute, const Condition& unit) {
+  if (unit.state != State::Good || attribute.latest_time == BootTime{}) return unit;
+  if (attribute.latest.quality == Quality::Good) return unit;
+  std::string error = attribute.spec.name + ": " + std::string(name_of(attribute.latest.quality));
+  if (!attribute.latest.detail.empty()) error += " (" + attribute.latest.detail + ")";
+  return {State::Bad, std::move(error)};
+}
+
+// Of one device: one part that is good makes it good.
+struct Parts {
+  bool good = false, bad = false, unknown = false;
+  std::string error;  // the first
+
+  void add(const Condition& part) {
+    good |= part.state == State::Good;
+    bad |= part.state == State::Bad;
+    unknown |= part.state == State::Unknown;
+    if (error.empty()) error = part.error;
+  }
+  Condition whole() const {
+    if (good) return {State::Good, error};
+    return {bad && !unknown ? State::Bad : State::Unknown, error};
+  }
+};
+
+std::vector<Condition> unit_conditions(const Service& service, BootTime now) {
+  std::vector<Condition> units;
+  for (const Instance::Unit& unit : service.instance->units()) {
+    units.push_back(unit_condition(unit, service, now));
+  }
+  return units;
+}
+
+void add_service(const Service& service, BootTime now, std::vector<Parts>& devices) {
+  const Instance& instance = *service.instance;
+  const auto& sections = instance.config().section_device;
+  if (!service.host) {  // nor is it known what it would have declared
+    const Condition failed = named(failure_of(instance), instance, "");
+    for (const size_t device : sections) devices[device].add(failed);
+    return;
+  }
+  const std::vector<Condition> units = unit_conditions(service, now);
+  const bool up = service.host->state == HostState::Up;  // else it is not about a unit
+  const auto add = [&](size_t device, uint32_t unit, Condition condition) {
+    const std::string name = up ? instance.units()[unit].name : "";
+    devices[device].add(named(std::move(condition), instance, name));
+  };
+  for (const Instance::Attribute& a : instance.attributes()) {
+    if (a.symbol != nullptr) add(a.device, a.unit, attribute_condition(a, units[a.unit]));
+  }
+  for (const Declaration::Command& c : instance.commands()) {
+    if (instance.fits(c)) add(sections[c.section], c.unit, units[c.unit]);
+  }
+}
+
+}  // namespace
+
+std::vector<Service> services_of(const Supervisor& supervisor) {
+  std::vector<Service> services;
+  for (const auto& entry : supervisor.entries()) {
+    services.push_back({.instance = &entry->instance});
+    if (entry->host) services.back().host = entry->host->status();
+  }
+  return services;
+}
+
+std::vector<Condition> device_conditions(std::span<const Service> services, size_t devices,
+                                         BootTime now) {
+  std::vector<Parts> parts(devices);
+  for (const Service& service : services) add_service(service, now, parts);
+  std::vector<Condition> conditions;
+  conditions.reserve(devices);
+  for (const Parts& p : parts) conditions.push_back(p.whole());
+  return conditions;
+}
+
+int count_bad(std::span<const Service> services, BootTime now) {
+  return static_cast<int>(std::ranges::count_if(services, [now](const Service& service) {
+    const auto units = unit_conditions(service, now);
+    return std::ranges::any_of(units,
+                               [](const auto& u) { return u.state == Condition::State::Bad; });
+  }));
+}
+
+}  // namespace fieldpost

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/condition.hpp"
+
+#include <gtest/gtest.h>
+
+namespace fieldpost {
+namespace {
+
+using namespace std::chrono_literals;
+using State = Condition::State;
+
+// One line with two meters: attribute a of either, and b of the first.
+class ConditionTest : public testing::Test {
+ protected:
+  ConditionTest() {
+    devices_ = {{"gateway", "aaaaaaaaaaaaaaaaaaaaaaaa", {}},
+                {"north", "bbbbbbbbbbbbbbbbbbbbbbbb", {}},
+                {"south", "cccccccccccccccccccccccc", {}},
+                {"nobody's", "dddddddddddddddddddddddd", {}}};
+    config_.name = "line";
+    config_.unit_names = {"unit-1", "unit-2"};
+    config_.instance.units = {1, 2};
+    config_.section_device = {0, 1, 2};
+    config_.declaration.attributes = {
+        {{.name = "a"}, 0, 1}, {{.name = "b"}, 0, 1}, {{.name = "a"}, 1, 2}};
+    instance_.emplace(config_, devices_, symbols_);
+    host_ = HostProcess::Status{.state = HostState::Up, .since = now_};
+  }
+  void unit(uint32_t index, bool good, const std::string& reason = "") {
+    instance_->on_unit_state({index, good, reason}, now_);
+  }
+  void reading(uint32_t attribute, Quality quality, const std::string& detail = "") {
+    (void)instance_->on_samples({{Sample{now_, {{attribute, quality, 1.0, detail}}}}}, now_);
+  }
+  std::vector<Service> services() const { return {{&*instance_, host_}}; }
+  std::vector<Condition> all() const { return device_conditions(services(), 4, now_); }
+  int bad() const { return count_bad(services(), now_); }
+
+  SymbolTable symbols_;
+  std::vector<DeviceConfig> devices_;
+  PluginConfig config_;
+  std::optional<Instance> instance_;
+  std::optional<HostProcess::Status> host_;
+  BootTime now_{1h};
+};
+
+const Condition kUnknown{};
+const Condition kGood{State::Good, ""};
+
+TEST_F(ConditionTest, AUnitThatIsSilentIsOneDeviceAndNotItsNeighbour) {
+  unit(0, true);
+  unit(1, false, "no answer");
+  EXPECT_EQ(all(), (std::vector<Condition>{
+                       kUnknown, kGood, {State::Bad, "line, unit-2: no answer"}, kUnknown}));
+  EXPECT_EQ(bad(), 1);
+  unit(1, true);
+  EXPECT_EQ(all()[2], kGood);
+  EXPECT_EQ(bad(), 0);
+}
+
+TEST_F(ConditionTest, AnAttributeThatFailsIsAnErrorOfADeviceThatAnswers) {
+  unit(0, true);
+  unit(1, true);
+  reading(1, Quality::CommError, "exception 2");
+  EXPECT_EQ(all()[1], (Condition{State::Good, "line, unit-1: b: comm-error (exception 2)"}));
+  reading(0, Quality::Stuck);
+  EXPECT_EQ(all()[1], (Condition{State::Bad, "line, unit-1: a: stuck"})) << "nothing is left";
+  reading(0, Quality::Good);
+  reading(1, Quality::Good);
+  EXPECT_EQ(all()[1], kGood);
+}
+
+TEST_F(ConditionTest, APluginThatDoesNotRunTakesItsDevicesAlong) {
+  unit(0, true);
+  unit(1, true);
+  for (const HostState state : {HostState::Backoff, HostState::Degraded, HostState::Failed}) {
+    host_->state = state;
+    host_->reason = "killed by signal 11";
+    EXPECT_EQ(all()[1], (Condition{State::Bad, "line: killed by signal 11"})) << name_of(state);
+    EXPECT_EQ(bad(), 1);
+  }
+  host_.reset();
+  config_.failed = "'line' is not installed";
+  EXPECT_EQ(all()[1], (Condition{State::Bad, "line: cannot run: 'line' is not installed"}));
+  EXPECT_EQ(bad(), 1);
+}
+
+TEST_F(ConditionTest, NothingIsKnownOfWhatIsJustStarting) {
+  host_->state = HostState::Starting;
+  EXPECT_EQ(all()[1], kUnknown);
+  EXPECT_EQ(bad(), 0);
+  host_->state = HostState::Up;
+  EXPECT_EQ(all()[1], kUnknown);
+  now_ += kQuietUnit;
+  EXPECT_EQ(all()[1], kGood) << "it lives from events and is never polled";
+}
+
+TEST_F(ConditionTest, OneOfTwoPluginsIsEnoughToBeOnline) {
+  Instance other(config_, devices_, symbols_);
+  unit(0, true);
+  std::vector<Service> both = services();
+  both.push_back({&other, HostProcess::Status{.state = HostState::Degraded, .reason = "gone"}});
+  EXPECT_EQ(device_conditions(both, 4, now_)[1], (Condition{State::Good, "line: gone"}));
+  EXPECT_EQ(count_bad(both, now_), 1);
+}
+
+}  // namespace
+}  // namespace fieldpost

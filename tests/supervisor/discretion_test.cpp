@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/discretion.hpp"
+
+#include <gtest/gtest.h>
+
+namespace fieldpost {
+namespace {
+
+TEST(WithoutSecrets, HidesWhatStandsWhereSecretsDo) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"connect tcp://192.168.1.20:502: timed out", "connect tcp://192.168.1.20:502: timed out"},
+      {"GET http://bob:hunter2@h/x failed", "GET http://***@h/x failed"},
+      {"http://bob:a/b@c@h/", "http://***@h/"},
+      {"mail to a@b of mqtt://h", "mail to a@b of mqtt://h"},
+      {"Password = hunter2, again", "Password = ***, again"},
+      {R"({"api_key":"hunter 2","x":1})", R"({"api_key":***,"x":1})"},
+      {"x?token=hunter2&y=1", "x?token=***&y=1"},
+      {"Authorization: Bearer hunter2", "Authorization: *** ***"},
+      {"key: 'hunter2", "key: ***"},
+      {"token=a token=hunter2", "token=*** token=***"},
+      {"access_key_file: '/etc/k' does not exist", "access_key_file: '/etc/k' does not exist"},
+      {"unknown key; did you mean 'url'?", "unknown key; did you mean 'url'?"},
+      {"secret=", "secret="},
+      {"bearer", "bearer"},
+      {"", ""},
+  };
+  for (const auto& [text, expected] : cases) EXPECT_EQ(without_secrets(text), expected);
+}
+
+TEST(WithoutSecrets, IsPrintableAndShort) {
+  EXPECT_EQ(without_secrets("a\nb\xff"), "a\\x0ab\\xff");
+  EXPECT_LE(without_secrets(std::string(100'000, 'x')).size(), 210u);
+  EXPECT_EQ(without_secrets(std::string(190, ' ') + "pwd=hunter2, a long tail").find("hunter"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace fieldpost
