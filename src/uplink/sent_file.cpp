@@ -20,6 +20,7 @@ struct SentFile::Content {
   std::array<char, 8> magic{};
   std::array<char, 40> boot{};  // stamps of another boot mean nothing
   std::array<Limiter::Record, Limiter::kRecords> records{};
+  int64_t slow_until_ns = 0;  // BootTime
 };
 
 SentFile::SentFile(const std::string& folder, const std::string& boot_id) {
@@ -60,5 +61,11 @@ SentFile::~SentFile() {
 Limiter::Records SentFile::records() {
   return mapped_ != nullptr ? mapped_->records : memory_->records;
 }
+
+void SentFile::set_slow_until(BootTime time) {
+  (mapped_ != nullptr ? *mapped_ : *memory_).slow_until_ns = time.time_since_epoch().count();
+}
+
+BootTime SentFile::slow_until() const { return BootTime(nanoseconds(content().slow_until_ns)); }
 
 }  // namespace fieldpost

@@ -21,11 +21,15 @@ class SentFile {
   SentFile& operator=(const SentFile&) = delete;
 
   Limiter::Records records();
+  // Until when half of the limits hold; in the past: they hold in full.
+  void set_slow_until(BootTime time);
+  BootTime slow_until() const;
   // Whether nothing is known of what an earlier process has sent.
   bool begun() const { return begun_; }
 
  private:
   struct Content;
+  const Content& content() const { return mapped_ != nullptr ? *mapped_ : *memory_; }
   Result<> open(const std::string& folder, const std::string& boot_id);
 
   Content* mapped_ = nullptr;

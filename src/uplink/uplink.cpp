@@ -20,6 +20,7 @@ Uplink::Thread::Thread(Options o, Sinks s)
       quarantine(state_topic(options.client_id)),
       lanes(lane_options(options), limiter, quarantine) {
   if (sent_file.begun()) limiter.assume_full(BootClock::now());
+  limiter.slow_down_until(sent_file.slow_until());
   thread = std::thread([this] { run(); });
 }
 
@@ -213,8 +214,10 @@ void Uplink::Thread::on_down(const std::string& reason, Line::End end) {
     return connect();
   }
   const Redial::Verdict verdict = redial.on_drop(drop);
-  if (verdict.cause == Redial::Cause::Throttled)
-    limiter.slow_down_until(now + std::chrono::hours(1));
+  if (verdict.cause == Redial::Cause::Throttled) {
+    sent_file.set_slow_until(now + std::chrono::hours(1));
+    limiter.slow_down_until(sent_file.slow_until());
+  }
   wait_and_connect(reason, verdict);
 }
 

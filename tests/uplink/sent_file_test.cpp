@@ -25,11 +25,13 @@ TEST(SentFile, WhatWasSentSurvivesAKill) {
     SentFile file(folder.path(), kBoot);
     Limiter limiter(kLosantLimits, file.records(), kNow);
     for (int i = 0; i < 28; ++i) limiter.sent("a", Traffic::Live, kNow);
+    file.set_slow_until(kNow + 1h);
     ::kill(::getpid(), SIGKILL);
   }
   ASSERT_EQ(::waitpid(child, nullptr, 0), child);
   SentFile file(folder.path(), kBoot);
   EXPECT_FALSE(file.begun());
+  EXPECT_EQ(file.slow_until(), kNow + 1h);
   Limiter limiter(kLosantLimits, file.records(), kNow + 1s);
   EXPECT_EQ(limiter.free_at("a", Traffic::Live, kNow + 1s), kNow + 16s);
   EXPECT_EQ(limiter.free_at("b", Traffic::Live, kNow + 1s), kNow + 1s);
@@ -56,6 +58,7 @@ TEST(SentFile, WithoutAFolderItIsKeptInMemory) {
   Limiter limiter(kLosantLimits, file.records(), kNow);
   limiter.sent("a", Traffic::Live, kNow);
   EXPECT_GT(limiter.used_percent(kNow), 0);
+  EXPECT_EQ(file.slow_until(), BootTime{}) << "in full";
 }
 
 }  // namespace
