@@ -22,7 +22,7 @@ Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points, const
     if (!FP_TRY(std::move(step))) break;
     const int64_t row = o.select.integer(0);
     const bool enough = points >= max_points && (!chunks.empty() || o.last_fetch.has_gaps);
-    if (enough && o.id_of(row) > in_one_piece) break;
+    if (enough && o.id_of(row) > in_one_piece && !o.is_torn(row, chunks, handover)) break;
     if (o.acknowledged.contains(row) || o.damaged.contains(row)) continue;
     if (FP_TRY(o.is_aside(o.select.integer(1), aside))) {
       o.last_fetch.has_gaps = true;
@@ -43,6 +43,17 @@ Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points, const
 }
 
 const Outbox::LastFetch& Outbox::last_fetch() const { return impl_->last_fetch; }
+
+// Whether the row has samples from before what the fetch would end with.
+bool Outbox::Impl::is_torn(int64_t row, const std::vector<Chunk>& chunks,
+                           const Handover& handover) const {
+  const Handover::Row* parts = handover.find(id_of(row));
+  if (parts == nullptr || parts->members.empty()) return false;
+  const int64_t first = std::ranges::min(parts->members, {}, &Handover::Member::number).number;
+  const int64_t last =
+      chunks.empty() ? last_fetch.up_to : std::max(last_fetch.up_to, chunks.back().row);
+  return item_id::of_sample(first) <= last;
+}
 
 Result<bool> Outbox::Impl::is_aside(int64_t device, const DeviceIds& aside) {
   if (aside.empty()) return false;
@@ -109,6 +120,7 @@ Result<> Outbox::Impl::decode(int64_t row, int64_t after, const Handover& handov
       const int64_t sample = item_id::of_sample(m.number);
       const auto state = std::ranges::lower_bound(states, m.ms, {}, &State::time_ms);
       if (m.acknowledged || sample <= after || state == states.end()) continue;
+      if (state->time_ms != m.ms) continue;  // taken out, in an earlier life of the outbox
       std::vector<State> one(1, *state);
       FP_CHECK_OK(stamp(one, key.boot));
       ret_chunks.push_back({.row = sample, .device = device, .states = std::move(one)});

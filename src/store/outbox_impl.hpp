@@ -91,6 +91,7 @@ struct Outbox::Impl {
   const WallView* wall_of(int64_t row_boot) const;
   bool is_unstamped(int64_t row_boot) const;
   void release(Lane lane, int64_t after);
+  bool is_torn(int64_t row, const std::vector<Chunk>& chunks, const Handover& handover) const;
   Result<bool> is_aside(int64_t device, const DeviceIds& aside);
   Result<size_t> take(int64_t row, int64_t after, const Handover& handover, Lane lane,
                       std::vector<Chunk>& ret_chunks);

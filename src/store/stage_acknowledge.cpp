@@ -166,6 +166,11 @@ void StageLog::found(std::span<const Handover::Part> parts) {
   std::erase_if(notes_.samples, [this](const Staged& s) { return s.number <= flushed_; });
 }
 
+void StageLog::not_held(std::span<const int64_t> rows) {
+  const std::scoped_lock lock(mutex_);
+  for (const int64_t row : rows) handed_.forget(row);
+}
+
 void StageLog::settle(const Settled& settled) {
   const std::scoped_lock lock(mutex_);
   for (const auto& [row, ms] : settled.parts) {

@@ -87,6 +87,8 @@ class StageLog {
   // Whoever has the rows has looked: this is where notes().samples are, as far as flushed() goes.
   void found(std::span<const Handover::Part> parts);
   void settle(const Settled& settled);
+  // These rows of flushed() are not held by the uplink after all.
+  void not_held(std::span<const int64_t> rows);
 
   // All of them, or none. Errors: Full (both files hold what is pending), Invalid (more than a file
   // holds), Io.

@@ -119,6 +119,7 @@ void Store::Thread::hand_over(const StageLog::Flushed& flushed, int64_t up_to) {
     for (const Handover::Member& m : made.members) ++rows_of[m.number];
   }
   const auto aside = devices_set_aside();
+  std::vector<int64_t> not_held;
   for (const Outbox::Made& made : outbox->made()) {
     const bool passed_over = aside->contains(*made.device);
     // A sample so large that it fills several rows goes again, rather than in halves.
@@ -128,7 +129,9 @@ void Store::Thread::hand_over(const StageLog::Flushed& flushed, int64_t up_to) {
       return (m.number <= flushed.held && !passed_over) || flushed.acknowledged.contains(m.number);
     });
     if (whole && taken) handover.add(made.row, {made.members, up_to});
+    if (passed_over && !taken) not_held.push_back(made.row);
   }
+  stage->not_held(not_held);
   std::vector<int64_t> done;
   std::vector<Handover::Part> parts;
   for (const auto& [first, last] : flushed.acknowledged) {

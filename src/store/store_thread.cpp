@@ -176,7 +176,6 @@ void Store::Thread::take(Stop& stop) {
 }
 
 void Store::Thread::take(Acknowledge& acknowledge) {
-  if (!outbox) return;  // nothing of it is there
   std::vector<int64_t> done;
   std::vector<Handover::Part> parts;
   for (const int64_t id : acknowledge.items) {
@@ -187,6 +186,7 @@ void Store::Thread::take(Acknowledge& acknowledge) {
       done.push_back(id);
     }
   }
+  if (!outbox) return;  // stage 1 has noted it, for when there is one
   outbox->take_out(parts);
   if (done.empty()) return;
   const Busy busy(busy_since);

@@ -123,11 +123,12 @@ Batcher::Taken Batcher::take_front(Queue& queue) {
 }
 
 // As many states as fit, or none if not even the first does.
-std::string Batcher::take_array(Queue& queue, size_t array_bytes, std::vector<Taken>& ret_taken) {
+std::string Batcher::take_array(Queue& queue, size_t array_bytes, bool one_row,
+                                std::vector<Taken>& ret_taken) {
   std::string payload = "[";
   const std::string& member = member_of(queue.device);
   bool ascending = true;
-  while (!queue.chunks.empty()) {
+  while (!queue.chunks.empty() && (!one_row || ret_taken.empty() || queue.begun())) {
     const State& state = queue.chunks.front().states[queue.state];
     const size_t before = payload.size();
     payload::append_state(payload, state.time_ms, state.points, state.estimated);
@@ -175,23 +176,36 @@ std::string Batcher::take_part(Queue& queue, std::vector<Taken>& ret_taken) {
   return to_payload({ret_taken.front().state}, member);
 }
 
-std::vector<Batcher::Queue>::iterator Batcher::oldest(const May& may) {
+std::vector<Batcher::Queue>::iterator Batcher::oldest(const May& may, bool begun) {
   auto oldest = queues_.end();
   for (auto queue = queues_.begin(); queue != queues_.end(); ++queue) {
     const bool older =
         oldest == queues_.end() || queue->chunks.front().row < oldest->chunks.front().row;
+    if (begun && !queue->begun()) continue;
     if (older && (!may || may(queue->device))) oldest = queue;
   }
   return oldest;
 }
 
 std::optional<StateMessage> Batcher::next(size_t array_bytes, const May& may) {
-  const auto queue = oldest(may);
+  return next(array_bytes, may, false);
+}
+
+std::optional<StateMessage> Batcher::next_of_begun(size_t array_bytes, const May& may) {
+  return next(array_bytes, may, true);
+}
+
+bool Batcher::has_begun() const { return std::ranges::any_of(queues_, &Queue::begun); }
+
+std::optional<StateMessage> Batcher::next(size_t array_bytes, const May& may, bool begun) {
+  const auto queue = oldest(may, begun);
   if (queue == queues_.end()) return std::nullopt;
   const Symbol device = queue->device;
   std::vector<Taken> taken;
   std::string payload;
-  if (!queue->splitting) payload = take_array(*queue, std::min(array_bytes, max_payload_), taken);
+  if (!queue->splitting) {
+    payload = take_array(*queue, std::min(array_bytes, max_payload_), begun, taken);
+  }
   if (taken.empty()) payload = take_part(*queue, taken);
   if (queue->chunks.empty()) queues_.erase(queue);
   return book(device, std::move(payload), taken);

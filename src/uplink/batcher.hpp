@@ -52,6 +52,9 @@ class Batcher {
   // exceeds `array_bytes`; a single state may, up to max_payload. One that exceeds even that is
   // split by attributes under one stamp. Nothing if nothing waits.
   std::optional<StateMessage> next(size_t array_bytes, const May& may = {});
+  // The same, but only what is left of rows of which a part has left already.
+  std::optional<StateMessage> next_of_begun(size_t array_bytes, const May& may);
+  bool has_begun() const;
 
   // The readings of a message, or 0 if the ticket is unknown (it was rewound).
   int64_t acknowledged(uint64_t ticket);
@@ -80,6 +83,7 @@ class Batcher {
     std::deque<Chunk> chunks;
     size_t state = 0;        // of the first chunk
     bool splitting = false;  // a part of that state has left
+    bool begun() const { return state > 0 || splitting; }
   };
   struct Row {
     int messages = 0;        // on their way
@@ -98,8 +102,10 @@ class Batcher {
   const std::string& member_of(Symbol device) const;
   bool carries(const Point& point, size_t overhead) const;
   size_t refuse_points(Chunk& chunk);
-  std::vector<Queue>::iterator oldest(const May& may);
-  std::string take_array(Queue& queue, size_t array_bytes, std::vector<Taken>& ret_taken);
+  std::vector<Queue>::iterator oldest(const May& may, bool begun);
+  std::optional<StateMessage> next(size_t array_bytes, const May& may, bool begun);
+  std::string take_array(Queue& queue, size_t array_bytes, bool one_row,
+                         std::vector<Taken>& ret_taken);
   std::string take_part(Queue& queue, std::vector<Taken>& ret_taken);
   Taken take_front(Queue& queue);
   StateMessage book(Symbol device, std::string payload, const std::vector<Taken>& taken);

@@ -150,7 +150,8 @@ void Lanes::on_fetched(Fetched fetched) {
   const bool end = fetched.end;
   std::erase_if(fetched.chunks, [this](const Chunk& chunk) { return ahead_.contains(chunk.row); });
   if (!backlog_.on_chunks(std::move(fetched.chunks), fetched.up_to, end)) return;
-  ahead_.forget_up_to(backlog_.cursor());
+  // The backlog may begin anew: what live has not done yet stays known.
+  ahead_.forget_up_to(std::min(backlog_.cursor(), live_.done_up_to()));
 }
 
 void Lanes::hand_to_live(Fetched fetched) {

@@ -139,14 +139,15 @@ BootTime Limiter::free_at(std::string_view topic, Traffic traffic, BootTime now)
     };
     check(Traffic::Answer, all);
     if (traffic > Traffic::Answer) check(Traffic::Live, others);
-    if (behind_live) check(Traffic::Backlog, others - scaled(connection_reserve_, now));
+    const int rest = others - scaled(connection_reserve_, now);
+    if (behind_live) check(Traffic::Backlog, std::max(1, rest));
   }
   const auto known = topics_.find(name_of(topic));
   if (const int all = scaled(limits_.per_topic, now);
       limits_.per_topic > 0 && known != topics_.end()) {
     at = std::max(at, known->second.free_at(Traffic::Answer, all, limits_.window, now));
     if (behind_live) {
-      const int rest = all - scaled(topic_reserve_, now);
+      const int rest = std::max(1, all - scaled(topic_reserve_, now));
       at = std::max(at, known->second.free_at(Traffic::Backlog, rest, limits_.window, now));
     }
   }

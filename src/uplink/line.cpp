@@ -169,9 +169,10 @@ void Line::on_transport_ended(const std::string& reason) {
   for (int i = 0; i < 1'000 && result && is_readable(watched_.native_handle()); ++i) {
     result = session_->read();
   }
-  deliver();
   const bool refused = !result && result.error().code == Errc::Unavailable;
+  // First: what is delivered asks for more to be sent, and the session would fail with that.
   fail(refused ? result.error().message : reason);
+  deliver();
 }
 
 Result<int> Line::publish(const std::string& topic, std::string_view payload) {

@@ -36,6 +36,7 @@ class Quarantine {
 
   // Somebody has changed something: all are tried again.
   void clear();
+  void set_own_topic(std::string topic) { own_topic_ = std::move(topic); }
 
   void sent(const std::string& topic);
   void acknowledged(const std::string& topic);

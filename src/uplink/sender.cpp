@@ -44,7 +44,7 @@ void Sender::on_backlog() {
 }
 
 void Sender::restart_if_idle() {
-  if (!restart_ || !in_flight_.empty()) return;
+  if (!restart_ || !in_flight_.empty() || batcher_.has_begun()) return;
   restart_ = false;
   batcher_.restart();
   cursor_ = item_id::kBeforeAll;
@@ -81,13 +81,16 @@ std::optional<int64_t> Sender::take_fetch(size_t most_waiting) {
 }
 
 std::optional<StateMessage> Sender::take_message(int64_t array_bytes, const Batcher::May& may) {
-  if (!connected_ || restart_) return std::nullopt;
+  if (!connected_) return std::nullopt;
+  const auto bytes = static_cast<size_t>(std::min(array_bytes, max_payload_));
+  // Of a row that is begun the rest leaves first, or what has left would leave again.
+  if (restart_) return batcher_.next_of_begun(bytes, may);
   // More of the same device may be about to come, and would make one message of several. Live
   // data does not wait for that: then nothing is on its way.
   if (fetching_ && !in_flight_.empty() && batcher_.waiting_points() <= kFetchPoints / 2) {
     return std::nullopt;
   }
-  return batcher_.next(static_cast<size_t>(std::min(array_bytes, max_payload_)), may);
+  return batcher_.next(bytes, may);
 }
 
 void Sender::sent(const StateMessage& message, int mid) {

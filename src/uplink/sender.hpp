@@ -32,7 +32,7 @@ class Sender {
   void forget();
   void on_committed(int64_t newest);
   // Something older than what was fetched can be fetched: begins at the beginning once nothing is
-  // on its way. What was acknowledged is not handed out again.
+  // on its way, nor a row begun. What was acknowledged is not handed out again.
   void on_backlog();
   // The answer to a fetch; false: of no use, since the line has been down in between. The next goes
   // on after `up_to`. `end`: there was nothing more.
@@ -63,6 +63,7 @@ class Sender {
   bool caught_up() const { return caught_up_; }
   int64_t newest() const { return newest_; }
   int64_t cursor() const { return cursor_; }
+  int64_t done_up_to() const { return batcher_.resume_after(); }
   bool has_waiting() const { return batcher_.waiting_points() > 0; }
   int64_t in_flight() const { return static_cast<int64_t>(in_flight_.size()); }
   int64_t refused() const { return batcher_.refused(); }

@@ -135,7 +135,7 @@ Result<> Session::tick() {
   for (auto& [topic, refused] : refused_) {
     if (refused.retry > now) continue;
     due.push_back(topic);
-    refused.retry = std::chrono::steady_clock::time_point::max();  // until it is answered
+    refused.retry = now + refused.pause;  // should there be no answer
   }
   if (connected_) subscribe(due, 1);
   return settle(mosquitto_loop_misc(client_.get()));

@@ -263,12 +263,14 @@ TEST_P(OneWrong, AmongTenWaitsAndDelaysNobody) {
   for (const int d : {0, 2, 4, 9}) EXPECT_GE(site.order(d).size(), 600U) << d;
   EXPECT_LE(site.store().rows_by_sample(), 5U) << "what waits is not held by the uplink";
   // Somebody mends the access key; it is found out in time, and nothing is missing.
+  const int64_t twice = site.seen().twice;
   site.forbidden.clear();
   site.run(10min);
   EXPECT_TRUE(site.quarantine().set_aside().empty());
   site.sampling = false;
   EXPECT_TRUE(site.run_until([&] { return site.store().empty(); }, 1min));
   EXPECT_EQ(site.seen().readings - site.seen().twice, site.appended());
+  EXPECT_EQ(site.seen().twice, twice) << "in one connection";
   EXPECT_TRUE(GetParam() || std::ranges::is_sorted(site.order(3)));
 }
 
@@ -281,11 +283,29 @@ TEST_P(OneWrong, WithALongBacklogStopsNobody) {
   site.run(60s);
   EXPECT_LE(site.closes, 4);
   EXPECT_GE(site.order(1).size(), 43'200U);
+  const int64_t twice = site.seen().twice;
   site.forbidden.clear();
   site.run(16min);
   site.sampling = false;
   EXPECT_TRUE(site.run_until([&] { return site.store().empty(); }, 1min));
   EXPECT_EQ(site.seen().readings - site.seen().twice, site.appended());
+  EXPECT_EQ(site.seen().twice, twice);
+}
+
+// Something old turns up while much is on its way and rows are half sent.
+TEST_P(OneWrong, ABacklogThatBeginsAnewSendsNothingTwice) {
+  SimulatedSite site(5, GetParam(), RateLimits{});
+  site.line = {.delay = 0.05, .bytes_per_second = 30'000};
+  site.run(4h, 1s);
+  site.connect();
+  for (int i = 0; i < 20; ++i) {
+    site.run(std::chrono::milliseconds(270));
+    site.lanes().on_backlog();
+  }
+  site.sampling = false;
+  EXPECT_TRUE(site.run_until([&] { return site.store().empty(); }, 1h));
+  EXPECT_EQ(site.seen().readings, site.appended());
+  EXPECT_EQ(site.seen().twice, 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(InEachOrder, OneWrong, ::testing::Bool(),
