@@ -80,10 +80,14 @@ int check(const Call& call) {
     attributes += plugin.declaration.attributes.size();
     commands += plugin.declaration.commands.size();
   }
+  std::string brokers;
+  for (const BrokerAddress& broker : loaded.config.uplink.brokers) {
+    brokers += (brokers.empty() ? "" : " or ") + broker.url;
+  }
   std::cout << "fine: " << count(loaded.config.devices.size(), "device") << ", "
             << count(loaded.config.plugins.size(), "plugin") << ", "
             << count(attributes, "attribute") << ", " << count(commands, "command") << ", upstream "
-            << loaded.config.uplink.url << "\n";
+            << brokers << "\n";
   return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "model/broker_address.hpp"
 #include "model/keep.hpp"
 #include "model/plugin_info.hpp"
 #include "model/rate_limits.hpp"
@@ -45,12 +46,8 @@ struct GatewayConfig {
 };
 
 struct UplinkConfig {
-  std::string url;  // as given; what it means:
-  bool tls = false;
-  std::string host;
-  uint16_t port = 0;
-  std::string web_socket_path;  // begins with '/'; empty: no WebSocket
-  std::string proxy;            // as given; empty: none
+  std::vector<BrokerAddress> brokers;  // at least one; tried in this order
+  std::string proxy;                   // as given; empty: none
   std::string proxy_host;
   uint16_t proxy_port = 0;
   std::string proxy_login_file;    // USER:PASSWORD; empty: none

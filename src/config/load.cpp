@@ -83,11 +83,13 @@ void check_certificates(const Node& table, const UplinkConfig& uplink, Problems&
 }
 
 void finish_uplink(const Node& root, UplinkConfig& uplink, Problems& problems) {
-  if (const auto url = forms::parse_broker_url(uplink.url)) {
-    uplink.tls = url->tls;
-    uplink.host = url->host;
-    uplink.port = url->port;
-    uplink.web_socket_path = url->web_socket_path;
+  for (BrokerAddress& broker : uplink.brokers) {
+    const auto url = forms::parse_broker_url(broker.url);
+    if (!url) continue;
+    broker.tls = url->tls;
+    broker.host = url->host;
+    broker.port = url->port;
+    broker.web_socket_path = url->web_socket_path;
   }
   if (const auto proxy = forms::parse_proxy_url(uplink.proxy)) {
     uplink.proxy_host = proxy->host;

@@ -20,7 +20,7 @@ struct Node {
   enum class Kind : uint8_t {
     Table,   // members
     Rows,    // items, all of them tables: [[x]]
-    List,    // a list of anything else; its items are not looked at
+    List,    // items, of anything else
     Scalar,  // value
     Other,   // a date, a number too large to be exact: nothing that any option takes
   };

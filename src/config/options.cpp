@@ -51,6 +51,15 @@ std::optional<Value> check_core(const CoreOption& option, const Node& node, cons
   return std::nullopt;
 }
 
+// One value, or a list of them.
+void read_option(const CoreOption& option, const Node& node, const std::string& path, void* object,
+                 Problems& problems) {
+  const bool is_list = option.several && node.kind == Node::Kind::List;
+  for (const Node& item : is_list ? std::span(node.items) : std::span(&node, 1)) {
+    if (const auto value = check_core(option, item, path, problems)) option.store(object, *value);
+  }
+}
+
 std::string missing_text(const CoreOption& option) {
   return option.missing.empty() ? "missing; expected " + expected_form(option) : option.missing;
 }
@@ -91,8 +100,7 @@ void read_options(const Node& table, std::span<const CoreOption> options, void* 
     if (given != nullptr && !option.missing.empty() && is_empty_text(given->value)) {
       problems.error(given->value.at, name + ": " + option.missing);
     } else if (given != nullptr) {
-      const auto value = check_core(option, given->value, name, problems);
-      if (value) option.store(object, *value);
+      read_option(option, given->value, name, object, problems);
     } else if (option.spec.required) {
       if (!may_be_elsewhere) problems.error(table.at, name + ": " + missing_text(option));
     } else if (option.spec.fallback) {

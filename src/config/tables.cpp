@@ -102,15 +102,21 @@ std::vector<CoreOption> gateway_options() {
   };
 }
 
+void add_broker(void* object, const Value& value) {
+  static_cast<UplinkConfig*>(object)->brokers.push_back({.url = std::get<std::string>(value)});
+}
+
 std::vector<CoreOption> uplink_options() {
   return {
       {.spec = {.name = "url",
                 .fallback = "mqtts://broker.losant.com",
                 .help = "The broker. Unless given, ports are 1883, 8883, 80 and 443, and the path "
-                        "of a WebSocket is /."},
-       .store = into<&UplinkConfig::url>,
+                        "of a WebSocket is /. A list of them, in brackets: brokers that stand in "
+                        "for each other; when one fails the next is tried."},
+       .store = add_broker,
        .check = forms::broker_url,
-       .form = forms::kUrl},
+       .form = forms::kUrl,
+       .several = true},
       {.spec = {.name = "access_key_file",
                 .help = "File that holds the access key, which is the MQTT user name. Unless "
                         "given: the systemd credential fieldpost_access_key, if there is one."},

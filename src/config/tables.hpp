@@ -30,6 +30,7 @@ struct CoreOption {
   std::string form{};     // of a text that is not just any: "a path that starts with /"
   std::string example{};  // for the example file, where there is no fallback
   std::string missing{};  // what is said when a required one is missing or empty
+  bool several = false;   // a list of them is taken too; each is stored
 };
 
 struct CoreSection {

@@ -105,7 +105,6 @@ Node convert_array(const std::string& file, const toml::array& from) {
   Node node;
   // `plugin = []` says that there are none, so an empty list passes for rows.
   node.kind = from.empty() || from.is_array_of_tables() ? Node::Kind::Rows : Node::Kind::List;
-  if (node.kind == Node::Kind::List) return node;
   for (const toml::node& item : from) node.items.push_back(convert(file, item));
   return node;
 }

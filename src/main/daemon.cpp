@@ -29,10 +29,7 @@ Uplink::Options uplink_options(const Config& config, const Paths& paths) {
   const UplinkConfig& u = config.uplink;
   Uplink::Options o{.run_dir = paths.run_dir + "/uplink",  // the folder itself is open to groups
                     .client_id = config.gateway.device_id,
-                    .tls = u.tls,
-                    .host = u.host,
-                    .port = u.port,
-                    .web_socket_path = u.web_socket_path,
+                    .brokers = u.brokers,
                     .ca_file = u.ca_file,
                     .cert_file = u.cert_file,
                     .key_file = u.key_file,

@@ -152,7 +152,7 @@ Json Daemon::config_json() const {
 Json Daemon::uplink_json(BootTime now) const {
   const UplinkStatus& u = uplink_status_;
   Json json{{"state", name_of(u.state)},
-            {"url", config_.uplink.url},
+            {"url", u.url},
             {"since_s", seconds(now.time_since_epoch() - nanoseconds(u.since_ns))},
             {"step", u.step},
             {"reason", u.reason},

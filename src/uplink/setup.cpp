@@ -28,15 +28,16 @@ std::pair<Redial::Duration, Redial::Duration> pauses(const Uplink::Options& o) {
   return {std::min<milliseconds>(seconds(1), cap), cap};
 }
 
-Line::Options line_options(const Uplink::Options& o, Credentials credentials) {
+Line::Options line_options(const Uplink::Options& o, const BrokerAddress& broker,
+                           Credentials credentials) {
   return {.transport = {.run_dir = o.run_dir,
-                        .host = o.host,
-                        .port = o.port,
-                        .tls = o.tls,
+                        .host = broker.host,
+                        .port = broker.port,
+                        .tls = broker.tls,
                         .ca_file = o.ca_file,
                         .cert_file = o.cert_file,
                         .key_file = o.key_file,
-                        .web_socket_path = o.web_socket_path,
+                        .web_socket_path = broker.web_socket_path,
                         .proxy_host = o.proxy_host,
                         .proxy_port = o.proxy_port,
                         .proxy_login = std::move(credentials.proxy_login),
@@ -61,8 +62,7 @@ int max_in_flight(const Uplink::Options& o) {
 }
 
 bool needs_reconnect(const Uplink::Options& a, const Uplink::Options& b) {
-  return a.run_dir != b.run_dir || a.client_id != b.client_id || a.tls != b.tls ||
-         a.host != b.host || a.port != b.port || a.web_socket_path != b.web_socket_path ||
+  return a.run_dir != b.run_dir || a.client_id != b.client_id || a.brokers != b.brokers ||
          a.ca_file != b.ca_file || a.cert_file != b.cert_file || a.key_file != b.key_file ||
          a.proxy_host != b.proxy_host || a.proxy_port != b.proxy_port ||
          a.access_key_file != b.access_key_file || a.access_secret_file != b.access_secret_file ||

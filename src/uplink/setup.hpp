@@ -22,7 +22,8 @@ namespace fieldpost {
 Lanes::Options lane_options(const Uplink::Options& options);
 // The first pause after a failure, and the longest.
 std::pair<Redial::Duration, Redial::Duration> pauses(const Uplink::Options& options);
-Line::Options line_options(const Uplink::Options& options, Credentials credentials);
+Line::Options line_options(const Uplink::Options& options, const BrokerAddress& broker,
+                           Credentials credentials);
 // What was sent may wait so long for the other machine. libmosquitto tests a silent line after a
 // keepalive and up to a second: with this, one that went dead is noticed after one and a half.
 std::chrono::milliseconds lost_after(std::chrono::nanoseconds keepalive);

@@ -109,6 +109,8 @@ void Uplink::Thread::take(Reconnect) {
 void Uplink::Thread::take(Options o) {
   const bool again = needs_reconnect(options, o);
   const Options before = std::exchange(options, std::move(o));
+  if (before.brokers != options.brokers) next_broker = 0;
+  quarantine.set_own_topic(state_topic(options.client_id));
   try_all_topics();
   redial.set_cap(pauses(options).first, pauses(options).second);
   limiter.set_limits(options.limits);
@@ -154,9 +156,10 @@ void Uplink::Thread::close_when_idle() {
 void Uplink::Thread::connect() {
   auto credentials = read_credentials(options);
   if (!credentials) return on_down(credentials.error().message, Line::End::Other);
+  status.now.url = broker().url;
   status.enter(UplinkStatus::State::Connecting);
   line = std::make_unique<Line>(
-      io, line_options(options, std::move(*credentials)),
+      io, line_options(options, broker(), std::move(*credentials)),
       Line::Events{
           .step =
               [this](const std::string& step) {
@@ -175,7 +178,7 @@ void Uplink::Thread::on_up() {
   up_since = last_progress = Steady::now();
   ++status.now.connections;
   status.now.reason.clear();
-  log::notice("connected to the broker", {{"FP_BROKER", options.host}});
+  log::notice("connected to the broker", {{"FP_BROKER", broker().host}});
   status.enter(UplinkStatus::State::Connected);
   lanes.on_connected();
   lanes.on_committed(newest.load());
@@ -207,6 +210,7 @@ void Uplink::Thread::on_down(const std::string& reason, Line::End end) {
   publication_records.clear();
   pace.cancel();
   status.now.in_flight = 0;
+  status.now.refused_topics.clear();
   give_up(publications.take_in_flight());
   give_up(publications.take_waiting());
   if (std::exchange(reconnect_asked, false)) {
@@ -226,8 +230,9 @@ void Uplink::Thread::wait_and_connect(const std::string& reason, Redial::Verdict
   const std::string words = suspicion.empty() ? reason : reason + "; " + suspicion;
   if (words != status.now.reason) {
     log::warning("no connection to the broker",
-                 {{"FP_BROKER", options.host}, {"FP_REASON", words}});
+                 {{"FP_BROKER", broker().host}, {"FP_REASON", words}});
   }
+  next_broker = (next_broker + 1) % options.brokers.size();
   status.now.reason = words;
   status.now.retry_ns = (BootClock::now() + verdict.pause).time_since_epoch().count();
   status.enter(UplinkStatus::State::Waiting);

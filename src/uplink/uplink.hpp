@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "model/broker_address.hpp"
 #include "model/command.hpp"
 #include "model/rate_limits.hpp"
 #include "store/outbox.hpp"
@@ -24,6 +25,7 @@ namespace fieldpost {
 struct UplinkStatus {
   enum class State : uint8_t { Stopped, Waiting, Connecting, Connected };
   State state = State::Stopped;
+  std::string url;       // of the broker that is, was or will be dialled
   std::string reason;    // in Waiting: why the last attempt or connection ended
   std::string step;      // in Connecting: "resolve broker.example", "connect 127.0.0.1:1883", …
   int64_t since_ns = 0;  // BootTime of the last change of state
@@ -48,14 +50,11 @@ class Uplink {
     // For the private socket: a folder of our own, made if it is missing (0700, refused if others
     // may enter), with a path of at most 95 bytes.
     std::string run_dir;
-    std::string client_id;  // Losant id of the gateway
-    bool tls = false;
-    std::string host;
-    uint16_t port = 0;
-    std::string web_socket_path;      // begins with '/'; empty: no WebSocket
-    std::string ca_file;              // empty: the system's trust store
-    std::string cert_file, key_file;  // to show to the broker; empty: none
-    std::string proxy_host;           // of an HTTP proxy; empty: none
+    std::string client_id;               // Losant id of the gateway
+    std::vector<BrokerAddress> brokers;  // at least one; when one fails the next is tried
+    std::string ca_file;                 // empty: the system's trust store
+    std::string cert_file, key_file;     // to show to the broker; empty: none
+    std::string proxy_host;              // of an HTTP proxy; empty: none
     uint16_t proxy_port = 0;
     // Read at each connect; empty: none.
     std::string access_key_file, access_secret_file, proxy_login_file;

@@ -93,8 +93,11 @@ struct Uplink::Thread {
   void try_all_topics();
   void tell_of_quarantine();
 
+  const BrokerAddress& broker() const { return options.brokers[next_broker]; }
+
   Options options;
   Sinks sinks;
+  size_t next_broker = 0;  // of options.brokers, or the one that is dialled
   asio::io_context io{1};
   asio::posix::stream_descriptor bell{io};
   asio::steady_timer retry{io}, tick{io}, stop_timer{io}, batch{io}, pace{io};

@@ -43,7 +43,7 @@ TEST_F(Files, ScalarsOverrideAndRowsAppendInTheOrderOfNames) {
   for (const std::string& path : {scratch.path(), scratch / "fieldpost.toml"}) {
     const Loaded loaded = load_config(path, probe);
     EXPECT_EQ(words(loaded), Lines{});
-    EXPECT_EQ(loaded.config.uplink.host, "c");
+    EXPECT_EQ(loaded.config.uplink.brokers.at(0).host, "c");
     EXPECT_EQ(loaded.config.uplink.keepalive, 9s);
     EXPECT_EQ(loaded.config.uplink.window_messages, 1);
     ASSERT_EQ(loaded.config.plugins.size(), 2u);

@@ -28,15 +28,27 @@ class Load : public testing::Test {
   FakeProbe probe;
 };
 
+TEST_F(Load, SeveralBrokersAreTriedInTheirOrder) {
+  const Loaded loaded =
+      load("[uplink]\nurl = [\"mqtts://a\", \"ws://b/path\", \"mqtt://[::1]:1\"]\n");
+  EXPECT_EQ(words(loaded), Lines{});
+  const auto& brokers = loaded.config.uplink.brokers;
+  ASSERT_EQ(brokers.size(), 3U);
+  EXPECT_EQ(brokers[0].port, 8883);
+  EXPECT_EQ(brokers[1].web_socket_path, "/path");
+  EXPECT_EQ(brokers[2].host, "::1");
+}
+
 TEST_F(Load, FillsInEveryFallback) {
   const Loaded loaded = load("");
   EXPECT_EQ(words(loaded), Lines{});
   EXPECT_TRUE(loaded.usable());
   const Config& config = loaded.config;
   EXPECT_EQ(config.gateway, (GatewayConfig{kGatewayId, "gateway"}));
-  EXPECT_EQ(config.uplink.host, "broker.losant.com");
-  EXPECT_EQ(config.uplink.port, 8883);
-  EXPECT_TRUE(config.uplink.tls);
+  EXPECT_EQ(config.uplink.brokers, (std::vector<BrokerAddress>{{.url = "mqtts://broker.losant.com",
+                                                                .tls = true,
+                                                                .host = "broker.losant.com",
+                                                                .port = 8883}}));
   EXPECT_EQ(config.uplink.keepalive, 60s);
   EXPECT_EQ(config.uplink.window_messages, 20);
   EXPECT_EQ(config.uplink.window_bytes, 1'048'576);
@@ -66,24 +78,22 @@ TEST_F(Load, ReadsEveryCoreValue) {
            "[commands]\nanswer_topic = \"a/${device_id}/b\"\n"
            "timeout = \"1.5s\"\n");
   EXPECT_EQ(words(loaded), Lines{});
-  const UplinkConfig expected{.url = "mqtt://[::1]:11883/",
-                              .tls = false,
-                              .host = "::1",
-                              .port = 11883,
-                              .access_key_file = "",
-                              .access_secret_file = "",
-                              .ca_file = ca,
-                              .keepalive = 30s,
-                              .connect_timeout = 2s,
-                              .backoff_max = 60s,
-                              .window_messages = 5,
-                              .window_bytes = 65'536,
-                              .max_payload = 100'000,
-                              .batch_max_age = 2s,
-                              .order = "oldest-first",
-                              .limits = "plain",
-                              .topic_messages = 10,
-                              .connection_messages = 100};
+  const UplinkConfig expected{
+      .brokers = {{.url = "mqtt://[::1]:11883/", .tls = false, .host = "::1", .port = 11883}},
+      .access_key_file = "",
+      .access_secret_file = "",
+      .ca_file = ca,
+      .keepalive = 30s,
+      .connect_timeout = 2s,
+      .backoff_max = 60s,
+      .window_messages = 5,
+      .window_bytes = 65'536,
+      .max_payload = 100'000,
+      .batch_max_age = 2s,
+      .order = "oldest-first",
+      .limits = "plain",
+      .topic_messages = 10,
+      .connection_messages = 100};
   EXPECT_EQ(expected.rate_limits(), (RateLimits{.per_topic = 10, .per_connection = 100}));
   EXPECT_EQ(loaded.config.uplink, expected);
   EXPECT_EQ(loaded.config.outbox, (OutboxConfig{"disk", 30s, 0ns, 8'000'000, 16'000'000, 1h}));

@@ -94,6 +94,8 @@ const Row kRows[] = {
     {"flow_version = \"\"\n",
      {"4:16: gateway.flow_version: expected 1 to 255 characters, got \"\""}},
     // The broker.
+    {"[uplink]\nurl = [\"mqtt://h\", 7]\n", {"5:20: uplink.url: expected " URL ", got 7"}},
+    {"[uplink]\nurl = []\n", {"5:7: uplink.url: expected " URL ", got an empty list"}},
     {"[uplink]\nurl = \"http://h\"\n", {"5:7: uplink.url: expected " URL ", got \"http://h\""}},
     {"[uplink]\nurl = \"wss://h/a path\"\n",
      {"5:7: uplink.url: expected " URL ", got \"wss://h/a path\""}},

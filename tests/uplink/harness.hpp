@@ -32,8 +32,7 @@ class Harness {
   explicit Harness(uint16_t port) {
     options.run_dir = folder / "run";
     options.client_id = kGateway;
-    options.host = "127.0.0.1";
-    options.port = port;
+    options.brokers = {{.url = "", .tls = false, .host = "127.0.0.1", .port = port}};
     options.keepalive = std::chrono::seconds(30);
     options.connect_timeout = std::chrono::seconds(10);
     options.backoff_max = std::chrono::milliseconds(300);
@@ -41,6 +40,7 @@ class Harness {
     options.access_key_file = write("access_key", kAccessKey);
     options.access_secret_file = write("access_secret", kAccessSecret);
   }
+  BrokerAddress& broker() { return options.brokers.front(); }
   ~Harness() { uplink.reset(); }  // first: its thread uses the rest
   Harness(const Harness&) = delete;
   Harness& operator=(const Harness&) = delete;

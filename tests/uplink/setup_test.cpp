@@ -29,10 +29,7 @@ TEST(UplinkSetup, ConnectsAnewOnlyForWhatTheConnectionDependsOn) {
   after.window_messages = 1;
   after.backoff_max = std::chrono::seconds(5);
   EXPECT_FALSE(needs_reconnect(before, after));
-  after.host = "another";
-  EXPECT_TRUE(needs_reconnect(before, after));
-  after = before;
-  after.web_socket_path = "/";
+  after.brokers.push_back({.host = "another"});
   EXPECT_TRUE(needs_reconnect(before, after));
   after = before;
   after.proxy_host = "proxy";
@@ -53,7 +50,7 @@ TEST(UplinkSetup, LeavesRoomForAnswersBesideAFullWindow) {
   Uplink::Options options;
   options.window_messages = 5;
   EXPECT_GT(max_in_flight(options), 5);
-  EXPECT_EQ(line_options(options, {}).session.max_in_flight, max_in_flight(options));
+  EXPECT_EQ(line_options(options, {}, {}).session.max_in_flight, max_in_flight(options));
 }
 
 }  // namespace

@@ -46,6 +46,39 @@ TEST(UplinkFault, RowsAreAcknowledgedOnlyByPubacks) {
   ASSERT_TRUE(harness.all_acknowledged());
 }
 
+// ---- Several brokers.
+
+TEST(UplinkFault, WhenOneBrokerFailsTheNextIsTaken) {
+  auto first = std::make_unique<MqttServer>(MqttServer::Behaviour{});
+  MqttServer second({});
+  Harness harness(first->port());
+  harness.options.brokers.push_back({.url = "second", .host = "127.0.0.1", .port = second.port()});
+  harness.append(kGateway, 1);
+  harness.start();
+  ASSERT_TRUE(harness.all_acknowledged());
+  EXPECT_EQ(first->published().size(), 1U);
+  first.reset();
+  harness.append(kGateway, 1);
+  ASSERT_TRUE(harness.all_acknowledged());
+  EXPECT_EQ(second.published().size(), 1U);
+  EXPECT_EQ(harness.status().url, "second");
+}
+
+TEST(UplinkFault, ABrokerThatOnlySwallowsIsLeftForTheNext) {
+  MqttServer hole({.connack = std::nullopt});
+  MqttServer refuses({.connack = 5});
+  MqttServer good({});
+  Harness harness(hole.port());
+  for (const MqttServer* server : {&refuses, &good}) {
+    harness.options.brokers.push_back({.host = "127.0.0.1", .port = server->port()});
+  }
+  harness.options.connect_timeout = milliseconds(300);
+  harness.append(kGateway, 1);
+  harness.start();
+  ASSERT_TRUE(harness.all_acknowledged()) << harness.reasons();
+  EXPECT_EQ(good.published().size(), 1U);
+}
+
 TEST(UplinkFault, PubacksInReverseOrder) {
   MqttServer server({.puback = MqttServer::Puback::Reversed, .reverse = 10});
   Harness harness(server.port());
@@ -152,7 +185,7 @@ TEST(UplinkFault, ALookupThatHangsDelaysNothing) {
   };
   const auto gate = std::make_shared<Gate>();
   Harness harness(1);
-  harness.options.host = "broker.example";
+  harness.broker().host = "broker.example";
   harness.options.connect_timeout = milliseconds(300);
   harness.options.resolve = [gate](const std::string&) -> Result<std::vector<std::string>> {
     std::unique_lock lock(gate->mutex);
@@ -184,7 +217,7 @@ TEST(UplinkFault, ALookupThatHangsDelaysNothing) {
 TEST(UplinkFault, TriesAllAddressesOneAfterTheOther) {
   const MqttServer server({});
   Harness harness(server.port());
-  harness.options.host = "broker.example";
+  harness.broker().host = "broker.example";
   harness.options.resolve = [](const std::string&) -> Result<std::vector<std::string>> {
     return std::vector<std::string>{"127.0.0.2", "::1", "not an address", "127.0.0.1"};
   };
@@ -196,7 +229,7 @@ TEST(UplinkFault, TriesAllAddressesOneAfterTheOther) {
 TEST(UplinkFault, SaysWhatBecameOfEachAddress) {
   const uint16_t port = free_port();
   Harness harness(port);
-  harness.options.host = "broker.example";
+  harness.broker().host = "broker.example";
   harness.options.resolve = [](const std::string&) -> Result<std::vector<std::string>> {
     return std::vector<std::string>{"127.0.0.1", "127.0.0.2"};
   };
@@ -210,7 +243,7 @@ TEST(UplinkFault, SaysWhatBecameOfEachAddress) {
 
 TEST(UplinkFault, AnUnknownNameIsNamed) {
   Harness harness(1883);
-  harness.options.host = "does-not-exist.invalid";
+  harness.broker().host = "does-not-exist.invalid";
   harness.start();
   ASSERT_TRUE(harness.wait_words("resolve does-not-exist.invalid: ")) << harness.reasons();
 }

@@ -23,8 +23,8 @@ const std::string kYes = "HTTP/1.1 200 Connection established\r\n\r\n";
 void use_proxy(Harness& harness, uint16_t port) {
   harness.options.proxy_host = "127.0.0.1";
   harness.options.proxy_port = port;
-  harness.options.host = "broker.example";  // which nobody here can look up
-  harness.options.port = 1883;
+  harness.broker().host = "broker.example";  // which nobody here can look up
+  harness.broker().port = 1883;
   harness.options.resolve = [](const std::string& host) -> Result<std::vector<std::string>> {
     return Error{Errc::Invalid, host + " is the proxy's to look up"};
   };
@@ -53,9 +53,9 @@ TEST(UplinkProxy, CarriesTlsAndWebSocketToTheBrokerItself) {
   const Cable proxy({.to = broker.port(), .answer = kYes});
   Harness harness(broker.port());
   use_proxy(harness, proxy.port());
-  harness.options.tls = true;
+  harness.broker().tls = true;
   harness.options.ca_file = authority.ca_file();
-  harness.options.web_socket_path = "/";
+  harness.broker().web_socket_path = "/";
   harness.append(kGateway, 1);
   harness.start();
   EXPECT_TRUE(harness.all_acknowledged()) << harness.reasons();

@@ -231,7 +231,7 @@ TEST(Uplink, ReconnectsOnlyForWhatNeedsIt) {
     return eventually([&] { return !harness.received().empty(); }, milliseconds(200));
   }));
   EXPECT_EQ(harness.status().connections, 1);
-  harness.options.port = other.port();
+  harness.broker().port = other.port();
   harness.uplink->apply(harness.options);
   ASSERT_TRUE(eventually([&] { return harness.status().connections == 2; }));
   harness.append(kGateway, 1);

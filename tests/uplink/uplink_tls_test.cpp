@@ -30,8 +30,8 @@ class UplinkTls : public ::testing::Test {
     EXPECT_EQ(harness.status().connections, 0);
   }
   static void use_tls(Harness& harness, const std::string& ca_file) {
-    harness.options.tls = true;
-    harness.options.host = "localhost";
+    harness.broker().tls = true;
+    harness.broker().host = "localhost";
     harness.options.ca_file = ca_file;
   }
 
@@ -62,7 +62,7 @@ TEST_F(UplinkTls, AcceptsACertificateForAnAddress) {
   const LosantBroker broker({.certificate = certificate.file, .key = certificate.key});
   Harness harness(broker.port());
   use_tls(harness, authority_.ca_file());
-  harness.options.host = "127.0.0.1";
+  harness.broker().host = "127.0.0.1";
   harness.start();
   EXPECT_TRUE(harness.wait_state(State::Connected)) << harness.reasons();
 }
@@ -73,7 +73,7 @@ TEST_F(UplinkTls, ReachesABrokerByIpv6AndChecksItsAddress) {
   const Cable six({.to = broker.port(), .ipv6 = true});
   Harness harness(six.port());
   use_tls(harness, authority_.ca_file());
-  harness.options.host = "::1";
+  harness.broker().host = "::1";
   harness.append(kGateway, 1);
   harness.start();
   EXPECT_TRUE(harness.all_acknowledged()) << harness.reasons();

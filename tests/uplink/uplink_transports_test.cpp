@@ -52,10 +52,10 @@ struct Rig {
                 .listener = kind.web_socket ? "protocol websockets\nsocket_domain ipv4" : ""}),
         cable({.to = broker.port()}),
         harness(cable.port()) {
-    harness.options.host = "localhost";
-    harness.options.tls = kind.tls;
+    harness.broker().host = "localhost";
+    harness.broker().tls = kind.tls;
     harness.options.ca_file = authority.ca_file();
-    if (kind.web_socket) harness.options.web_socket_path = "/mqtt";
+    if (kind.web_socket) harness.broker().web_socket_path = "/mqtt";
     harness.options.keepalive = seconds(5);  // the least that libmosquitto takes
     harness.options.connect_timeout = seconds(2);
   }

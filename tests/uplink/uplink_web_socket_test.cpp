@@ -18,8 +18,8 @@ const std::string kConnack{'\x20', '\x02', '\x00', '\x00'};
 
 struct Rig {
   explicit Rig(Server::Behaviour behaviour) : server(std::move(behaviour)), harness(server.port()) {
-    harness.options.host = "localhost";
-    harness.options.web_socket_path = "/mqtt?x=1";
+    harness.broker().host = "localhost";
+    harness.broker().web_socket_path = "/mqtt?x=1";
     harness.options.connect_timeout = seconds(2);
     harness.start();
   }
