@@ -12,13 +12,22 @@ Condition failure_of(const Instance& instance) {
   return {State::Bad, "cannot run: " + instance.config().failed};
 }
 
+// A unit or a reading that fails is tried again after the interval, and a second at least: one
+// missed poll is none.
+nanoseconds patience(const Instance& instance) {
+  return std::max<nanoseconds>(instance.config().instance.interval, std::chrono::seconds(1)) * 3 /
+         2;
+}
+
 Condition unit_condition(const Instance::Unit& unit, const Service& service, BootTime now) {
   if (!service.host) return failure_of(*service.instance);
   const HostProcess::Status& host = *service.host;
   switch (host.state) {
     case HostState::Up:
       if (!unit.known) return {now - host.since < kQuietUnit ? State::Unknown : State::Good, ""};
-      return unit.good ? Condition{State::Good, ""} : Condition{State::Bad, unit.reason};
+      if (unit.good) return {State::Good, ""};
+      if (unit.answered && now - unit.since < patience(*service.instance)) return {};
+      return {State::Bad, unit.reason};
     case HostState::Starting:
     case HostState::Stopping:
       return {};
@@ -36,9 +45,13 @@ Condition named(Condition condition, const Instance& instance, const std::string
   return condition;
 }
 
-Condition attribute_condition(const Instance::Attribute& attribute, const Condition& unit) {
+Condition attribute_condition(const Instance::Attribute& attribute, const Condition& unit,
+                              const Instance& instance, BootTime now) {
   if (unit.state != State::Good || attribute.latest_time == BootTime{}) return unit;
   if (attribute.latest.quality == Quality::Good) return unit;
+  const nanoseconds interval = instance.config().instance.interval;  // until it failed
+  const bool was_good = attribute.good_time != BootTime{};
+  if (was_good && now - attribute.good_time < interval + patience(instance)) return {};
   std::string error = attribute.spec.name + ": " + std::string(name_of(attribute.latest.quality));
   if (!attribute.latest.detail.empty()) error += " (" + attribute.latest.detail + ")";
   return {State::Bad, std::move(error)};
@@ -84,7 +97,8 @@ void add_service(const Service& service, BootTime now, std::vector<Parts>& devic
     devices[device].add(named(std::move(condition), instance, name));
   };
   for (const Instance::Attribute& a : instance.attributes()) {
-    if (a.symbol != nullptr) add(a.device, a.unit, attribute_condition(a, units[a.unit]));
+    if (a.symbol != nullptr)
+      add(a.device, a.unit, attribute_condition(a, units[a.unit], instance, now));
   }
   for (const Declaration::Command& c : instance.commands()) {
     if (instance.fits(c)) add(sections[c.section], c.unit, units[c.unit]);

@@ -67,6 +67,7 @@ void Instance::on_unit_state(const message::UnitState& state, BootTime now) {
   if (!unit.known || unit.good != state.good) unit.since = now;
   unit.known = true;
   unit.good = state.good;
+  unit.answered |= state.good;
   unit.reason = state.reason;
 }
 

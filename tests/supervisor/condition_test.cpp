@@ -70,6 +70,35 @@ TEST_F(ConditionTest, AnAttributeThatFailsIsAnErrorOfADeviceThatAnswers) {
   EXPECT_EQ(all()[1], kGood);
 }
 
+TEST_F(ConditionTest, OneMissedPollIsNone) {
+  config_.instance.interval = 60s;
+  unit(0, true);
+  now_ += 60s;
+  unit(0, false, "no answer");
+  now_ += 61s;  // and the next is answered
+  EXPECT_EQ(all()[1], kUnknown) << "as it was";
+  EXPECT_EQ(bad(), 0);
+  unit(0, true);
+  unit(0, false, "no answer");
+  now_ += 90s;
+  unit(0, false, "no answer yet");
+  EXPECT_EQ(all()[1], (Condition{State::Bad, "line, unit-1: no answer yet"}));
+  EXPECT_EQ(bad(), 1);
+}
+
+TEST_F(ConditionTest, OneReadingThatFailedIsNone) {
+  config_.instance.interval = 60s;
+  unit(0, true);
+  reading(0, Quality::Good);
+  reading(1, Quality::Good);
+  now_ += 60s;
+  reading(1, Quality::CommError);
+  now_ += 61s;
+  EXPECT_EQ(all()[1], kGood);
+  now_ += 29s;
+  EXPECT_EQ(all()[1], (Condition{State::Good, "line, unit-1: b: comm-error"}));
+}
+
 TEST_F(ConditionTest, APluginThatDoesNotRunTakesItsDevicesAlong) {
   unit(0, true);
   unit(1, true);
@@ -91,8 +120,6 @@ TEST_F(ConditionTest, NothingIsKnownOfWhatIsJustStarting) {
   EXPECT_EQ(bad(), 0);
   host_->state = HostState::Up;
   EXPECT_EQ(all()[1], kUnknown);
-  now_ += kQuietUnit;
-  EXPECT_EQ(all()[1], kGood) << "it lives from events and is never polled";
 }
 
 TEST_F(ConditionTest, OneOfTwoPluginsIsEnoughToBeOnline) {
