@@ -24,7 +24,8 @@ Condition unit_condition(const Instance::Unit& unit, const Service& service, Boo
   const HostProcess::Status& host = *service.host;
   switch (host.state) {
     case HostState::Up:
-      if (!unit.known) return {now - host.since < kQuietUnit ? State::Unknown : State::Good, ""};
+      // It has just started, or the unit lives from events: then only a reading shows that it does.
+      if (!unit.known) return {unit.read ? State::Good : State::Unknown, ""};
       if (unit.good) return {State::Good, ""};
       if (unit.answered && now - unit.since < patience(*service.instance)) return {};
       return {State::Bad, unit.reason};

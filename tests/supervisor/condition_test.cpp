@@ -122,6 +122,15 @@ TEST_F(ConditionTest, NothingIsKnownOfWhatIsJustStarting) {
   EXPECT_EQ(all()[1], kUnknown);
 }
 
+TEST_F(ConditionTest, AUnitThatIsNeverPolledIsGoodOnceItWasRead) {
+  now_ += 1h;
+  EXPECT_EQ(all()[1], kUnknown) << "of a dead one that lives from events nothing is claimed";
+  reading(0, Quality::Good);
+  EXPECT_EQ(all()[1], kGood);
+  instance_->on_host_down();
+  EXPECT_EQ(all()[1], kUnknown) << "that was with the host before";
+}
+
 TEST_F(ConditionTest, OneOfTwoPluginsIsEnoughToBeOnline) {
   Instance other(config_, devices_, symbols_);
   unit(0, true);
