@@ -2,6 +2,7 @@
 #include "supervisor/condition.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace fieldpost {
 namespace {
@@ -97,12 +98,15 @@ void add_service(const Service& service, BootTime now, std::vector<Parts>& devic
     const std::string name = up ? instance.units()[unit].name : "";
     devices[device].add(named(std::move(condition), instance, name));
   };
+  std::set<size_t> read;  // that it was told a command does not make up for that it cannot be
   for (const Instance::Attribute& a : instance.attributes()) {
-    if (a.symbol != nullptr)
-      add(a.device, a.unit, attribute_condition(a, units[a.unit], instance, now));
+    if (a.symbol == nullptr) continue;
+    read.insert(a.device);
+    add(a.device, a.unit, attribute_condition(a, units[a.unit], instance, now));
   }
   for (const Declaration::Command& c : instance.commands()) {
-    if (instance.fits(c)) add(sections[c.section], c.unit, units[c.unit]);
+    if (instance.fits(c) && !read.contains(sections[c.section]))
+      add(sections[c.section], c.unit, units[c.unit]);
   }
 }
 

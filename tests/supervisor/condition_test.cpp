@@ -99,6 +99,18 @@ TEST_F(ConditionTest, OneReadingThatFailedIsNone) {
   EXPECT_EQ(all()[1], (Condition{State::Good, "line, unit-1: b: comm-error"}));
 }
 
+TEST_F(ConditionTest, ACommandMakesNoDeviceGoodOfWhichNothingCanBeRead) {
+  const Declaration::Command start{{.name = "start"}, 0, 1};
+  config_.declaration.commands = {start};
+  instance_->on_declared(config_.declaration);
+  unit(0, true);
+  reading(0, Quality::CommError);
+  reading(1, Quality::CommError);
+  EXPECT_EQ(all()[1].state, State::Bad);
+  instance_->on_declared({.attributes = {}, .commands = {start}});
+  EXPECT_EQ(all()[1], kGood) << "it has nothing else";
+}
+
 TEST_F(ConditionTest, APluginThatDoesNotRunTakesItsDevicesAlong) {
   unit(0, true);
   unit(1, true);
