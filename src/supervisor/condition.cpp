@@ -9,9 +9,8 @@ namespace {
 
 using State = Condition::State;
 
-Condition failure_of(const Instance& instance) {
-  return {State::Bad, "cannot run: " + instance.config().failed};
-}
+// Why is not for everybody: it may quote the configuration.
+Condition failure() { return {State::Bad, "cannot run: see `fieldpost check`"}; }
 
 // A unit or a reading that fails is tried again after the interval, and a second at least: one
 // missed poll is none.
@@ -21,7 +20,7 @@ nanoseconds patience(const Instance& instance) {
 }
 
 Condition unit_condition(const Instance::Unit& unit, const Service& service, BootTime now) {
-  if (!service.host) return failure_of(*service.instance);
+  if (!service.host) return failure();
   const HostProcess::Status& host = *service.host;
   switch (host.state) {
     case HostState::Up:
@@ -88,7 +87,7 @@ void add_service(const Service& service, BootTime now, std::vector<Parts>& devic
   const Instance& instance = *service.instance;
   const auto& sections = instance.config().section_device;
   if (!service.host) {  // nor is it known what it would have declared
-    const Condition failed = named(failure_of(instance), instance, "");
+    const Condition failed = named(failure(), instance, "");
     for (const size_t device : sections) devices[device].add(failed);
     return;
   }

@@ -122,7 +122,7 @@ TEST_F(ConditionTest, APluginThatDoesNotRunTakesItsDevicesAlong) {
   }
   host_.reset();
   config_.failed = "'line' is not installed";
-  EXPECT_EQ(all()[1], (Condition{State::Bad, "line: cannot run: 'line' is not installed"}));
+  EXPECT_EQ(all()[1], (Condition{State::Bad, "line: cannot run: see `fieldpost check`"}));
   EXPECT_EQ(bad(), 1);
 }
 
