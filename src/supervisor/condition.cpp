@@ -132,6 +132,9 @@ std::vector<Condition> device_conditions(std::span<const Service> services, size
 
 int count_bad(std::span<const Service> services, BootTime now) {
   return static_cast<int>(std::ranges::count_if(services, [now](const Service& service) {
+    // One that ends again and again is not well while it starts once more.
+    const auto& host = service.host;
+    if (host && host->state == HostState::Starting && !host->reason.empty()) return true;
     const auto units = unit_conditions(service, now);
     return std::ranges::any_of(units,
                                [](const auto& u) { return u.state == Condition::State::Bad; });

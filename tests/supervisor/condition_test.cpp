@@ -111,6 +111,13 @@ TEST_F(ConditionTest, ACommandMakesNoDeviceGoodOfWhichNothingCanBeRead) {
   EXPECT_EQ(all()[1], kGood) << "it has nothing else";
 }
 
+TEST_F(ConditionTest, APluginThatNeverRanIsBadAlsoWhileItStarts) {
+  host_->state = HostState::Starting;
+  host_->reason = "exited with 1";
+  EXPECT_EQ(all()[1], kUnknown);
+  EXPECT_EQ(bad(), 1);
+}
+
 TEST_F(ConditionTest, APluginThatDoesNotRunTakesItsDevicesAlong) {
   unit(0, true);
   unit(1, true);
