@@ -24,6 +24,7 @@ Condition unit_condition(const Instance::Unit& unit, const Service& service, Boo
   const HostProcess::Status& host = *service.host;
   switch (host.state) {
     case HostState::Up:
+      if (!host.reason.empty()) return {State::Bad, host.reason};  // it was killed, but lives on
       // It has just started, or the unit lives from events: then only a reading shows that it does.
       if (!unit.known) return {unit.read ? State::Good : State::Unknown, ""};
       if (unit.good) return {State::Good, ""};
@@ -92,7 +93,8 @@ void add_service(const Service& service, BootTime now, std::vector<Parts>& devic
     return;
   }
   const std::vector<Condition> units = unit_conditions(service, now);
-  const bool up = service.host->state == HostState::Up;  // else it is not about a unit
+  const HostProcess::Status& host = *service.host;
+  const bool up = host.state == HostState::Up && host.reason.empty();  // else it is of no unit
   const auto add = [&](size_t device, uint32_t unit, Condition condition) {
     const std::string name = up ? instance.units()[unit].name : "";
     devices[device].add(named(std::move(condition), instance, name));

@@ -118,6 +118,13 @@ TEST_F(ConditionTest, APluginThatNeverRanIsBadAlsoWhileItStarts) {
   EXPECT_EQ(bad(), 1);
 }
 
+TEST_F(ConditionTest, AHostThatCannotBeKilledIsBad) {
+  unit(0, true);
+  host_->reason = "hung: no answer for 5 s";
+  EXPECT_EQ(all()[1], (Condition{State::Bad, "line: hung: no answer for 5 s"}));
+  EXPECT_EQ(bad(), 1);
+}
+
 TEST_F(ConditionTest, APluginThatDoesNotRunTakesItsDevicesAlong) {
   unit(0, true);
   unit(1, true);
