@@ -105,7 +105,8 @@ void Daemon::load_traffic() {
     const std::string path = newest ? paths_.traffic() : paths_.stored_traffic();
     const auto text = read_file(path, kMaxTraffic);
     if (!text && text.error().code == Errc::NotFound) continue;
-    const auto restored = text ? traffic_.restore(*text, newest) : Result<>(text.error());
+    const auto restored =
+        text ? traffic_.restore(*text, newest, utc_ms(BootClock::now())) : Result<>(text.error());
     if (restored) break;
     log::warning("the counts of traffic cannot be read",
                  {{"FP_PATH", path}, {"FP_REASON", restored.error().message}});
