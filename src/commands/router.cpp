@@ -11,7 +11,7 @@ namespace fieldpost {
 namespace {
 
 constexpr size_t kMaxRunning = 256;  // more at once are refused: a flood must not pile up
-constexpr size_t kOwnSeen = 32;      // that are remembered
+constexpr size_t kOwnDone = 32;      // that are remembered
 constexpr size_t kMaxId = 256;       // bytes of an id as JSON: it goes into the log and the answer
 
 Json to_json(const Value& value) {
@@ -111,11 +111,7 @@ void CommandRouter::on_command(const IncomingCommand& incoming, BootTime now) {
     return finish(std::move(report), CommandStatus::Rejected, arguments.error().message);
   }
   if (route->instance.empty()) {
-    if (is_repeat(incoming, *json, report)) {
-      return finish(std::move(report), CommandStatus::Rejected, "it came before");
-    }
-    const CommandRoute own = *route;  // what it does may well bring other routes
-    return finish(std::move(report), sinks_.own(own, *arguments));
+    return run_own(CommandRoute(*route), *arguments, incoming, *json, std::move(report));
   }
   if (running_.size() >= kMaxRunning) {
     return finish(std::move(report), CommandStatus::Rejected, "too many commands are running");
@@ -132,14 +128,19 @@ void CommandRouter::on_outcome(const message::Outcome& outcome) {
   finish(std::move(node.mapped().report), outcome);
 }
 
-bool CommandRouter::is_repeat(const IncomingCommand& incoming, const Json& json,
-                              const CommandReport& report) {
-  if (report.id.is_null() && !json.contains("time") && !json.contains("$time")) return false;
+// The route is a copy: what it does may well bring others. Only what was done must not be repeated.
+void CommandRouter::run_own(const CommandRoute& route, const Arguments& arguments,
+                            const IncomingCommand& incoming, const Json& json,
+                            CommandReport report) {
+  const bool unique = !report.id.is_null() || json.contains("time") || json.contains("$time");
   const size_t hash = std::hash<std::string>()(incoming.payload);
-  if (std::ranges::find(own_seen_, hash) != own_seen_.end()) return true;
-  own_seen_.push_back(hash);
-  if (own_seen_.size() > kOwnSeen) own_seen_.pop_front();
-  return false;
+  if (unique && std::ranges::find(own_done_, hash) != own_done_.end()) {
+    return finish(std::move(report), CommandStatus::Rejected, "it came before");
+  }
+  const message::Outcome outcome = sinks_.own(route, arguments);
+  if (unique && outcome.status == message::Outcome::Status::Done) own_done_.push_back(hash);
+  if (own_done_.size() > kOwnDone) own_done_.pop_front();
+  finish(std::move(report), outcome);
 }
 
 void CommandRouter::on_instance_down(std::string_view instance, std::string_view reason) {

@@ -53,13 +53,13 @@ class CommandRouter {
   // thousand hostile ones.
   static constexpr size_t kMaxPayload = size_t{256} << 10;
 
+  using Arguments = std::vector<std::optional<Value>>;
   struct Sinks {
     // Hands the call to the instance's host. An error's message becomes the reason of the failure.
     std::function<Result<>(const CommandRoute&, message::Call)> call;
-    // Does what is the agent's own to do. None has the same payload as one before, if it has an id
-    // or a time to tell by: QoS 1 may deliver twice.
-    std::function<message::Outcome(const CommandRoute&, const std::vector<std::optional<Value>>&)>
-        own;
+    // Does what is the agent's own to do. None has the same payload as one that was done, if it
+    // has an id or a time to tell by: QoS 1 may deliver twice.
+    std::function<message::Outcome(const CommandRoute&, const Arguments&)> own;
     std::function<void(const CommandReport&)> report;
   };
   // `timeout` bounds the time between call and outcome.
@@ -86,7 +86,8 @@ class CommandRouter {
     BootTime deadline;
   };
   const CommandRoute* find(const CommandReport& report) const;
-  bool is_repeat(const IncomingCommand& incoming, const Json& json, const CommandReport& report);
+  void run_own(const CommandRoute& route, const Arguments& arguments,
+               const IncomingCommand& incoming, const Json& json, CommandReport report);
   void finish(CommandReport report, const message::Outcome& outcome);
   std::string why_not_found(const CommandReport& report) const;
   void finish(CommandReport report, CommandStatus status, std::string reason);
@@ -96,7 +97,7 @@ class CommandRouter {
   std::vector<CommandRoute> routes_;
   std::map<uint64_t, Running> running_;
   uint64_t last_id_ = 0;
-  std::deque<size_t> own_seen_;  // hashes of payloads of the agent's own
+  std::deque<size_t> own_done_;  // hashes of payloads of the agent's own
   CommandCounts counts_;
 };
 

@@ -120,7 +120,8 @@ struct PluginConfig {
   std::vector<size_t> attribute_device;  // for each declared attribute: index into Config::devices
   std::vector<size_t> command_device;    // for each declared command
   // For each section the device its row names, or its unit's, or its instance's. Lets the running
-  // daemon map a declaration that changed because the plugin was upgraded.
+  // daemon map a declaration that changed because the plugin was upgraded. Of one that failed
+  // before its rows were read, each device that those name.
   std::vector<size_t> section_device;
   std::vector<Keep> section_keep;  // in the same way
   std::string failed;              // why it cannot run; empty: it can

@@ -48,7 +48,7 @@ class InstanceReader {
     if (!core.type.empty()) read_sections(row, device, core.keep, plugin, origin);
     if (problems_->kept()) {
       const std::string why = problems_->demote(mark, Problem::Severity::Instance);
-      if (!why.empty()) fail(plugin, origin, device, why);
+      if (!why.empty()) fail(row, plugin, origin, device, why);
     }
     origin.sound = problems_->errors() == errors && plugin.failed.empty();
     return {std::move(plugin), std::move(origin)};
@@ -63,19 +63,41 @@ class InstanceReader {
       read = SectionReader(*info, *config_, plugin, origin, *problems_).read(row, device, keep);
       if (read) return;
     }
-    fail(plugin, origin, device, info ? read.error().message : info.error().message);
+    fail(row, plugin, origin, device, info ? read.error().message : info.error().message);
     problems_->instance(origin.type, "plugin.type: " + plugin.failed);
   }
 
-  // Leaves nothing of what the plugin was to be told.
-  static void fail(PluginConfig& plugin, Origin& origin, size_t device, const std::string& why) {
+  // Leaves nothing of what the plugin was to be told, but whose it would have been: an empty
+  // section for each device.
+  void fail(const Node& row, PluginConfig& plugin, Origin& origin, size_t device,
+            const std::string& why) const {
+    std::vector<size_t> devices{device};
+    find_devices(row, devices);
     plugin.failed = why;
-    plugin.instance.sections = {ConfigSection{}};
+    plugin.instance.sections.assign(devices.size(), ConfigSection{});
     plugin.instance.units = {0};
-    plugin.section_device = {device};
-    plugin.section_keep = {Keep::Thin};
+    plugin.section_keep.assign(devices.size(), Keep::Thin);
+    plugin.section_device = std::move(devices);
     plugin.unit_names = {plugin.name};
-    origin.sections = {{origin.at, "plugin", {}, nullptr}};
+    origin.sections.assign(plugin.section_device.size(), {origin.at, "plugin", {}, nullptr});
+  }
+
+  // Those that the rows below this one name; what their tables are nobody knows.
+  void find_devices(const Node& row, std::vector<size_t>& found) const {
+    for (const Member& member : row.members) {
+      if (member.value.kind != Node::Kind::Rows) continue;
+      for (const Node& item : member.value.items) {
+        const Member* given = item.find("device");
+        if (given != nullptr && is_text(given->value)) {
+          const auto& name = std::get<std::string>(given->value.value);
+          const auto it = std::ranges::find(config_->devices, name, &DeviceConfig::name);
+          const auto index = static_cast<size_t>(it - config_->devices.begin());
+          if (it != config_->devices.end() && std::ranges::find(found, index) == found.end())
+            found.push_back(index);
+        }
+        find_devices(item, found);
+      }
+    }
   }
 
   const Config* config_;

@@ -129,7 +129,6 @@ class Daemon {
   int64_t reports_unlogged_ = 0;
   LocalState local_state_{symbols_};
   Health health_{symbols_};
-  std::vector<std::string> troubles_;  // that health_ was told of
   OwnCommands own_commands_;
   CommandRouter router_;
   std::optional<CommandReport> last_command_;

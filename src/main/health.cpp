@@ -7,6 +7,7 @@
 #include "base/log.hpp"
 #include "config/own_names.hpp"
 #include "main/daemon.hpp"
+#include "uplink/setup.hpp"
 
 namespace fieldpost {
 namespace {
@@ -61,13 +62,15 @@ void Daemon::report_health() {
   const BootTime now = BootClock::now();
   const std::vector<Service> services = services_of(supervisor_);
   const auto conditions = device_conditions(services, config_.devices.size(), now);
-  const bool online = uplink_status_.state == UplinkStatus::State::Connected;
-  auto samples = health_.report(gateway_facts(services, now), conditions, online, now);
+  Health::Reach reach{.online = uplink_status_.state == UplinkStatus::State::Connected};
+  for (const auto& [topic, retry] : uplink_status_.set_aside) {
+    if (const auto device = stating_device(topic)) reach.aside.emplace(*device);
+  }
+  auto samples = health_.report(gateway_facts(services, now), conditions, reach, now);
   if (!samples.empty()) store_->append(std::move(samples));
 }
 
-// Each is the last error when it begins. What is wrong with the configuration is told without a
-// word of it.
+// What is wrong with the configuration is told without a word of it.
 void Daemon::note_troubles() {
   const auto about = [](std::string_view what, const std::string& trouble) {
     return trouble.empty() ? "" : std::string(what) + trouble;
@@ -76,11 +79,13 @@ void Daemon::note_troubles() {
       about("uplink: ", uplink_status_.reason), about("outbox: ", store_->status().trouble),
       about("clock: ", clock_->view().trouble), run_trouble_,
       config_trouble_.empty() ? "" : "the configuration has errors; see `fieldpost check`"};
-  troubles_.resize(troubles.size());
-  for (size_t i = 0; i < troubles.size(); ++i) {
-    if (troubles[i] != troubles_[i]) health_.note_error(troubles[i]);
+  for (const auto& [topic, retry] : uplink_status_.set_aside) {
+    troubles.push_back("uplink: the broker closes the connection when we publish to " + topic);
   }
-  troubles_ = std::move(troubles);
+  for (const std::string& topic : uplink_status_.refused_topics) {
+    troubles.push_back("uplink: the broker refuses the subscription to " + topic);
+  }
+  health_.note_troubles(std::move(troubles));
 }
 
 // Refusals of what was for the agent itself: whoever sent it may see nothing but attributes.
@@ -100,7 +105,8 @@ void Daemon::load_traffic() {
     const std::string path = newest ? paths_.traffic() : paths_.stored_traffic();
     const auto text = read_file(path, kMaxTraffic);
     if (!text && text.error().code == Errc::NotFound) continue;
-    const auto restored = text ? traffic_.restore(*text, newest) : Result<>(text.error());
+    const auto restored =
+        text ? traffic_.restore(*text, newest, utc_ms(BootClock::now())) : Result<>(text.error());
     if (restored) break;
     log::warning("the counts of traffic cannot be read",
                  {{"FP_PATH", path}, {"FP_REASON", restored.error().message}});

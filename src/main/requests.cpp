@@ -257,7 +257,7 @@ Json Daemon::traffic_json() const {
     json["bytes"] = count.bytes;
   };
   Json months = Json::array();
-  for (const TrafficCounts::Month& month : traffic_.months()) {
+  for (const TrafficCounts::Month& month : traffic_.months(utc_ms(BootClock::now()))) {
     Json devices = Json::array();
     for (const auto& [id, count] : month.devices) {
       const auto it = std::ranges::find(config_.devices, id, &DeviceConfig::id);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "main/traffic_counts.hpp"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -15,6 +16,8 @@ constexpr size_t kMonthText = 7;  // "2026-11"
 Error invalid(std::string_view what) {
   return {Errc::Invalid, "not a record of traffic: " + std::string(what)};
 }
+
+std::string name_of_month(int64_t utc_ms) { return format_utc(utc_ms).substr(0, kMonthText); }
 
 Result<TrafficCounts::Count> count_of(const Json& json) {
   if (!json.is_array() || json.size() != 2) return invalid("a count is not two numbers");
@@ -58,27 +61,30 @@ void TrafficCounts::count(std::string_view device, size_t bytes, int64_t utc_ms)
 
 TrafficCounts::Month& TrafficCounts::month(int64_t utc_ms) {
   constexpr int64_t kHour = 3'600'000;
-  if (utc_ms / kHour != std::exchange(hour_, utc_ms / kHour))
-    name_ = format_utc(utc_ms).substr(0, kMonthText);
+  if (utc_ms / kHour != std::exchange(hour_, utc_ms / kHour)) name_ = name_of_month(utc_ms);
   const auto it = months_.try_emplace(name_, Month{.name = name_}).first;
   // What was lost may have been of this month, or of the newest before it.
   it->second.at_least |= std::exchange(torn_, false);
-  // The oldest goes, but not the one that is asked for, if the clock is far off.
-  if (months_.size() > kMonths)
-    months_.erase(months_.begin() == it ? std::next(it) : months_.begin());
+  if (months_.size() <= kMonths) return it->second;
+  // First goes what is yet to come, then the oldest. A clock that is far behind takes neither for
+  // right: to it all are yet to come.
+  const auto last = std::prev(months_.end());
+  months_.erase(it == months_.begin() ? std::next(it) : it == last ? months_.begin() : last);
   return it->second;
 }
 
-std::vector<TrafficCounts::Month> TrafficCounts::months() const {
+std::vector<TrafficCounts::Month> TrafficCounts::months(int64_t utc_ms) const {
+  const std::string now = name_of_month(utc_ms);
   const std::scoped_lock lock(mutex_);
   std::vector<Month> months;
   for (auto it = months_.rbegin(); it != months_.rend(); ++it) months.push_back(it->second);
+  std::ranges::stable_partition(months, [&](const Month& month) { return month.name <= now; });
   return months;
 }
 
 std::string TrafficCounts::text(bool complete) const {
   Json months = Json::object();
-  for (const Month& month : this->months()) {
+  for (const Month& month : this->months(0)) {
     Json devices = Json::object();
     for (const auto& [device, count] : month.devices)
       devices[device] = {count.payloads, count.bytes};
@@ -87,14 +93,17 @@ std::string TrafficCounts::text(bool complete) const {
   return dump_json({{"complete", complete}, {"months", std::move(months)}}) + "\n";
 }
 
-Result<> TrafficCounts::restore(std::string_view text, bool newest) {
+Result<> TrafficCounts::restore(std::string_view text, bool newest, int64_t utc_ms) {
   const Json json = FP_TRY(parse_json(text));
   const Json listed = json.is_object() ? json.value("months", Json()) : Json();
   if (!listed.is_object()) return invalid("it has no months");
   std::map<std::string, Month> months;
   for (const auto& [name, month] : listed.items()) months[name] = FP_TRY(month_of(name, month));
   const bool torn = !newest && json.value("complete", Json()) != true;
-  if (torn && !months.empty()) months.rbegin()->second.at_least = true;
+  if (torn && !months.empty()) {
+    const auto later = months.upper_bound(name_of_month(utc_ms));
+    (later == months.begin() ? std::prev(months.end()) : std::prev(later))->second.at_least = true;
+  }
   const std::scoped_lock lock(mutex_);
   months_ = std::move(months);
   torn_ = torn;

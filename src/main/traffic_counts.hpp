@@ -38,13 +38,15 @@ class TrafficCounts {
   // One payload, at this UTC.
   void count(std::string_view device, size_t bytes, int64_t utc_ms);
 
-  std::vector<Month> months() const;  // newest first
+  // Newest first; but those that are later than this UTC, of a clock that was far ahead, come last.
+  std::vector<Month> months(int64_t utc_ms) const;
 
   // For a file. `complete`: nothing will be counted after it.
   std::string text(bool complete) const;
   // Instead of all that was counted: what text() said. `newest`: it is known that nothing was
-  // counted after it, whatever it says itself. Errors: Invalid; nothing is changed.
-  Result<> restore(std::string_view text, bool newest);
+  // counted after it, whatever it says itself; else what was lost was of the newest month that is
+  // not later than this UTC. Errors: Invalid; nothing is changed.
+  Result<> restore(std::string_view text, bool newest, int64_t utc_ms);
 
  private:
   Month& month(int64_t utc_ms);

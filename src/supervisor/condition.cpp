@@ -2,23 +2,34 @@
 #include "supervisor/condition.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace fieldpost {
 namespace {
 
 using State = Condition::State;
 
-Condition failure_of(const Instance& instance) {
-  return {State::Bad, "cannot run: " + instance.config().failed};
+// Why is not for everybody: it may quote the configuration.
+Condition failure() { return {State::Bad, "cannot run: see `fieldpost check`"}; }
+
+// A unit or a reading that fails is tried again after the interval, and a second at least: one
+// missed poll is none.
+nanoseconds patience(const Instance& instance) {
+  return std::max<nanoseconds>(instance.config().instance.interval, std::chrono::seconds(1)) * 3 /
+         2;
 }
 
 Condition unit_condition(const Instance::Unit& unit, const Service& service, BootTime now) {
-  if (!service.host) return failure_of(*service.instance);
+  if (!service.host) return failure();
   const HostProcess::Status& host = *service.host;
   switch (host.state) {
     case HostState::Up:
-      if (!unit.known) return {now - host.since < kQuietUnit ? State::Unknown : State::Good, ""};
-      return unit.good ? Condition{State::Good, ""} : Condition{State::Bad, unit.reason};
+      if (!host.reason.empty()) return {State::Bad, host.reason};  // it was killed, but lives on
+      // It has just started, or the unit lives from events: then only a reading shows that it does.
+      if (!unit.known) return {unit.read ? State::Good : State::Unknown, ""};
+      if (unit.good) return {State::Good, ""};
+      if (unit.answered && now - unit.since < patience(*service.instance)) return {};
+      return {State::Bad, unit.reason};
     case HostState::Starting:
     case HostState::Stopping:
       return {};
@@ -36,9 +47,13 @@ Condition named(Condition condition, const Instance& instance, const std::string
   return condition;
 }
 
-Condition attribute_condition(const Instance::Attribute& attribute, const Condition& unit) {
+Condition attribute_condition(const Instance::Attribute& attribute, const Condition& unit,
+                              const Instance& instance, BootTime now) {
   if (unit.state != State::Good || attribute.latest_time == BootTime{}) return unit;
   if (attribute.latest.quality == Quality::Good) return unit;
+  const nanoseconds interval = instance.config().instance.interval;  // until it failed
+  const bool was_good = attribute.good_time != BootTime{};
+  if (was_good && now - attribute.good_time < interval + patience(instance)) return {};
   std::string error = attribute.spec.name + ": " + std::string(name_of(attribute.latest.quality));
   if (!attribute.latest.detail.empty()) error += " (" + attribute.latest.detail + ")";
   return {State::Bad, std::move(error)};
@@ -73,21 +88,26 @@ void add_service(const Service& service, BootTime now, std::vector<Parts>& devic
   const Instance& instance = *service.instance;
   const auto& sections = instance.config().section_device;
   if (!service.host) {  // nor is it known what it would have declared
-    const Condition failed = named(failure_of(instance), instance, "");
+    const Condition failed = named(failure(), instance, "");
     for (const size_t device : sections) devices[device].add(failed);
     return;
   }
   const std::vector<Condition> units = unit_conditions(service, now);
-  const bool up = service.host->state == HostState::Up;  // else it is not about a unit
+  const HostProcess::Status& host = *service.host;
+  const bool up = host.state == HostState::Up && host.reason.empty();  // else it is of no unit
   const auto add = [&](size_t device, uint32_t unit, Condition condition) {
     const std::string name = up ? instance.units()[unit].name : "";
     devices[device].add(named(std::move(condition), instance, name));
   };
+  std::set<size_t> read;  // that it was told a command does not make up for that it cannot be
   for (const Instance::Attribute& a : instance.attributes()) {
-    if (a.symbol != nullptr) add(a.device, a.unit, attribute_condition(a, units[a.unit]));
+    if (a.symbol == nullptr) continue;
+    read.insert(a.device);
+    add(a.device, a.unit, attribute_condition(a, units[a.unit], instance, now));
   }
   for (const Declaration::Command& c : instance.commands()) {
-    if (instance.fits(c)) add(sections[c.section], c.unit, units[c.unit]);
+    if (instance.fits(c) && !read.contains(sections[c.section]))
+      add(sections[c.section], c.unit, units[c.unit]);
   }
 }
 
@@ -114,6 +134,9 @@ std::vector<Condition> device_conditions(std::span<const Service> services, size
 
 int count_bad(std::span<const Service> services, BootTime now) {
   return static_cast<int>(std::ranges::count_if(services, [now](const Service& service) {
+    // One that ends again and again is not well while it starts once more.
+    const auto& host = service.host;
+    if (host && host->state == HostState::Starting && !host->reason.empty()) return true;
     const auto units = unit_conditions(service, now);
     return std::ranges::any_of(units,
                                [](const auto& u) { return u.state == Condition::State::Bad; });

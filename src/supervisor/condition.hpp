@@ -16,7 +16,7 @@ namespace fieldpost {
 // Of a device, a unit or an attribute.
 struct Condition {
   enum class State : uint8_t {
-    Unknown,  // not asked yet, or the plugin is just starting
+    Unknown,  // not asked yet, or the plugin is just starting: as it was before
     Good,     // something of it can be read
     Bad,      // nothing of it can
   };
@@ -31,9 +31,6 @@ struct Service {
   std::optional<HostProcess::Status> host;  // none: the instance cannot run
 };
 std::vector<Service> services_of(const Supervisor& supervisor);
-
-// A host that is up and has said nothing of a unit for so long serves one that is never polled.
-inline constexpr auto kQuietUnit = std::chrono::seconds(10);
 
 // Of each device of the configuration, by its index. One that no plugin serves is unknown.
 std::vector<Condition> device_conditions(std::span<const Service> services, size_t devices,

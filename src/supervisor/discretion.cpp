@@ -13,10 +13,13 @@ constexpr size_t kMaxLooked = 4000;  // that are looked at
 constexpr std::string_view kHidden = "***";
 constexpr auto kNone = std::string::npos;
 
-// `bearer` first: what follows "Authorization:" is two words.
-constexpr std::string_view kWords[] = {"bearer",     "authorization", "password", "passwd",
-                                       "passphrase", "pwd",           "secret",   "token",
-                                       "key",        "login"};
+constexpr std::string_view kBearer = "bearer";
+constexpr std::string_view kWords[] = {kBearer, "password", "passwd", "passphrase", "pass",
+                                       "pwd",   "pin",      "psk",    "secret",     "token",
+                                       "key",   "login",    "sig",    "signature"};
+constexpr std::string_view kSpace = " \t";
+
+bool is_quote(char c) { return c == '"' || c == '\''; }
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -39,18 +42,35 @@ void hide_logins(std::string& text) {
 
 // Where the value begins that belongs to the word which ends at `at`; kNone: it has none.
 size_t value_after(std::string_view word, std::string_view text, size_t at) {
-  if (at < text.size() && (text[at] == '"' || text[at] == '\'')) ++at;  // {"password": "x"}
-  const size_t sign = std::min(text.find_first_not_of(" \t", at), text.size());
-  if (word == "bearer") return sign > at && sign < text.size() ? sign : kNone;
-  if (sign == text.size() || (text[sign] != '=' && text[sign] != ':')) return kNone;
-  return text.find_first_not_of(" \t", sign + 1);
+  if (at < text.size() && is_quote(text[at])) ++at;  // {"password": "x"}
+  const size_t sign = text.find_first_not_of(kSpace, at);
+  if (sign == kNone) return kNone;
+  if (text[sign] == '=' || text[sign] == ':') return text.find_first_not_of(kSpace, sign + 1);
+  const bool follows = sign > at && (word == kBearer || is_quote(text[sign]));
+  return follows ? sign : kNone;
 }
 
+// Of what is quoted: after the quote that ends it. Else a secret may have anything but space in it,
+// except in a URL.
 size_t end_of_value(std::string_view text, size_t from) {
-  const bool quoted = text[from] == '"' || text[from] == '\'';
-  const size_t end =
-      quoted ? text.find(text[from], from + 1) : text.find_first_of(" \t,;&'\")}", from);
-  return end == kNone ? text.size() : end + (quoted ? 1 : 0);
+  if (is_quote(text[from])) {
+    size_t at = from + 1;
+    while (at < text.size() && text[at] != text[from]) at += text[at] == '\\' ? 2 : 1;
+    return std::min(at + 1, text.size());
+  }
+  const size_t space = text.find_last_of(kSpace, from);
+  const size_t begin = space == kNone ? 0 : space + 1;
+  const bool in_url = text.substr(begin, from - begin).find("://") != kNone;
+  return std::min(text.find_first_of(in_url ? " \t&" : " \t", from), text.size());
+}
+
+// "Authorization: Basic word" becomes "Authorization: ***": how many words those are is not known.
+void hide_authorization(std::string& text) {
+  constexpr std::string_view kWord = "authorization";
+  const size_t word = lower(text).find(kWord);
+  if (word == kNone) return;
+  const size_t value = text.find_first_not_of(" \t:=\"'", word + kWord.size());
+  if (value != kNone) text.replace(value, kNone, kHidden);
 }
 
 // "password=word" becomes "password=***".
@@ -69,6 +89,7 @@ void hide_values(std::string_view word, std::string& text) {
 std::string without_secrets(std::string_view text) {
   std::string out = printable(text, kMaxLooked);
   hide_logins(out);
+  hide_authorization(out);
   for (const std::string_view word : kWords) hide_values(word, out);
   return printable(out, kMaxText);
 }

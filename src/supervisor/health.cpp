@@ -37,6 +37,13 @@ void Health::note_error(std::string_view what) {
   if (!what.empty()) last_error_ = without_secrets(what);
 }
 
+void Health::note_troubles(std::vector<std::string> troubles) {
+  for (const std::string& trouble : troubles) {
+    if (std::ranges::find(troubles_, trouble) == troubles_.end()) note_error(trouble);
+  }
+  troubles_ = std::move(troubles);
+}
+
 void Health::ask(BootTime now) {
   for (Device& device : devices_) {
     if (!device.asked) device.asked = now;
@@ -89,7 +96,7 @@ std::optional<Health::Wish> Health::wish_of(size_t index, bool online, BootTime 
 }
 
 std::vector<DeviceSample> Health::report(const GatewayFacts& gateway,
-                                         std::span<const Condition> conditions, bool online,
+                                         std::span<const Condition> conditions, const Reach& reach,
                                          BootTime now) {
   for (size_t i = 0; i < devices_.size(); ++i) {
     Device& device = devices_[i];
@@ -104,6 +111,7 @@ std::vector<DeviceSample> Health::report(const GatewayFacts& gateway,
     if (device.attributes.empty()) continue;
     const std::string now_is = changing_part(i, gateway);
     if (now_is.empty()) continue;  // there is nothing to say of it yet
+    const bool online = reach.online && !reach.aside.contains(*device.id);
     look(device, now_is, online, now);
     if (const auto wish = wish_of(i, online, now)) wishes.push_back(*wish);
   }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,6 +43,11 @@ class Health {
   static constexpr double kReports = 2;
   static constexpr double kReportsAtOnce = 10;
 
+  struct Reach {
+    bool online = false;                       // the broker is there
+    std::set<std::string, std::less<>> aside;  // ids of devices that it takes nothing of
+  };
+
   explicit Health(SymbolTable& symbols) : symbols_(&symbols) {}
 
   // Devices stay as they are known by their ids.
@@ -52,13 +58,15 @@ class Health {
   // wrong with a device need not be told.
   void note_error(std::string_view what);
   const std::string& last_error() const { return last_error_; }
+  // All that is wrong just now, in the same way: each is the last error when it begins.
+  void note_troubles(std::vector<std::string> troubles);
   // Every device is to be reported as soon as that may be.
   void ask(BootTime now);
 
   // What is to be reported now, at most one sample of each device. `conditions` are those of the
   // devices of the configuration. To be called every second or so.
   std::vector<DeviceSample> report(const GatewayFacts& gateway,
-                                   std::span<const Condition> conditions, bool online,
+                                   std::span<const Condition> conditions, const Reach& reach,
                                    BootTime now);
 
  private:
@@ -91,6 +99,7 @@ class Health {
   HealthConfig config_;
   std::vector<Device> devices_;
   std::string last_error_;
+  std::vector<std::string> troubles_;  // that were noted
   Rate reports_{kReports, kReportsAtOnce};
 };
 

@@ -67,11 +67,12 @@ void Instance::on_unit_state(const message::UnitState& state, BootTime now) {
   if (!unit.known || unit.good != state.good) unit.since = now;
   unit.known = true;
   unit.good = state.good;
+  unit.answered |= state.good;
   unit.reason = state.reason;
 }
 
 void Instance::on_host_down() {
-  for (Unit& unit : units_) unit.known = false;
+  for (Unit& unit : units_) unit.known = unit.read = false;
 }
 
 bool Instance::accept(const Reading& reading, BootTime time) {
@@ -87,6 +88,7 @@ bool Instance::accept(const Reading& reading, BootTime time) {
   if (!good) return ++counts_.bad, false;
   attribute.good_time = time;
   units_[attribute.unit].good_time = time;
+  units_[attribute.unit].read = true;
   return true;
 }
 

@@ -32,7 +32,9 @@ class Instance {
     std::string name;
     bool known = false;  // polled since the host started
     bool good = false;
-    std::string reason;  // why not
+    bool answered = false;  // at least once, also to a host before this one
+    bool read = false;      // a good reading since the host started
+    std::string reason;     // why it is not good
     BootTime since{};
     BootTime good_time{};  // of the last good reading of any of its attributes
   };

@@ -47,6 +47,22 @@ TEST_F(OwnNames, AreThoseOfTheGatewayAndOfThePeripheralsThatAreServed) {
   for (size_t device = 0; device < 3; ++device) EXPECT_TRUE(health_attributes(off, device).empty());
 }
 
+// Else the platform would go on showing it as it was when the plugin still ran.
+TEST_F(OwnNames, AreAlsoThoseOfPeripheralsWhosePluginFailsBeforeItsRowsAreRead) {
+  const Loaded loaded = load(
+      "[[plugin]]\nname = \"i\"\ntype = \"gone\"\noptions.device = \"a\"\n"
+      "[[plugin.unit]]\n[[plugin.unit.register]]\ndevice = \"b\"\n"
+      "[[plugin.unit.register]]\ndevice = \"b\"\n[[plugin.unit.register]]\ndevice = \"c\"\n");
+  ASSERT_EQ(loaded.config.plugins.size(), 1u);
+  const PluginConfig& plugin = loaded.config.plugins[0];
+  EXPECT_FALSE(plugin.failed.empty());
+  EXPECT_EQ(plugin.section_device, (std::vector<size_t>{0, 2}));
+  EXPECT_EQ(plugin.section_keep.size(), plugin.instance.sections.size());
+  EXPECT_EQ(plugin.section_device.size(), plugin.instance.sections.size());
+  EXPECT_EQ(health_attributes(loaded.config, 1).size(), 0u) << "a plugin's option is no device";
+  EXPECT_EQ(health_attributes(loaded.config, 2).size(), 2u);
+}
+
 TEST_F(OwnNames, AreTheFirstToGiveWayWhenSpaceIsShort) {
   const Config config = load(sim("x", "b")).config;
   const KeepRules rules = keep_rules(config);

@@ -112,7 +112,7 @@ class HealthTest(SiteTest):
         self.broker.stop()
         self.server.ask("silent 1 on")
         silent = lambda: self.agent.plugin("plc")["units"][0]  # noqa: E731
-        eventually(lambda: silent()["state"] == "silent" and silent()["since_s"] > 4, 20)
+        eventually(lambda: silent()["state"] == "silent" and silent()["since_s"] > 6, 20)
         back_ms = time.time() * 1000
         self.broker.start()
         self.wait_for(BOILER, "fp_online", False)

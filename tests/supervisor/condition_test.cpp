@@ -70,6 +70,61 @@ TEST_F(ConditionTest, AnAttributeThatFailsIsAnErrorOfADeviceThatAnswers) {
   EXPECT_EQ(all()[1], kGood);
 }
 
+TEST_F(ConditionTest, OneMissedPollIsNone) {
+  config_.instance.interval = 60s;
+  unit(0, true);
+  now_ += 60s;
+  unit(0, false, "no answer");
+  now_ += 61s;  // and the next is answered
+  EXPECT_EQ(all()[1], kUnknown) << "as it was";
+  EXPECT_EQ(bad(), 0);
+  unit(0, true);
+  unit(0, false, "no answer");
+  now_ += 90s;
+  unit(0, false, "no answer yet");
+  EXPECT_EQ(all()[1], (Condition{State::Bad, "line, unit-1: no answer yet"}));
+  EXPECT_EQ(bad(), 1);
+}
+
+TEST_F(ConditionTest, OneReadingThatFailedIsNone) {
+  config_.instance.interval = 60s;
+  unit(0, true);
+  reading(0, Quality::Good);
+  reading(1, Quality::Good);
+  now_ += 60s;
+  reading(1, Quality::CommError);
+  now_ += 61s;
+  EXPECT_EQ(all()[1], kGood);
+  now_ += 29s;
+  EXPECT_EQ(all()[1], (Condition{State::Good, "line, unit-1: b: comm-error"}));
+}
+
+TEST_F(ConditionTest, ACommandMakesNoDeviceGoodOfWhichNothingCanBeRead) {
+  const Declaration::Command start{{.name = "start"}, 0, 1};
+  config_.declaration.commands = {start};
+  instance_->on_declared(config_.declaration);
+  unit(0, true);
+  reading(0, Quality::CommError);
+  reading(1, Quality::CommError);
+  EXPECT_EQ(all()[1].state, State::Bad);
+  instance_->on_declared({.attributes = {}, .commands = {start}});
+  EXPECT_EQ(all()[1], kGood) << "it has nothing else";
+}
+
+TEST_F(ConditionTest, APluginThatNeverRanIsBadAlsoWhileItStarts) {
+  host_->state = HostState::Starting;
+  host_->reason = "exited with 1";
+  EXPECT_EQ(all()[1], kUnknown);
+  EXPECT_EQ(bad(), 1);
+}
+
+TEST_F(ConditionTest, AHostThatCannotBeKilledIsBad) {
+  unit(0, true);
+  host_->reason = "hung: no answer for 5 s";
+  EXPECT_EQ(all()[1], (Condition{State::Bad, "line: hung: no answer for 5 s"}));
+  EXPECT_EQ(bad(), 1);
+}
+
 TEST_F(ConditionTest, APluginThatDoesNotRunTakesItsDevicesAlong) {
   unit(0, true);
   unit(1, true);
@@ -81,7 +136,7 @@ TEST_F(ConditionTest, APluginThatDoesNotRunTakesItsDevicesAlong) {
   }
   host_.reset();
   config_.failed = "'line' is not installed";
-  EXPECT_EQ(all()[1], (Condition{State::Bad, "line: cannot run: 'line' is not installed"}));
+  EXPECT_EQ(all()[1], (Condition{State::Bad, "line: cannot run: see `fieldpost check`"}));
   EXPECT_EQ(bad(), 1);
 }
 
@@ -91,8 +146,15 @@ TEST_F(ConditionTest, NothingIsKnownOfWhatIsJustStarting) {
   EXPECT_EQ(bad(), 0);
   host_->state = HostState::Up;
   EXPECT_EQ(all()[1], kUnknown);
-  now_ += kQuietUnit;
-  EXPECT_EQ(all()[1], kGood) << "it lives from events and is never polled";
+}
+
+TEST_F(ConditionTest, AUnitThatIsNeverPolledIsGoodOnceItWasRead) {
+  now_ += 1h;
+  EXPECT_EQ(all()[1], kUnknown) << "of a dead one that lives from events nothing is claimed";
+  reading(0, Quality::Good);
+  EXPECT_EQ(all()[1], kGood);
+  instance_->on_host_down();
+  EXPECT_EQ(all()[1], kUnknown) << "that was with the host before";
 }
 
 TEST_F(ConditionTest, OneOfTwoPluginsIsEnoughToBeOnline) {

@@ -40,7 +40,7 @@ class HealthTest : public testing::Test {
     for (int i = 0; i < seconds; ++i) {
       now_ += 1s;
       if (each_second_) each_second_();
-      for (auto& sample : health_.report(facts_, conditions_, online_, now_)) {
+      for (auto& sample : health_.report(facts_, conditions_, {online_, aside_}, now_)) {
         reported[*sample.device].push_back(std::move(sample));
       }
     }
@@ -60,6 +60,7 @@ class HealthTest : public testing::Test {
   GatewayFacts facts_;
   std::vector<Condition> conditions_;
   bool online_ = true;
+  std::set<std::string, std::less<>> aside_;
   BootTime now_{1h};
   std::function<void()> each_second_;
 };
@@ -161,6 +162,31 @@ TEST_F(HealthTest, ThirtyDaysWithoutABrokerAreFewStates) {
   EXPECT_EQ(reported.at(kGateway).size(), 1u) << "its last error, which stayed the same";
   EXPECT_LE(reported.at(kMeter).size(), 30u * 24u + 6u);
   EXPECT_GE(reported.at(kMeter).size(), 30u * 24u) << "but they are there";
+}
+
+// The broker does not let us publish for it, so what is said waits as in an outage.
+TEST_F(HealthTest, OfADeviceThatIsSetAsideOnlyChangesAreKept) {
+  pass(10);
+  aside_ = {kMeter};
+  const auto reported = pass(600);
+  EXPECT_EQ(reported.at(kGateway).size(), 10u);
+  EXPECT_FALSE(reported.contains(kMeter));
+  conditions_[1] = {State::Bad, "no answer"};
+  EXPECT_EQ(pass(6).at(kMeter).size(), 1u);
+  aside_.clear();
+  EXPECT_EQ(pass(60).at(kMeter).size(), 1u);
+}
+
+TEST_F(HealthTest, ATroubleIsTheLastErrorWhenItBegins) {
+  health_.note_troubles({"uplink: gone", ""});
+  EXPECT_EQ(health_.last_error(), "uplink: gone");
+  health_.note_troubles({"outbox: full", "uplink: gone"});
+  EXPECT_EQ(health_.last_error(), "outbox: full");
+  health_.note_error("plc: no answer");
+  health_.note_troubles({"uplink: gone"});
+  EXPECT_EQ(health_.last_error(), "plc: no answer") << "one went, none came";
+  health_.note_troubles({"outbox: full", "uplink: gone"});
+  EXPECT_EQ(health_.last_error(), "outbox: full") << "again";
 }
 
 TEST_F(HealthTest, AReportIsDueWhenTheBrokerIsBack) {
