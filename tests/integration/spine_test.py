@@ -122,8 +122,8 @@ class SpineTest(SiteTest):
         self.assertGreater(aside[0]["retry_s"], 14 * 60)
         self.assertIn(f"losant/{wrong}/state: its readings wait", self.agent.cli("status").stdout)
         eventually(lambda: self.agent.status()["uplink"]["refused_topics"] == [f"losant/{wrong}/command"])
-        eventually(lambda: any(v.startswith("uplink: the broker refuses the subscription")
-                               for v in self.witness.values(GATEWAY, "fp_last_error")), 15)
+        eventually(lambda: any(wrong in v for v in self.witness.values(GATEWAY, "fp_last_error")),
+                   15, "the cloud to be told")
         connections = len(self.broker.record("connect"))
         mark, mark_ms = self.read_so_far(), time.time() * 1000
         eventually(lambda: self.delivered() and self.delivered()[-1] > mark + 5, 15, "the others")
@@ -141,7 +141,7 @@ class SpineTest(SiteTest):
         eventually(lambda: self.agent.status()["outbox"]["waiting"] < 50, 15)
         eventually(lambda: self.agent.status()["uplink"]["refused_topics"] == [])
         times = [ms for _, ms, _ in self.witness.states(wrong)]
-        self.assertLess(times[0], mark_ms, "from before it was found out")
+        self.assertLess(min(times), mark_ms, "from before it was found out")
 
     # ---- No plugin takes others down.
 
