@@ -126,6 +126,10 @@ bool MqttServer::on_publish(int fd, uint8_t header, const std::string& body) {
   }
   const size_t topic = byte_at(body, 0) << 8 | byte_at(body, 1);
   const bool has_id = (header & 6) != 0;
+  if (!now.forbidden.empty() && body.substr(2, topic) == now.forbidden) {
+    release_held(fd);
+    return false;
+  }
   {
     const std::scoped_lock lock(mutex_);
     published_.push_back({body.substr(2, topic), body.substr(2 + topic + (has_id ? 2 : 0))});
@@ -133,9 +137,15 @@ bool MqttServer::on_publish(int fd, uint8_t header, const std::string& body) {
   if (!has_id || now.puback == Puback::Never) return true;
   held_.push_back(std::string{'\x40', '\x02'} + body.substr(2 + topic, 2));
   if (now.puback == Puback::Reversed && held_.size() < now.reverse) return true;
-  for (auto ack = held_.rbegin(); ack != held_.rend(); ++ack) send_all(fd, *ack);
-  held_.clear();
+  release_held(fd);
   return true;
+}
+
+void MqttServer::release_held(int fd) {
+  std::string acks;
+  for (auto ack = held_.rbegin(); ack != held_.rend(); ++ack) acks += *ack;
+  held_.clear();
+  send_all(fd, acks);
 }
 
 void MqttServer::on_subscribe(int fd, const std::string& body) {

@@ -28,6 +28,7 @@ class MqttServer {
     Puback puback = Puback::Now;
     size_t reverse = 5;             // Reversed: so many at a time
     bool reset_on_publish = false;  // RST
+    std::string forbidden = {};     // topic: closes in order, after what it holds back
   };
 
   explicit MqttServer(Behaviour behaviour);
@@ -46,6 +47,7 @@ class MqttServer {
   void run();
   void serve(int fd);
   bool on_packet(int fd, uint8_t header, const std::string& body);
+  void release_held(int fd);
   bool on_publish(int fd, uint8_t header, const std::string& body);
   void on_subscribe(int fd, const std::string& body);
   Behaviour behaviour() const;

@@ -46,6 +46,23 @@ TEST(UplinkFault, RowsAreAcknowledgedOnlyByPubacks) {
   ASSERT_TRUE(harness.all_acknowledged());
 }
 
+// As Losant does it: what was right is acknowledged, and for what was wrong the connection ends,
+// all in one breath, while more waits to be sent.
+TEST(UplinkFault, AForbiddenTopicIsFoundAlsoBehindAcknowledgements) {
+  const std::string wrong = "losant/device9/state";
+  MqttServer server({.puback = MqttServer::Puback::Reversed, .reverse = 5, .forbidden = wrong});
+  Harness harness(server.port());
+  for (int i = 0; i < 100; ++i) harness.append("device" + std::to_string(i), 1);
+  harness.start();
+  ASSERT_TRUE(eventually([&] { return server.closed() >= 1; }));
+  server.set({.forbidden = wrong});
+  ASSERT_TRUE(harness.wait_words("the broker closed the connection")) << harness.reasons();
+  ASSERT_TRUE(eventually([&] { return !harness.status().set_aside.empty(); }));
+  EXPECT_EQ(harness.status().set_aside.front().topic, wrong);
+  ASSERT_TRUE(eventually([&] { return harness.waiting_rows() == 1; }));
+  EXPECT_EQ(harness.reasons().find("publish"), std::string::npos) << harness.reasons();
+}
+
 // ---- Several brokers.
 
 TEST(UplinkFault, WhenOneBrokerFailsTheNextIsTaken) {
