@@ -105,8 +105,9 @@ class Demo:
         self.say(f"first state after {first - back:.1f} s; all that was held back is there after "
                  f"{time.monotonic() - back:.1f} s")
         values = self.delivered()
+        assert values == sorted(values), "the order of capture was not kept"
         assert missing(values) == 0, f"{missing(values)} readings are missing"
-        self.say(f"the register's values 1 to {values[-1]}: none missing")
+        self.say(f"the register's values 1 to {values[-1]}: none missing, in order")
 
     def command(self):
         self.chapter()

@@ -3,7 +3,7 @@
 """
 import unittest
 
-from fakes import field
+from fakes import field, losant
 from fakes.field import BOILER, GATEWAY, METER
 
 HEAD = f"""
@@ -86,3 +86,17 @@ class SiteTest(unittest.TestCase):
     def read_so_far(self, unit=1, address=0):
         high, low = self.server.ask(f"get {unit} holding {address} 2").split()
         return int(high) * 65536 + int(low)
+
+
+class LosantSiteTest(SiteTest):
+    """With a broker that keeps Losant's rules and knows these devices."""
+    devices = losant.DEVICES
+
+    def start(self, config, **server):
+        """`config(port)` follows the lines of [uplink]."""
+        self.broker = losant.losant_broker(self.field, devices=self.devices)
+        self.witness = self.field.witness(self.broker)
+        self.server = self.field.modbus(**server)
+        self.agent = self.field.agent(HEAD + CLOCK + self.broker.uplink() + 'backoff_max = "1s"\n'
+                                      + config(self.server.port))
+        self.agent.wait_until_up()

@@ -13,7 +13,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from fakes import field, losant  # noqa: E402  pylint: disable=wrong-import-position
 from fakes.field import BOILER, GATEWAY, METER, eventually  # noqa: E402
-from fakes.site import CLOCK, HEAD, SiteTest, counter, modbus, sim  # noqa: E402
+from fakes.site import LosantSiteTest, counter, modbus, sim  # noqa: E402
 
 DEVICES = (
     losant.device(GATEWAY, attributes={}),
@@ -24,15 +24,8 @@ DEVICES = (
 ANSWERS = '[commands]\nanswer_topic = "answers/${device_id}"\n'
 
 
-class HealthTest(SiteTest):
-    def start(self, config, **server):
-        """As at a site, with a broker that keeps Losant's rules and knows the attributes."""
-        self.broker = losant.losant_broker(self.field, devices=DEVICES)
-        self.witness = self.field.witness(self.broker)
-        self.server = self.field.modbus(**server)
-        self.agent = self.field.agent(HEAD + CLOCK + self.broker.uplink() + 'backoff_max = "1s"\n'
-                                      + config(self.server.port))
-        self.agent.wait_until_up()
+class HealthTest(LosantSiteTest):
+    devices = DEVICES
 
     def said(self, device, attribute):
         """The latest that was said of a device."""

@@ -18,7 +18,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from fakes import field, losant  # noqa: E402  pylint: disable=wrong-import-position
 from fakes.field import BOILER, GATEWAY, METER, eventually  # noqa: E402
-from fakes.site import CLOCK, HEAD, SiteTest, counter, gaps, modbus, sim, uplink  # noqa: E402
+from fakes.site import CLOCK, HEAD, LosantSiteTest, SiteTest, counter, gaps, modbus, sim, uplink  # noqa: E402
 
 # What the tests below read, send or have made up by the sim plugin.
 DEVICES = (
@@ -30,20 +30,13 @@ DEVICES = (
 )
 
 
-class SpineTest(SiteTest):
-    def start(self, config, **server):
-        """As at a site, with a broker that keeps Losant's rules."""
-        self.broker = losant.losant_broker(self.field, devices=DEVICES)
-        self.witness = self.field.witness(self.broker)
-        self.server = self.field.modbus(**server)
-        self.agent = self.field.agent(HEAD + CLOCK + self.broker.uplink() + 'backoff_max = "1s"\n'
-                                      + config(self.server.port))
-        self.agent.wait_until_up()
+class SpineTest(LosantSiteTest):
+    devices = DEVICES
 
     # ---- Nothing is lost.
 
     def test_a_broker_stop_loses_nothing_and_drains_at_once(self):
-        self.start(lambda port: modbus(port, rows=counter()), do=["count 1 holding 0 2"])
+        self.start(lambda port: 'order = "oldest-first"\n' + modbus(port, rows=counter()), do=["count 1 holding 0 2"])
         eventually(lambda: len(self.delivered()) > 5)
         self.broker.stop()
         stopped, since = self.read_so_far(), time.monotonic()
@@ -66,6 +59,7 @@ class SpineTest(SiteTest):
         values = self.delivered()
         self.assertEqual(gaps(values), 0)
         self.assertEqual(int(min(values)), 1, "the first reading came too")
+        self.assertEqual(values, sorted(values), "in the order of capture")
         self.assertEqual(self.agent.status()["outbox"]["lost"], 0)
 
     def test_kill_9_during_an_outage_loses_only_the_last_100_ms(self):

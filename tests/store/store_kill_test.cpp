@@ -72,6 +72,16 @@ void tell(int fd, const Word& word) {
   if (::write(fd, &word, sizeof word) != sizeof word) ::_exit(2);
 }
 
+// The first of them, said aloud before and after.
+void acknowledge_first(std::deque<Chunk>& in_flight, Store& store, int fd) {
+  const Chunk chunk = std::move(in_flight.front());
+  in_flight.pop_front();
+  const auto readings = readings_of(chunk);
+  for (const auto& [append, k] : readings) tell(fd, {Word::WillAcknowledge, append, k});
+  store.acknowledge({chunk.row});
+  for (const auto& [append, k] : readings) tell(fd, {Word::Acknowledged, append, k});
+}
+
 enum class Order : uint8_t { OldestFirst, LiveFirst };
 
 Store::Options options(const std::string& folder, bool disk_first) {
@@ -99,12 +109,7 @@ void be_the_broker(Store& store, Ears& ears, int fd, unsigned seed) {
     }
     if (random() % 4 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(random() % 10));
     while (!in_flight.empty() && random() % 8 != 0) {
-      const Chunk chunk = std::move(in_flight.front());
-      in_flight.pop_front();
-      const auto readings = readings_of(chunk);
-      for (const auto& [append, k] : readings) tell(fd, {Word::WillAcknowledge, append, k});
-      store.acknowledge({chunk.row});
-      for (const auto& [append, k] : readings) tell(fd, {Word::Acknowledged, append, k});
+      acknowledge_first(in_flight, store, fd);
     }
   }
 }
@@ -146,12 +151,7 @@ void be_the_live_broker(Store& store, Ears& ears, int fd, unsigned seed) {
     if (random() % 4 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(random() % 10));
     while (!in_flight.empty() && random() % 8 != 0) {
       std::swap(in_flight.front(), in_flight[random() % in_flight.size()]);
-      const Chunk chunk = std::move(in_flight.front());
-      in_flight.pop_front();
-      const auto readings = readings_of(chunk);
-      for (const auto& [append, k] : readings) tell(fd, {Word::WillAcknowledge, append, k});
-      store.acknowledge({chunk.row});
-      for (const auto& [append, k] : readings) tell(fd, {Word::Acknowledged, append, k});
+      acknowledge_first(in_flight, store, fd);
     }
   }
 }
