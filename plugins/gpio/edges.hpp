@@ -80,8 +80,9 @@ class EdgeFilter {
   std::optional<int64_t> since_;  // when raw_ began, while it does not count yet
 };
 
-// The two clocks, read at one moment.
+// The two clocks, read at one moment, or as near to it as kAccuracy (ns).
 struct Clocks {
+  static constexpr int64_t kAccuracy = 1000;
   int64_t monotonic = 0;
   int64_t boottime = 0;
 };
@@ -93,7 +94,7 @@ inline int64_t edge_time(int64_t stamp, const Clocks& now) {
 }
 
 // CLOCK_BOOTTIME of a moment of CLOCK_MONOTONIC. They differ by the time spent suspended, so this
-// is exact unless the machine slept between the two moments.
+// is as exact as the clocks were read, unless the machine slept between the two moments.
 inline int64_t to_boottime(int64_t monotonic, const Clocks& now) {
   return monotonic + (now.boottime - now.monotonic);
 }

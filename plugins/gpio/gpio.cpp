@@ -36,7 +36,17 @@ int64_t now_of(clockid_t clock) {
   return t.tv_sec * int64_t{1'000'000'000} + t.tv_nsec;
 }
 
-Clocks read_clocks() { return {now_of(CLOCK_MONOTONIC), now_of(CLOCK_BOOTTIME)}; }
+// Read again while something came between the readings.
+Clocks read_clocks() {
+  for (int tries = 5;; --tries) {
+    const int64_t before = now_of(CLOCK_MONOTONIC);
+    const int64_t boottime = now_of(CLOCK_BOOTTIME);
+    const int64_t after = now_of(CLOCK_MONOTONIC);
+    if (after - before <= 2 * Clocks::kAccuracy || tries == 1) {
+      return {before + (after - before) / 2, boottime};
+    }
+  }
+}
 
 class Fd {
  public:
