@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <numeric>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -44,30 +46,13 @@ class ChunkWriter {
     Refused,  // no chunk can hold it: a time or a string beyond the bounds
   };
 
-  // `ms` must not be below that of the point before. Strings are borrowed until encode().
+  // Takes the points of one instant, from the front of `points` on, and leaves there what it has
+  // not taken: the answer is about the first of those. `ms` must not be below that of the points
+  // before. Strings are borrowed until encode().
+  Added add(int64_t ms, std::span<const Point>& points);
   Added add(int64_t ms, const Point& point) {
-    if (cursor_ >= attributes_.size()) cursor_ = 0;
-    if (attributes_.empty() || attributes_[cursor_].name != point.attribute) {
-      const auto found = index_.find(point.attribute);
-      if (found == index_.end()) return Added::Unknown;
-      cursor_ = found->second;
-    }
-    Attribute& attribute = attributes_[cursor_];
-    const bool new_time = times_.empty() || times_.back() != ms;
-    if (points_ >= kMaxChunkPoints) return Added::Full;
-    if (!new_time && attribute.last_slot + 1 == times_.size()) return Added::Full;
-    if (ms < -kMaxChunkTime || ms > kMaxChunkTime) return Added::Refused;
-    const auto slot = static_cast<uint32_t>(new_time ? times_.size() : times_.size() - 1);
-    if (const auto* number = std::get_if<double>(&point.value)) {
-      attribute.numbers.add(slot, *number);
-    } else if (const Added added = add_other(attribute, slot, point.value); added != Added::Yes) {
-      return added;
-    }
-    if (new_time) times_.push_back(ms);
-    attribute.last_slot = slot;
-    ++points_;
-    ++cursor_;
-    return Added::Yes;
+    std::span one(&point, 1);
+    return add(ms, one);
   }
   // The attribute's number in the dictionary. Once for each attribute.
   void learn(Symbol attribute, uint32_t id);
@@ -86,11 +71,20 @@ class ChunkWriter {
  private:
   template <class T>
   struct Column {
-    std::vector<uint32_t> slots;  // indices of times_
     std::vector<T> values;
+    // Indices of times_; none as long as the first value is of the first time, and so on.
+    std::vector<uint32_t> slots;
     void add(uint32_t slot, T value) {
-      slots.push_back(slot);
+      if (slot != values.size()) [[unlikely]] {
+        note_slots();
+        slots.push_back(slot);
+      }
       values.push_back(value);
+    }
+    void note_slots() {
+      if (slots.size() == values.size()) return;
+      slots.resize(values.size());
+      std::iota(slots.begin(), slots.end(), 0U);
     }
     void clear() {
       slots.clear();
@@ -107,12 +101,19 @@ class ChunkWriter {
     Column<std::string_view> texts;
   };
 
+  // nullptr if it is not known; else cursor_ points to it.
+  Attribute* find(Symbol name) {
+    const bool is_next = cursor_ < attributes_.size() && attributes_[cursor_].name == name;
+    return is_next ? &attributes_[cursor_] : look_up(name);
+  }
+  Attribute* look_up(Symbol name);
   Added add_other(Attribute& attribute, uint32_t slot, const Value& value);
-  uint8_t* put_head(uint8_t* out, uint32_t id, uint8_t kind, const std::vector<uint32_t>& slots);
+  template <class T>
+  uint8_t* put_head(uint8_t* out, uint32_t id, uint8_t kind, Column<T>& column);
   uint8_t* put_times(uint8_t* out);
-  uint8_t* put_numbers(uint8_t* out, const Attribute& attribute);
-  uint8_t* put_flags(uint8_t* out, const Attribute& attribute);
-  uint8_t* put_texts(uint8_t* out, const Attribute& attribute);
+  uint8_t* put_numbers(uint8_t* out, Attribute& attribute);
+  uint8_t* put_flags(uint8_t* out, Attribute& attribute);
+  uint8_t* put_texts(uint8_t* out, Attribute& attribute);
 
   std::vector<Attribute> attributes_;
   std::unordered_map<Symbol, size_t> index_;

@@ -99,6 +99,45 @@ void ChunkWriter::learn(Symbol attribute, uint32_t id) {
   attributes_.back().id = id;
 }
 
+ChunkWriter::Added ChunkWriter::add(int64_t ms, std::span<const Point>& points) {
+  if (points.empty()) return Added::Yes;
+  if (ms < -kMaxChunkTime || ms > kMaxChunkTime) return Added::Refused;
+  const bool new_time = times_.empty() || times_.back() != ms;
+  const auto slot = static_cast<uint32_t>(times_.size() - (new_time ? 0 : 1));
+  const auto most = std::min(points.size(), kMaxChunkPoints - points_);
+  size_t taken = 0;
+  auto added = Added::Yes;
+  for (; taken < most; ++taken) {
+    const Point& point = points[taken];
+    Attribute* const attribute = find(point.attribute);
+    if (attribute == nullptr || attribute->last_slot == slot) {
+      added = attribute == nullptr ? Added::Unknown : Added::Full;
+      break;
+    }
+    if (const auto* number = std::get_if<double>(&point.value)) {
+      attribute->numbers.add(slot, *number);
+    } else if (added = add_other(*attribute, slot, point.value); added != Added::Yes) {
+      break;
+    }
+    attribute->last_slot = slot;
+    ++cursor_;
+  }
+  if (new_time && taken > 0) times_.push_back(ms);
+  points_ += taken;
+  points = points.subspan(taken);
+  return added == Added::Yes && !points.empty() ? Added::Full : added;
+}
+
+ChunkWriter::Attribute* ChunkWriter::look_up(Symbol name) {
+  if (cursor_ >= attributes_.size()) cursor_ = 0;
+  if (attributes_.empty() || attributes_[cursor_].name != name) {
+    const auto found = index_.find(name);
+    if (found == index_.end()) return nullptr;
+    cursor_ = found->second;
+  }
+  return &attributes_[cursor_];
+}
+
 ChunkWriter::Added ChunkWriter::add_other(Attribute& attribute, uint32_t slot, const Value& value) {
   if (const auto* flag = std::get_if<bool>(&value)) {
     attribute.flags.add(slot, *flag ? 1 : 0);
@@ -120,12 +159,14 @@ uint8_t* ChunkWriter::put_times(uint8_t* out) {
   return put_series(out, integers_);
 }
 
-uint8_t* ChunkWriter::put_head(uint8_t* out, uint32_t id, uint8_t kind,
-                               const std::vector<uint32_t>& slots) {
+template <class T>
+uint8_t* ChunkWriter::put_head(uint8_t* out, uint32_t id, uint8_t kind, Column<T>& column) {
   const size_t times = times_.size();
   const bool next = id == last_id_ + 1;
+  const std::vector<uint32_t>& slots = column.slots;
   uint8_t presence = kAlways;
-  if (slots.size() < times) {
+  if (column.values.size() < times) {
+    column.note_slots();
     if (last_slots_ != nullptr && slots == *last_slots_) {
       presence = kSameTimes;
     } else {
@@ -151,13 +192,13 @@ uint8_t* ChunkWriter::put_head(uint8_t* out, uint32_t id, uint8_t kind,
   return out;
 }
 
-uint8_t* ChunkWriter::put_numbers(uint8_t* out, const Attribute& attribute) {
+uint8_t* ChunkWriter::put_numbers(uint8_t* out, Attribute& attribute) {
   const std::vector<double>& values = attribute.numbers.values;
-  const std::vector<uint32_t>& slots = attribute.numbers.slots;
   if (const int k = to_decimals(values, &integers_); k >= 0) {
     const bool constant =
         std::ranges::all_of(integers_, [&](int64_t i) { return i == integers_[0]; });
-    out = put_head(out, attribute.id, static_cast<uint8_t>(k | (constant ? kConstant : 0)), slots);
+    out = put_head(out, attribute.id, static_cast<uint8_t>(k | (constant ? kConstant : 0)),
+                   attribute.numbers);
     return constant ? put_varint(out, zigzag(integers_[0])) : put_series(out, integers_);
   }
   const bool constant =
@@ -165,7 +206,7 @@ uint8_t* ChunkWriter::put_numbers(uint8_t* out, const Attribute& attribute) {
   const bool narrow = std::ranges::all_of(values, is_float);
   out = put_head(out, attribute.id,
                  static_cast<uint8_t>((narrow ? kFloat : kDouble) | (constant ? kConstant : 0)),
-                 slots);
+                 attribute.numbers);
   for (size_t i = 0; i < (constant ? 1 : values.size()); ++i) {
     out = narrow ? put_fixed(out, std::bit_cast<uint32_t>(static_cast<float>(values[i])))
                  : put_fixed(out, std::bit_cast<uint64_t>(values[i]));
@@ -173,20 +214,20 @@ uint8_t* ChunkWriter::put_numbers(uint8_t* out, const Attribute& attribute) {
   return out;
 }
 
-uint8_t* ChunkWriter::put_flags(uint8_t* out, const Attribute& attribute) {
+uint8_t* ChunkWriter::put_flags(uint8_t* out, Attribute& attribute) {
   const std::vector<uint8_t>& values = attribute.flags.values;
   const bool constant = std::ranges::all_of(values, [&](uint8_t v) { return v == values[0]; });
-  out = put_head(out, attribute.id, kBoolean | (constant ? kConstant : 0), attribute.flags.slots);
+  out = put_head(out, attribute.id, kBoolean | (constant ? kConstant : 0), attribute.flags);
   const size_t count = constant ? 1 : values.size();
   std::memset(out, 0, (count + 7) / 8);
   for (size_t i = 0; i < count; ++i) out[i / 8] |= static_cast<uint8_t>(values[i] << (i % 8));
   return out + (count + 7) / 8;
 }
 
-uint8_t* ChunkWriter::put_texts(uint8_t* out, const Attribute& attribute) {
+uint8_t* ChunkWriter::put_texts(uint8_t* out, Attribute& attribute) {
   const std::vector<std::string_view>& values = attribute.texts.values;
   const bool constant = std::ranges::all_of(values, [&](auto v) { return v == values[0]; });
-  out = put_head(out, attribute.id, kText | (constant ? kConstant : 0), attribute.texts.slots);
+  out = put_head(out, attribute.id, kText | (constant ? kConstant : 0), attribute.texts);
   entries_.clear();
   for (size_t i = 0; i < (constant ? 1 : values.size());) {
     const size_t begin = i;
@@ -227,7 +268,7 @@ std::string_view ChunkWriter::encode(int64_t device, int64_t boot) {
   out = put_varint(out, columns);
   last_slots_ = nullptr;
   last_id_ = 0;
-  for (const Attribute& a : attributes_) {
+  for (Attribute& a : attributes_) {
     if (!a.numbers.values.empty()) out = put_numbers(out, a);
     if (!a.flags.values.empty()) out = put_flags(out, a);
     if (!a.texts.values.empty()) out = put_texts(out, a);

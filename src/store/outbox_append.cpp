@@ -124,41 +124,38 @@ Result<> Outbox::Impl::write(Device& device, Symbol id, CaptureTime::Base base) 
   const int64_t device_id = FP_TRY(devices->id_of(id));
   const int64_t row_boot = base == CaptureTime::Base::Utc ? kUtc : boot;
   if (row_boot != kUtc) change.last_ms = std::max(change.last_ms, {samples.back()->sample.time.ms});
+  device.members.reserve(samples.size());
   for (const Staged* staged : samples) {
     const int64_t ms = staged->sample.time.ms;
     // A time in a row is one sample's: the uplink may have that one already. And times ascend.
     if (!device.members.empty() && device.members.back().ms >= ms) {
       FP_CHECK_OK(insert_row(device, device_id, row_boot));
     }
-    for (const Point& point : staged->sample.points) {
-      const auto added = device.writer.add(ms, point);
-      if (added != ChunkWriter::Added::Yes) [[unlikely]] {
-        FP_CHECK_OK(write_point(device, *staged, point, device_id, row_boot));
-      }
-    }
+    FP_CHECK_OK(write_points(device, *staged, device_id, row_boot));
     device.members.push_back({.number = staged->number, .ms = ms});
   }
   return insert_row(device, device_id, row_boot);
 }
 
-// What add() would not take just like that.
-Result<> Outbox::Impl::write_point(Device& device, const Staged& staged, const Point& point,
-                                   int64_t device_id, int64_t row_boot) {
+Result<> Outbox::Impl::write_points(Device& device, const Staged& staged, int64_t device_id,
+                                    int64_t row_boot) {
+  std::span<const Point> left = staged.sample.points;
   for (;;) {
-    switch (device.writer.add(staged.sample.time.ms, point)) {
+    switch (device.writer.add(staged.sample.time.ms, left)) {
       case ChunkWriter::Added::Yes:
         return {};
-      case ChunkWriter::Added::Unknown:
-        device.writer.learn(point.attribute,
-                            static_cast<uint32_t>(FP_TRY(attributes->id_of(point.attribute))));
+      case ChunkWriter::Added::Unknown: {
+        const Symbol attribute = left.front().attribute;
+        device.writer.learn(attribute, static_cast<uint32_t>(FP_TRY(attributes->id_of(attribute))));
         break;
+      }
       case ChunkWriter::Added::Full:
         device.members.push_back({.number = staged.number, .ms = staged.sample.time.ms});
         FP_CHECK_OK(insert_row(device, device_id, row_boot));
         break;
       case ChunkWriter::Added::Refused:
         ++change.refused;
-        return {};
+        left = left.subspan(1);
     }
   }
 }

@@ -77,8 +77,7 @@ struct Outbox::Impl {
 
   void sort_out(std::span<const Staged> samples);
   Result<> write(Device& device, Symbol id, CaptureTime::Base base);
-  Result<> write_point(Device& device, const Staged& sample, const Point& point, int64_t device_id,
-                       int64_t row_boot);
+  Result<> write_points(Device& device, const Staged& staged, int64_t device_id, int64_t row_boot);
   Result<> insert_row(Device& device, int64_t device_id, int64_t row_boot);
   Result<> append_in_transaction(int64_t up_to);
   Result<> delete_waiting();
