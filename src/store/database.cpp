@@ -113,6 +113,9 @@ std::string_view Statement::blob(int column) const {
 }
 
 Result<Database> Database::open(const std::string& path) {
+  // Nobody asks SQLite how much memory it has, and counting costs a lock for each allocation. It
+  // can be told only before it is first used.
+  [[maybe_unused]] static const int told = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   sqlite3* raw = nullptr;
   constexpr int kFlags =
       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
