@@ -21,6 +21,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -111,9 +112,10 @@ int64_t pss_kib() {
 // One flush through both stages.
 Result<> through_both(StageLog& log, Outbox& outbox, std::span<const Staged> samples) {
   for (const Staged& staged : samples) FP_CHECK_OK(log.append({&staged.sample, 1}));
-  const auto due = FP_TRY(log.read(log.flushed_up_to(), SIZE_MAX));
+  auto due = FP_TRY(log.read(log.flushed_up_to(), SIZE_MAX));
   FP_CHECK_OK(outbox.append(due, due.back().number));
   log.flushed(due.back().number);
+  log.recycle(std::move(due));
   return {};
 }
 

@@ -91,12 +91,11 @@ void StageLog::note_late(int64_t number) {
   if (notes_.samples.size() >= kMostLate) return;
   const auto entry = std::ranges::lower_bound(entries_, number, {}, &Entry::last);
   if (entry == entries_.end() || entry->first > number) return;
-  std::vector<Staged> read;
-  size_t points = 0;
-  if (!read_entry(*entry, number - 1, 0, read_buffer_, points, read)) return;
-  if (read.empty() || read.front().number != number) return;
-  read.front().sample.points.clear();
-  notes_.samples.push_back(std::move(read.front()));
+  Reading reading{.after = number - 1, .read = {}};
+  if (!read_entry(*entry, read_buffer_, reading) || reading.newest() != number) return;
+  Staged& staged = reading.read.front();
+  staged.sample.points = {};
+  notes_.samples.push_back(std::move(staged));
 }
 
 // Rows with samples that the uplink has on its way, or has had acknowledged meanwhile.

@@ -169,7 +169,7 @@ void StageLog::done_up_to(int64_t number) {
 // Entries at the front that have nothing pending.
 void StageLog::forget_done() {
   for (; !entries_.empty() && entries_.front().open == 0; entries_.pop_front()) {
-    waiting_.erase(waiting_.begin(), waiting_.begin() + entries_.front().count);
+    for (uint32_t i = 0; i < entries_.front().count; ++i) waiting_.pop_front();
   }
 }
 
@@ -178,7 +178,7 @@ void StageLog::forget_done() {
 Result<std::vector<Staged>> StageLog::read(int64_t after, size_t max_points, int64_t max_bytes,
                                            int64_t last) {
   const std::scoped_lock lock(mutex_);
-  std::vector<Staged> read = FP_TRY(read_pending(after, max_points, last));
+  std::vector<Staged> read = FP_TRY(read_pending(after, max_points, last, std::move(spare_)));
   std::erase_if(read, [&](const Staged& s) { return s.number > last; });
   int64_t bytes = 0;
   const auto too_much = std::ranges::find_if(read, [&](const Staged& s) {
@@ -191,24 +191,32 @@ Result<std::vector<Staged>> StageLog::read(int64_t after, size_t max_points, int
   return read;
 }
 
+void StageLog::recycle(std::vector<Staged> read) {
+  constexpr size_t kMostKept = 10'000;  // points, of some 50 bytes
+  size_t points = 0;
+  for (const Staged& staged : read) points += staged.sample.points.capacity();
+  if (points > kMostKept) return;
+  const std::scoped_lock lock(mutex_);
+  spare_ = std::move(read);
+}
+
 Result<std::vector<Staged>> StageLog::look(int64_t after, size_t max_points) const {
   const std::scoped_lock lock(mutex_);
-  std::vector<Staged> seen;
+  Reading reading{.after = after, .max_points = max_points, .read = {}};
   std::vector<std::byte> buffer;
-  size_t points = 0;
   auto entry = std::ranges::upper_bound(entries_, after, {}, &Entry::last);
-  for (; entry != entries_.end() && (points < max_points || seen.empty()); ++entry) {
+  for (; entry != entries_.end() && !reading.enough(); ++entry) {
     if (entry->open == 0) continue;
-    const auto whole = read_entry(*entry, after, max_points, buffer, points, seen);
+    const auto whole = read_entry(*entry, buffer, reading);
     if (!whole && whole.error().code != Errc::Corrupt) return whole.error();
   }
-  return seen;
+  return std::move(reading).result();
 }
 
 Result<std::optional<std::vector<Staged>>> StageLog::take(int64_t after, size_t max_points) {
   const std::scoped_lock lock(mutex_);
   if (after < flushed_) return std::optional<std::vector<Staged>>();
-  std::vector<Staged> taken = FP_TRY(read_pending(after, max_points));
+  std::vector<Staged> taken = FP_TRY(read_pending(after, max_points, INT64_MAX));
   // Where the uplink starts anew from `after`, it holds nothing beyond.
   held_ = taken.empty() ? after : taken.back().number;
   return std::optional(std::move(taken));
@@ -219,34 +227,32 @@ int64_t StageLog::held() const {
   return held_;
 }
 
-Result<std::vector<Staged>> StageLog::read_pending(int64_t after, size_t max_points, int64_t last) {
-  std::vector<Staged> read;
-  size_t points = 0;
+// In the memory of `read`, as far as that goes.
+Result<std::vector<Staged>> StageLog::read_pending(int64_t after, size_t max_points, int64_t last,
+                                                   std::vector<Staged> read) {
+  Reading reading{.after = after, .max_points = max_points, .read = std::move(read)};
   auto entry = std::ranges::upper_bound(entries_, after, {}, &Entry::last);
-  const auto enough = [&] { return points >= max_points && !read.empty(); };
-  for (; entry != entries_.end() && entry->first <= last && !enough(); ++entry) {
+  for (; entry != entries_.end() && entry->first <= last && !reading.enough(); ++entry) {
     if (entry->open == 0) continue;
-    const auto whole = read_entry(*entry, after, max_points, read_buffer_, points, read);
+    const auto whole = read_entry(*entry, read_buffer_, reading);
     if (whole) continue;
     if (whole.error().code != Errc::Corrupt) return whole.error();
-    give_up(*entry, read.empty() ? after : std::max(after, read.back().number));
+    give_up(*entry, std::max(after, reading.newest()));
   }
   forget_done();
-  return read;
+  return std::move(reading).result();
 }
 
-// Those of its samples after `after` that are pending, until there are enough.
-Result<> StageLog::read_entry(const Entry& entry, int64_t after, size_t max_points,
-                              std::vector<std::byte>& buffer, size_t& points,
-                              std::vector<Staged>& ret_read) const {
+// Those of its samples that are asked for and pending, until there are enough.
+Result<> StageLog::read_entry(const Entry& entry, std::vector<std::byte>& buffer,
+                              Reading& reading) const {
   const File& file = files_[entry.file];
   StagedReader reader(FP_TRY(file.file.read(entry.offset, buffer)));
-  Staged staged;
-  while (reader.next(file.names, &staged)) {
-    if (staged.number <= after || waiting(entry, staged.number) == kDone) continue;
-    points += staged.sample.points.size();
-    ret_read.push_back(std::move(staged));
-    if (points >= max_points) return {};
+  while (reader.next(file.names, &reading.next())) {
+    const Staged& staged = reading.next();
+    if (staged.number <= reading.after || waiting(entry, staged.number) == kDone) continue;
+    reading.take_next();
+    if (reading.enough()) return {};
   }
   if (!reader.done()) return Error{Errc::Corrupt, "stage 1: a malformed record"};
   return {};

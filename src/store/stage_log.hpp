@@ -115,6 +115,8 @@ class StageLog {
   // more is passed over, and counted in damaged(). Errors: Io.
   Result<std::vector<Staged>> read(int64_t after, size_t max_points, int64_t max_bytes = INT64_MAX,
                                    int64_t last = INT64_MAX);
+  // What read() gave and is not wanted any more: its memory serves the next read().
+  void recycle(std::vector<Staged> read);
   // Those after this number, until there are `max_points` readings, for looking at, without any
   // effect. Errors: Io.
   Result<std::vector<Staged>> look(int64_t after, size_t max_points) const;
@@ -165,6 +167,24 @@ class StageLog {
     StageFile file;
     StageNames names;
   };
+  // What is read one by one, into memory that may be there already.
+  struct Reading {
+    int64_t after = 0;  // what is asked for: samples with higher numbers,
+    size_t max_points = 0;
+    std::vector<Staged> read;
+    size_t taken = 0;  // of `read`
+    size_t points = 0;
+
+    bool enough() const { return points >= max_points && taken > 0; }
+    int64_t newest() const { return taken == 0 ? 0 : read[taken - 1].number; }
+    // Where to put the next one, which counts only when it is taken.
+    Staged& next() { return taken < read.size() ? read[taken] : read.emplace_back(); }
+    void take_next() { points += read[taken++].sample.points.size(); }
+    std::vector<Staged> result() && {
+      read.resize(taken);
+      return std::move(read);
+    }
+  };
   // Of each file, for what is no sample: acknowledgements must find room when samples do not, as
   // they are what makes room.
   static constexpr size_t kReserve = size_t{32} << 10;
@@ -204,11 +224,9 @@ class StageLog {
   void done(Entry& entry, int64_t number);
   void done_up_to(int64_t number);
   void forget_done();
-  Result<std::vector<Staged>> read_pending(int64_t after, size_t max_points,
-                                           int64_t last = INT64_MAX);
-  Result<> read_entry(const Entry& entry, int64_t after, size_t max_points,
-                      std::vector<std::byte>& buffer, size_t& points,
-                      std::vector<Staged>& ret_read) const;
+  Result<std::vector<Staged>> read_pending(int64_t after, size_t max_points, int64_t last,
+                                           std::vector<Staged> read = {});
+  Result<> read_entry(const Entry& entry, std::vector<std::byte>& buffer, Reading& reading) const;
   void give_up(Entry& entry, int64_t after);
 
   mutable std::mutex mutex_;  // guards all below, but id_ and boot_, which do not change
@@ -234,6 +252,7 @@ class StageLog {
   int64_t damaged_ = 0;
   std::vector<Epoch> epochs_;
   std::vector<std::byte> buffer_, read_buffer_;
+  std::vector<Staged> spare_;
   Notes notes_;
 };
 

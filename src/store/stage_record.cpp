@@ -18,7 +18,6 @@ enum Kind : uint8_t { kNumber = 0, kFalse = 1, kTrue = 2, kString = 3, kNamed = 
 constexpr size_t kMaxVarint = 10;
 constexpr size_t kMaxPoint = 1 + kMaxVarint + sizeof(double);  // but text
 constexpr size_t kLeastSample = 4;                             // bytes
-constexpr uint64_t kMostAtOnce = 1024;  // points that room is made for before they are seen
 constexpr uint64_t kMaxNumber = uint64_t{1} << 62;
 
 // Writes where room was made before: per field that would cost more than the field.
@@ -55,6 +54,11 @@ uint8_t kind_of(const Value& value) {
 
 // There is room for kMaxPoint bytes per point that is left; text makes more for itself.
 void put_point(Out& out, const Point& point, uint32_t number, uint32_t expected, size_t left) {
+  if (const auto* value = std::get_if<double>(&point.value); value && number == expected)
+      [[likely]] {
+    out.byte(kNumber);
+    return out.raw(value, sizeof(double));
+  }
   const uint8_t kind = kind_of(point.value);
   out.byte(number == expected ? kind : kind | kNamed);
   if (number != expected) out.varint(number);
@@ -127,25 +131,34 @@ class In {
   bool ok_ = true;
 };
 
-bool take_point(In& in, const StageNames& names, uint64_t* number, Point* ret) {
-  const uint8_t kind = in.byte();
-  *number = (kind & kNamed) != 0 ? in.varint() : *number + 1;
-  ret->attribute = names.at(*number);
-  switch (kind & ~kNamed) {
-    case kNumber:
-      ret->value = in.number();
-      break;
+Value take_value(In& in, uint8_t kind) {
+  switch (kind) {
     case kFalse:
     case kTrue:
-      ret->value = (kind & ~kNamed) == kTrue;
-      break;
+      return kind == kTrue;
     case kString:
-      ret->value.emplace<std::string>(in.text());
-      break;
+      return std::string(in.text());
     default:
-      return false;
+      return in.number();
   }
-  return in.ok() && ret->attribute != nullptr;
+}
+
+// False, or in.ok() is false, where the record makes no sense.
+bool take_points(In& in, const StageNames& names, uint64_t number, std::vector<Point>& ret) {
+  for (Point& point : ret) {
+    const uint8_t kind = in.byte();
+    ++number;
+    if (kind == kNumber) [[likely]] {
+      point.value = in.number();
+    } else {
+      if ((kind & kNamed) != 0) number = in.varint();
+      if ((kind & ~kNamed) > kString) return false;
+      point.value = take_value(in, kind & ~kNamed);
+    }
+    point.attribute = names.at(number);
+    if (point.attribute == nullptr) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -231,12 +244,10 @@ bool StagedReader::next(const StageNames& names, Staged* ret) {
   ret->sample.device = names.at(device);
   ret->sample.time = {unzigzag(ms),
                       utc == 0 ? CaptureTime::Base::ThisBoot : CaptureTime::Base::Utc};
-  ret->sample.points.clear();
-  ok_ = in.ok() && utc <= 1 && ret->sample.device != nullptr;
-  if (ok_) ret->sample.points.reserve(std::min(points, kMostAtOnce));
-  for (uint64_t i = 0, number = device; i < points && ok_; ++i) {
-    ok_ = take_point(in, names, &number, &ret->sample.points.emplace_back());
-  }
+  // Each point takes a byte at least, so that this is the room that the record speaks for.
+  ok_ = in.ok() && utc <= 1 && ret->sample.device != nullptr && points <= in.left().size();
+  ret->sample.points.resize(ok_ ? points : 0);
+  ok_ = ok_ && take_points(in, names, device, ret->sample.points) && in.ok();
   samples_ = in.left();
   return ok_;
 }

@@ -95,7 +95,8 @@ class StagedReader {
 
   // Takes over the names it brings: once, when its file is read for the first time.
   void learn(StageNames& names, SymbolTable& symbols) const;
-  // The next one; false after the last, or where the record makes no sense.
+  // The next one, in the memory that `ret` has; false after the last, or where the record makes no
+  // sense.
   bool next(const StageNames& names, Staged* ret);
   // All were read.
   bool done() const { return ok_ && read_ == count_ && samples_.empty(); }

@@ -62,7 +62,7 @@ Result<> Store::Thread::flush() {
 }
 
 Result<> Store::Thread::flush_part(int64_t up_to) {
-  const auto samples =
+  auto samples =
       FP_TRY(stage->read(stage->flushed_up_to(), kFlushPoints, Room::kMaxFlushBytes, up_to));
   if (!samples.empty()) up_to = samples.back().number;  // there may be more than one part
   flush_bytes = samples_bytes(samples);
@@ -72,6 +72,7 @@ Result<> Store::Thread::flush_part(int64_t up_to) {
       samples.empty() ? stage->flushed(up_to) : stage->flushed(up_to, outbox->made());
   note_room_in_stage();
   if (samples.empty()) return {};
+  stage->recycle(std::move(samples));
   hand_over(flushed, up_to);
   if (BootClock::now() >= note_at) write_note();
   exports.flushed(outbox->made());
