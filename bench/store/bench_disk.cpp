@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -100,6 +101,17 @@ struct Figures {
   int64_t readings = 0;
 };
 
+// Until the clock has moved on that files get their times from, which has steps of milliseconds:
+// else a fast machine writes a file twice at one time, and the second time costs nothing.
+void wait_for_tick() {
+  const auto tick = [] {
+    timespec t{};
+    ::clock_gettime(CLOCK_REALTIME_COARSE, &t);
+    return t.tv_nsec;
+  };
+  for (const auto before = tick(); tick() == before;) std::this_thread::sleep_for(500us);
+}
+
 // Runs `flush(first number, second)` through the warm-up, and then through what is measured.
 template <class Flush>
 Result<Figures> measure(const Arguments& a, const Device& device, Flush flush) {
@@ -111,6 +123,7 @@ Result<Figures> measure(const Arguments& a, const Device& device, Flush flush) {
       figures.bytes = -device.written();
       syncs = 0;
     }
+    wait_for_tick();
     FP_CHECK_OK(flush(second));
     if (second - written_back >= kWriteBack) {
       device.write_back();
