@@ -23,9 +23,12 @@ constexpr int kPattern = 3;
 }  // namespace
 
 Redial::Redial(Duration first, Duration cap, uint64_t seed)
-    : seed_(seed), usual_(first, cap, seed), banned_(kBanFirst, kBanLongest, seed) {}
+    : seed_(seed), first_(first), usual_(first, cap, seed), banned_(kBanFirst, kBanLongest, seed) {}
 
-void Redial::set_cap(Duration first, Duration cap) { usual_ = Backoff(first, cap, seed_); }
+void Redial::set_cap(Duration first, Duration cap) {
+  first_ = first;
+  usual_ = Backoff(first, cap, seed_);
+}
 
 void Redial::reset() {
   usual_.reset();
@@ -34,6 +37,7 @@ void Redial::reset() {
   throttled_ = false;
   was_in_ = false;
   soon_closed_ = 0;
+  explained_ = 0;
 }
 
 Redial::Verdict Redial::on_drop(const Drop& drop) {
@@ -41,13 +45,20 @@ Redial::Verdict Redial::on_drop(const Drop& drop) {
     usual_.reset();
     banned_.reset();
     throttled_ = false;
+    explained_ = 0;
   }
   Verdict verdict = judge(drop);
   throttled_ = verdict.cause == Cause::Throttled;
-  verdict.pause = throttled_ ? banned_.next() : usual_.next();
+  verdict.pause = pause_after(drop);
   last_pause_ = verdict.pause;
   was_in_ = was_in_ || drop.accepted;
   return verdict;
+}
+
+Redial::Duration Redial::pause_after(const Drop& drop) {
+  if (throttled_) return banned_.next();
+  if (drop.unanswered && explained_++ < kExplained) return first_;
+  return usual_.next();
 }
 
 bool Redial::is_near_limit(const Drop& drop) { return drop.used_percent >= kNearLimit; }

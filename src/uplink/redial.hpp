@@ -5,6 +5,8 @@
 // Pauses grow exponentially with full jitter, and begin anew only after a connection that has held
 // for a minute, and for longer than the last pause: one that the broker ends again and again after
 // a while would else be dialled every few seconds for ever, which is what gets a gateway banned.
+// What the quarantine can explain is no reason to wait longer: the search for a topic that the
+// broker does not take goes on after the first pause, for so many drops.
 #pragma once
 
 #include <chrono>
@@ -43,6 +45,10 @@ class Redial {
     int times = 0;  // TakenOver: in a row
   };
 
+  // Drops in a row that a topic explains and that make no pause longer: three wrong ones among ten
+  // devices need eleven.
+  static constexpr int kExplained = 40;
+
   // The first pause and the longest; after a throttling that is an hour, as is Losant's ban.
   Redial(Duration first, Duration cap, uint64_t seed = std::random_device{}());
   void set_cap(Duration first, Duration cap);
@@ -55,13 +61,16 @@ class Redial {
 
  private:
   Verdict judge(const Drop& drop);
+  Duration pause_after(const Drop& drop);
 
   uint64_t seed_;
+  Duration first_;
   Backoff usual_, banned_;
   Duration last_pause_{};
   bool was_in_ = false;  // these credentials have been good
   bool throttled_ = false;
   int soon_closed_ = 0;  // in a row
+  int explained_ = 0;    // since the last connection that held
 };
 
 // For people; empty where nothing is suspected.

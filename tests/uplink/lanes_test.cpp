@@ -274,6 +274,26 @@ TEST_P(OneWrong, AmongTenWaitsAndDelaysNobody) {
   EXPECT_TRUE(GetParam() || std::ranges::is_sorted(site.order(3)));
 }
 
+// With the pauses that a broker gets which ends connections.
+TEST_P(OneWrong, OrThreeAreFoundBeforeAnybodyNotices) {
+  for (const uint64_t seed : {1, 2, 3, 4, 5}) {
+    for (const std::set<std::string>& wrong :
+         {std::set<std::string>{"d3"}, {"d0", "d5", "d9"}, {"d7", "d8", "d9"}}) {
+      Redial redial(1s, 5min, seed);
+      SimulatedSite site(10, GetParam());
+      site.redial = &redial;
+      site.forbidden = wrong;
+      site.connect();
+      const auto found = [&] { return site.quarantine().set_aside().size() == wrong.size(); };
+      EXPECT_TRUE(site.run_until(found, wrong.size() == 1 ? 5s : 25s))
+          << seed << " " << site.closes;
+      site.watch_live();
+      site.run(10s);
+      EXPECT_LE(seconds(site.seen().oldest_live), 2);
+    }
+  }
+}
+
 // The backlog of the one that waits is larger than what the uplink asks for at a time.
 TEST_P(OneWrong, WithALongBacklogStopsNobody) {
   SimulatedSite site(2, GetParam(), RateLimits{});

@@ -112,6 +112,16 @@ TEST_F(RedialTest, DoesNotBlameAnotherClientForWhatWeSent) {
   for (int i = 0; i < 10; ++i) EXPECT_EQ(redial_.on_drop(drop).cause, Cause::Unknown);
 }
 
+TEST_F(RedialTest, WhatATopicExplainsDelaysNothingButNotForEver) {
+  Drop drop = closed_after(2s);
+  drop.unanswered = true;
+  for (int i = 0; i < Redial::kExplained; ++i) EXPECT_EQ(redial_.on_drop(drop).pause, 1s);
+  EXPECT_LE(redial_.on_drop(kNobodyThere).pause, 2s) << "nor what has another cause";
+  EXPECT_GT(longest(20, drop), 1min);
+  drop.lasted = 5min;
+  EXPECT_EQ(redial_.on_drop(drop).pause, 1s) << "a connection that held begins anew";
+}
+
 TEST_F(RedialTest, AResetOrALongConnectionIsNoTakeOver) {
   for (int i = 0; i < 10; ++i) {
     redial_.on_drop(closed_after(2s));

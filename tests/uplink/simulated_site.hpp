@@ -15,6 +15,7 @@
 
 #include "model/symbol.hpp"
 #include "uplink/lanes.hpp"
+#include "uplink/redial.hpp"
 #include "uplink/setup.hpp"
 
 namespace fieldpost::test {
@@ -170,16 +171,19 @@ class SimulatedSite {
 
   void connect() {
     connected_ = true;
+    connected_at_ = now_;
     lanes_.on_connected();
     lanes_.on_committed(item_id::of_sample(store_.newest()));
   }
-  void disconnect(bool in_order = false) {
+  // Returns whether a topic may be why.
+  bool disconnect(bool in_order = false) {
     connected_ = false;
-    quarantine_.on_disconnected(in_order, now_);
+    const bool by_topic = quarantine_.on_disconnected(in_order, now_);
     tell_of_quarantine();
     lanes_.on_disconnected(now_);
     on_their_way_.clear();
     line_free_ = now_;
+    return by_topic;
   }
   // `fast`: nothing happens but sampling, as during an outage.
   void run(nanoseconds time, nanoseconds step = std::chrono::milliseconds(10)) {
@@ -224,8 +228,10 @@ class SimulatedSite {
   const std::vector<int64_t>& order(int device) { return order_[devices_.at(size_t(device))]; }
   Line line;
   bool sampling = true;
-  // The broker closes when one of these publishes; the site connects again at once.
+  // The broker closes when one of these publishes; the site connects again at once, or when this
+  // says.
   std::set<std::string> forbidden;
+  Redial* redial = nullptr;
   int closes = 0;
 
  private:
@@ -253,6 +259,10 @@ class SimulatedSite {
       lanes_.on_committed(newest);
     }
     deliver();
+    if (connect_at_ <= now_) {
+      connect_at_ = BootTime::max();
+      connect();
+    }
     if (connected_ && quarantine_.release(now_)) {
       tell_of_quarantine();
       lanes_.on_backlog();
@@ -294,8 +304,14 @@ class SimulatedSite {
       o.arrived = true;
       if (forbidden.contains(*o.message.state.device)) {
         ++closes;
-        disconnect(true);
-        return connect();
+        const bool by_topic = disconnect(true);
+        if (redial == nullptr) return connect();
+        const Drop drop{.by = Drop::By::Broker,
+                        .accepted = true,
+                        .lasted = now_ - connected_at_,
+                        .unanswered = by_topic};
+        connect_at_ = now_ + redial->on_drop(drop).pause;
+        return;
       }
       at_broker(o.message, o.arrives);
     }
@@ -341,6 +357,7 @@ class SimulatedSite {
   std::vector<Symbol> devices_;
   std::vector<BootTime> next_, times_;
   bool connected_ = false;
+  BootTime connected_at_{}, connect_at_ = BootTime::max();
   std::optional<BootTime> batch_at_;
   int mid_ = 0;
   BootTime line_free_{}, live_since_ = BootTime::max();
