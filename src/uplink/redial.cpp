@@ -41,13 +41,14 @@ void Redial::reset() {
 }
 
 Redial::Verdict Redial::on_drop(const Drop& drop) {
-  if (drop.accepted && drop.lasted >= std::max<nanoseconds>(kLasting, last_pause_)) {
+  Verdict verdict = judge(drop);
+  const bool held = drop.accepted && drop.lasted >= std::max<nanoseconds>(kLasting, last_pause_);
+  // Not where the broker may have ended it for another client: a patient one lets each hold.
+  if (held && soon_closed_ == 0) {
     usual_.reset();
     banned_.reset();
-    throttled_ = false;
     explained_ = 0;
   }
-  Verdict verdict = judge(drop);
   throttled_ = verdict.cause == Cause::Throttled;
   verdict.pause = pause_after(drop);
   last_pause_ = verdict.pause;

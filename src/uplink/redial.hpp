@@ -3,10 +3,11 @@
 // When to dial again, and what the way connections end says about the cause. Pure.
 //
 // Pauses grow exponentially with full jitter, and begin anew only after a connection that has held
-// for a minute, and for longer than the last pause: one that the broker ends again and again after
-// a while would else be dialled every few seconds for ever, which is what gets a gateway banned.
-// What the quarantine can explain is no reason to wait longer: the search for a topic that the
-// broker does not take goes on after the first pause, for so many drops.
+// for a minute, and for longer than the last pause, and that did not end like a take-over: one that
+// the broker ends again and again after a while would else be dialled every few seconds for ever,
+// which is what gets a gateway banned. What the quarantine can explain is no reason to wait longer:
+// the search for a topic that the broker does not take goes on after the first pause, for so many
+// drops.
 #pragma once
 
 #include <chrono>

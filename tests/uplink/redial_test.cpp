@@ -106,6 +106,19 @@ TEST_F(RedialTest, NamesAnotherClientWithTheSameId) {
   EXPECT_GT(longest(10, closed_after(1s)), 10s);  // and backs off
 }
 
+// One that comes back every 90 s lets each connection hold.
+TEST_F(RedialTest, BacksOffFromAPatientClientToo) {
+  Redial::Duration most{};
+  Redial::Verdict verdict;
+  for (int i = 0; i < 20; ++i) {
+    verdict = redial_.on_drop(closed_after(90s));
+    most = std::max(most, verdict.pause);
+  }
+  EXPECT_EQ(verdict.cause, Cause::TakenOver);
+  EXPECT_GT(most, 2min);
+  EXPECT_TRUE(begins_anew(closed_after(10min))) << "it is gone";
+}
+
 TEST_F(RedialTest, DoesNotBlameAnotherClientForWhatWeSent) {
   Drop drop = closed_after(2s);
   drop.unanswered = true;
