@@ -35,7 +35,7 @@ void Redial::reset() {
   banned_.reset();
   last_pause_ = {};
   throttled_ = false;
-  was_in_ = false;
+  was_in_.clear();
   soon_closed_ = 0;
   explained_ = 0;
 }
@@ -52,7 +52,7 @@ Redial::Verdict Redial::on_drop(const Drop& drop) {
   throttled_ = verdict.cause == Cause::Throttled;
   verdict.pause = pause_after(drop);
   last_pause_ = verdict.pause;
-  was_in_ = was_in_ || drop.accepted;
+  if (drop.accepted) was_in_.emplace(drop.host);
   return verdict;
 }
 
@@ -65,7 +65,9 @@ Redial::Duration Redial::pause_after(const Drop& drop) {
 bool Redial::is_near_limit(const Drop& drop) { return drop.used_percent >= kNearLimit; }
 
 Redial::Verdict Redial::judge(const Drop& drop) {
-  if (drop.by == Drop::By::Refusal && was_in_) return {.cause = Cause::Throttled};
+  if (drop.by == Drop::By::Refusal && was_in_.contains(drop.host)) {
+    return {.cause = Cause::Throttled};
+  }
   if (drop.by != Drop::By::Broker) {
     // That nobody is there in between says nothing about who was there before.
     if (drop.accepted) soon_closed_ = 0;

@@ -11,7 +11,9 @@
 #pragma once
 
 #include <chrono>
+#include <set>
 #include <string>
+#include <string_view>
 
 #include "base/backoff.hpp"
 #include "base/clock.hpp"
@@ -26,10 +28,11 @@ struct Drop {
     Other,    // everything else: nobody there, reset, timed out, closed by us
   };
   By by = By::Other;
-  bool accepted = false;    // it had been up
-  nanoseconds lasted{};     // since then
-  bool unanswered = false;  // something was on its way, and may be why
-  int used_percent = 0;     // of the rate limits, at the end
+  std::string_view host = {};  // of the broker
+  bool accepted = false;       // it had been up
+  nanoseconds lasted{};        // since then
+  bool unanswered = false;     // something was on its way, and may be why
+  int used_percent = 0;        // of the rate limits, at the end
 };
 
 class Redial {
@@ -68,7 +71,7 @@ class Redial {
   Duration first_;
   Backoff usual_, banned_;
   Duration last_pause_{};
-  bool was_in_ = false;  // these credentials have been good
+  std::set<std::string, std::less<>> was_in_;  // brokers that these credentials were good for
   bool throttled_ = false;
   int soon_closed_ = 0;  // in a row
   int explained_ = 0;    // since the last connection that held

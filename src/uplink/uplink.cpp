@@ -187,7 +187,7 @@ void Uplink::Thread::on_up() {
 }
 
 Drop Uplink::Thread::drop_of(Line::End end, BootTime now) {
-  Drop drop{.accepted = up};
+  Drop drop{.host = broker().host, .accepted = up};
   if (end == Line::End::Broker) drop.by = Drop::By::Broker;
   if (end == Line::End::Refusal) drop.by = Drop::By::Refusal;
   if (up) drop.lasted = Steady::now() - up_since;

@@ -93,6 +93,13 @@ TEST_F(RedialTest, ARefusalOfWhoWasLetInBeforeIs) {
   EXPECT_EQ(redial_.on_drop({.by = By::Refusal}).cause, Cause::Throttled);
 }
 
+// It may be that the key was never good there.
+TEST_F(RedialTest, ARefusalByAnotherBrokerIsNot) {
+  redial_.on_drop({.by = By::Other, .host = "a", .accepted = true, .lasted = 24h});
+  EXPECT_EQ(redial_.on_drop({.by = By::Refusal, .host = "b"}).cause, Cause::Unknown);
+  EXPECT_EQ(redial_.on_drop({.by = By::Refusal, .host = "a"}).cause, Cause::Throttled);
+}
+
 TEST_F(RedialTest, NamesAnotherClientWithTheSameId) {
   EXPECT_EQ(redial_.on_drop(closed_after(2s)).cause, Cause::Unknown);
   EXPECT_EQ(redial_.on_drop(kNobodyThere).cause, Cause::Unknown);  // does not break the pattern

@@ -68,5 +68,22 @@ TEST(UplinkPace, ABanIsKnownAndWaitedFor) {
   ASSERT_TRUE(harness.all_acknowledged()) << harness.reasons();
 }
 
+// The second of the list has never let us in: that the first is away for a while is no ban.
+TEST(UplinkPace, ARefusalBySomeOtherBrokerSlowsNothing) {
+  auto good = std::make_unique<MqttServer>(MqttServer::Behaviour{});
+  MqttServer other({.connack = 5, .close_after_connack = true});
+  Harness harness(good->port());
+  harness.options.limits = {.per_topic = 28, .per_connection = 280, .window = milliseconds(1)};
+  harness.options.brokers.push_back({.host = "other.example", .port = other.port()});
+  harness.options.resolve = [](const std::string&) -> Result<std::vector<std::string>> {
+    return std::vector<std::string>{"127.0.0.1"};
+  };
+  harness.start();
+  ASSERT_TRUE(harness.wait_state(State::Connected));
+  good.reset();
+  ASSERT_TRUE(harness.wait_words("CONNACK 5")) << harness.reasons();
+  EXPECT_FALSE(harness.wait_words("keeps us out", milliseconds(0))) << harness.reasons();
+}
+
 }  // namespace
 }  // namespace fieldpost::test
