@@ -34,7 +34,6 @@ void Redial::reset() {
   usual_.reset();
   banned_.reset();
   last_pause_ = {};
-  throttled_ = false;
   was_in_.clear();
   soon_closed_ = 0;
   explained_ = 0;
@@ -49,15 +48,15 @@ Redial::Verdict Redial::on_drop(const Drop& drop) {
     banned_.reset();
     explained_ = 0;
   }
-  throttled_ = verdict.cause == Cause::Throttled;
-  verdict.pause = pause_after(drop);
+  throttled_ = verdict.cause == Cause::Throttled || (throttled_ && !held);
+  verdict.pause = pause_after(drop, verdict.cause);
   last_pause_ = verdict.pause;
   if (drop.accepted) was_in_.emplace(drop.host);
   return verdict;
 }
 
-Redial::Duration Redial::pause_after(const Drop& drop) {
-  if (throttled_) return banned_.next();
+Redial::Duration Redial::pause_after(const Drop& drop, Cause cause) {
+  if (cause == Cause::Throttled) return banned_.next();
   if (drop.unanswered && explained_++ < kExplained) return first_;
   return usual_.next();
 }
@@ -65,7 +64,7 @@ Redial::Duration Redial::pause_after(const Drop& drop) {
 bool Redial::is_near_limit(const Drop& drop) { return drop.used_percent >= kNearLimit; }
 
 Redial::Verdict Redial::judge(const Drop& drop) {
-  if (drop.by == Drop::By::Refusal && was_in_.contains(drop.host)) {
+  if (drop.by == Drop::By::Refusal && (throttled_ || was_in_.contains(drop.host))) {
     return {.cause = Cause::Throttled};
   }
   if (drop.by != Drop::By::Broker) {

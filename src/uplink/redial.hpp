@@ -57,24 +57,28 @@ class Redial {
   Redial(Duration first, Duration cap, uint64_t seed = std::random_device{}());
   void set_cap(Duration first, Duration cap);
 
+  // A broker may have thrown us out before this began.
+  void assume_throttled() { throttled_ = true; }
+
   // The limits alone explain it.
   static bool is_near_limit(const Drop& drop);
   Verdict on_drop(const Drop& drop);
-  // Somebody has done something about it.
+  // Somebody has done something about it: at once, and anew. That does not end a ban, so a refusal
+  // is still judged as one.
   void reset();
 
  private:
   Verdict judge(const Drop& drop);
-  Duration pause_after(const Drop& drop);
+  Duration pause_after(const Drop& drop, Cause cause);
 
   uint64_t seed_;
   Duration first_;
   Backoff usual_, banned_;
   Duration last_pause_{};
   std::set<std::string, std::less<>> was_in_;  // brokers that these credentials were good for
-  bool throttled_ = false;
-  int soon_closed_ = 0;  // in a row
-  int explained_ = 0;    // since the last connection that held
+  bool throttled_ = false;                     // until a connection holds
+  int soon_closed_ = 0;                        // in a row
+  int explained_ = 0;                          // since the last connection that held
 };
 
 // For people; empty where nothing is suspected.

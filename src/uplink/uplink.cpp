@@ -21,6 +21,7 @@ Uplink::Thread::Thread(Options o, Sinks s)
       lanes(lane_options(options), limiter, quarantine) {
   if (sent_file.begun()) limiter.assume_full(BootClock::now());
   limiter.slow_down_until(sent_file.slow_until());
+  if (limiter.slowed(BootClock::now())) redial.assume_throttled();
   thread = std::thread([this] { run(); });
 }
 

@@ -151,6 +151,24 @@ TEST_F(RedialTest, AResetOrALongConnectionIsNoTakeOver) {
   }
 }
 
+TEST_F(RedialTest, KnowsOfABanAlsoAfterARestart) {
+  redial_.assume_throttled();
+  EXPECT_EQ(redial_.on_drop(kNobodyThere).cause, Cause::Unknown);
+  const auto verdict = redial_.on_drop({.by = By::Refusal});
+  EXPECT_EQ(verdict.cause, Cause::Throttled);
+  EXPECT_GE(verdict.pause, 30s);
+}
+
+TEST_F(RedialTest, AndWhenSomebodyHasDoneSomething) {
+  redial_.on_drop({.by = By::Other, .accepted = true, .lasted = 1h});
+  redial_.on_drop({.by = By::Refusal});
+  redial_.reset();
+  EXPECT_EQ(redial_.on_drop({.by = By::Refusal}).cause, Cause::Throttled);
+  redial_.on_drop({.by = By::Other, .accepted = true, .lasted = 1h});
+  redial_.reset();
+  EXPECT_EQ(redial_.on_drop({.by = By::Refusal}).cause, Cause::Unknown) << "the key is another";
+}
+
 TEST_F(RedialTest, ForgetsWhenSomebodyHasDoneSomething) {
   longest(50);
   redial_.reset();

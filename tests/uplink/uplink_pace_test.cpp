@@ -63,6 +63,18 @@ TEST(UplinkPace, ABanIsKnownAndWaitedFor) {
   const UplinkStatus status = harness.status();
   EXPECT_EQ(status.state, State::Waiting);
   EXPECT_GE(status.retry_ns - status.since_ns, 29'000'000'000) << "not at once";
+  // That holds after a restart, and after somebody has asked for an attempt.
+  harness.uplink.reset();
+  harness.start();
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const int before = server.closed();
+    if (attempt > 0) harness.uplink->reconnect();
+    ASSERT_TRUE(eventually([&] { return server.closed() > before || attempt == 0; }));
+    ASSERT_TRUE(eventually([&] {
+      const UplinkStatus s = harness.status();
+      return s.state == State::Waiting && s.retry_ns - s.since_ns >= 29'000'000'000;
+    })) << harness.reasons();
+  }
   server.set({});
   harness.uplink->reconnect();  // somebody knows better
   ASSERT_TRUE(harness.all_acknowledged()) << harness.reasons();
