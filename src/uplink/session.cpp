@@ -19,9 +19,8 @@
 namespace fieldpost {
 namespace {
 
-constexpr int kRefused = 0x80;                   // in a SUBACK
-constexpr std::chrono::minutes kFirstPause(15);  // before what was refused is asked for again
-constexpr std::chrono::minutes kLongestPause = std::chrono::hours(24);
+using Steady = std::chrono::steady_clock;
+
 constexpr size_t kTopicsAtOnce = 50;  // in a SUBSCRIBE: keeps the number of messages small
 
 std::string words_of_connack(int code) {
@@ -68,7 +67,9 @@ Session& self(void* user) { return *static_cast<Session*>(user); }
 void Session::Destroy::operator()(mosquitto* m) const { mosquitto_destroy(m); }
 
 Session::Session(Options options, OnMessage on_message)
-    : options_(std::move(options)), on_message_(std::move(on_message)) {}
+    : options_(std::move(options)),
+      on_message_(std::move(on_message)),
+      subscriptions_(options_.topics, options_.answer_limit) {}
 
 Session::~Session() = default;
 
@@ -130,25 +131,8 @@ Result<> Session::write() {
 }
 
 Result<> Session::tick() {
-  std::vector<std::string> due;
-  const auto now = std::chrono::steady_clock::now();
-  for (auto& [topic, refused] : refused_) {
-    if (refused.retry > now) continue;
-    due.push_back(topic);
-    refused.retry = now + refused.pause;  // should there be no answer
-  }
-  if (connected_) subscribe(due, 1);
+  if (connected_) subscribe(subscriptions_.due(Steady::now()), 1);
   return settle(mosquitto_loop_misc(client_.get()));
-}
-
-std::vector<std::string> Session::refused_topics() const {
-  std::vector<std::string> topics;
-  for (const auto& [topic, refused] : refused_) topics.push_back(topic);
-  return topics;
-}
-
-void Session::ask_again_now() {
-  for (auto& [topic, refused] : refused_) refused = {.pause = kFirstPause, .retry = {}};
 }
 
 Result<int> Session::publish(const std::string& topic, std::string_view payload) {
@@ -178,12 +162,12 @@ void Session::on_connect(int code) {
     return;
   }
   connected_ = true;
-  subscribe(options_.topics, 1);
+  subscribe(subscriptions_.topics(), 1);
 }
 
 void Session::subscribe(const std::vector<std::string>& topics, int qos) {
   for (size_t first = 0; first < topics.size(); first += kTopicsAtOnce) {
-    Asked asked{.topics = {}, .qos = qos};
+    Subscriptions::Request asked{.topics = {}, .qos = qos};
     std::vector<char*> names;
     for (size_t i = first; i < std::min(topics.size(), first + kTopicsAtOnce); ++i) {
       asked.topics.push_back(topics[i]);
@@ -196,65 +180,23 @@ void Session::subscribe(const std::vector<std::string>& topics, int qos) {
       log::warning("cannot subscribe", {{"FP_REASON", mosquitto_strerror(code)}});
       continue;
     }
-    asked_[mid] = std::move(asked);
+    subscriptions_.asked(mid, std::move(asked), Steady::now());
   }
 }
 
 void Session::check_grants() {
   for (const Grant& grant : std::exchange(grants_, {})) {
-    const auto found = asked_.find(grant.mid);
-    if (found == asked_.end()) continue;
-    const Asked asked = std::move(found->second);
-    asked_.erase(found);
-    std::vector<std::string> again;
-    for (size_t i = 0; i < std::min(asked.topics.size(), grant.codes.size()); ++i) {
-      const std::string& topic = asked.topics[i];
-      if (grant.codes[i] != kRefused) {
-        on_grant(topic);
-      } else if (asked.qos > 0) {
-        again.push_back(topic);
-      } else {
-        on_refusal(topic);
-      }
-    }
-    subscribe(again, 0);
+    subscribe(subscriptions_.answered(grant.mid, grant.codes, Steady::now()), 0);
   }
-}
-
-void Session::on_grant(const std::string& topic) {
-  if (refused_.erase(topic) > 0) {
-    log::notice("the broker grants a subscription that it had refused", {{"FP_TOPIC", topic}});
-  }
-}
-
-void Session::on_refusal(const std::string& topic) {
-  if (std::ranges::find(options_.topics, topic) == options_.topics.end()) return;  // not since
-  const auto [refused, is_new] = refused_.try_emplace(topic, Refused{.pause = kFirstPause});
-  if (is_new) {
-    log::warning("the broker refuses a subscription; commands to this device will not arrive",
-                 {{"FP_TOPIC", topic}});
-  }
-  auto& [pause, retry] = refused->second;
-  retry = std::chrono::steady_clock::now() + pause;
-  pause = std::min(2 * pause, kLongestPause);
 }
 
 void Session::set_topics(std::vector<std::string> topics) {
-  const auto without = [](const std::vector<std::string>& from,
-                          const std::vector<std::string>& what) {
-    std::vector<std::string> rest;
-    for (const std::string& topic : from) {
-      if (std::ranges::find(what, topic) == what.end()) rest.push_back(topic);
-    }
-    return rest;
-  };
-  const std::vector<std::string> before = std::exchange(options_.topics, std::move(topics));
+  const auto [gone, come] = subscriptions_.set_topics(std::move(topics));
   if (!connected_) return;  // subscribed when we are
-  for (const std::string& topic : without(before, options_.topics)) {
+  for (const std::string& topic : gone) {
     mosquitto_unsubscribe(client_.get(), nullptr, topic.c_str());
-    refused_.erase(topic);
   }
-  subscribe(without(options_.topics, before), 1);
+  subscribe(come, 1);
 }
 
 void Session::on_message(const mosquitto_message& message) {

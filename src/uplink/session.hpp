@@ -10,13 +10,13 @@
 
 #include <chrono>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
+#include "uplink/subscriptions.hpp"
 
 struct mosquitto;
 struct mosquitto_message;  // NOLINT(readability-identifier-naming): libmosquitto's
@@ -30,7 +30,8 @@ class Session {
     std::string user, password;  // no user: neither is sent
     std::chrono::seconds keepalive{};
     int max_in_flight = 0;  // messages that will be published and not yet acknowledged, at most
-    std::vector<std::string> topics;  // to subscribe to
+    std::vector<std::string> topics;          // to subscribe to
+    std::chrono::nanoseconds answer_limit{};  // for what the broker says to that
   };
   // Called from read(), before the message is acknowledged to the broker. Must not call the
   // session. Retained messages and those above 1 MiB do not get here.
@@ -55,10 +56,9 @@ class Session {
   Result<> write();  // when it is writable, and after anything that sends
   Result<> tick();   // once a second; asks again for what was refused
 
-  // Subscriptions that the broker does not grant. Asked for again after a quarter of an hour, then
-  // after twice as long each time, up to a day.
-  std::vector<std::string> refused_topics() const;
-  void ask_again_now();
+  // Subscriptions that the broker does not grant.
+  std::vector<std::string> refused_topics() const { return subscriptions_.refused(); }
+  void ask_again_now() { subscriptions_.ask_again_now(); }
 
   // Queues a message for the next write(), and names it. Only while connected. Errors: Invalid (the
   // topic), Io.
@@ -89,16 +89,6 @@ class Session {
   struct Destroy {
     void operator()(mosquitto* m) const;
   };
-  struct Asked {
-    std::vector<std::string> topics;
-    int qos;
-  };
-  struct Refused {
-    std::chrono::minutes pause;
-    std::chrono::steady_clock::time_point retry;
-  };
-  void on_grant(const std::string& topic);
-  void on_refusal(const std::string& topic);
 
   Options options_;
   OnMessage on_message_;
@@ -107,8 +97,7 @@ class Session {
   int refusal_code_ = 0;
   std::string refusal_;  // in words, when the broker did not accept us
   std::vector<int> acknowledged_;
-  std::map<int, Asked> asked_;  // subscriptions without an answer, by message id
-  std::map<std::string, Refused> refused_;
+  Subscriptions subscriptions_;
   std::vector<Grant> grants_;  // to be looked at when the callback has returned
 };
 

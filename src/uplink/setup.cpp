@@ -49,7 +49,8 @@ Line::Options line_options(const Uplink::Options& o, const BrokerAddress& broker
                       .password = std::move(credentials.secret),
                       .keepalive = duration_cast<seconds>(o.keepalive),
                       .max_in_flight = max_in_flight(o),
-                      .topics = command_topics(o)}};
+                      .topics = command_topics(o),
+                      .answer_limit = o.connect_timeout}};
 }
 
 milliseconds lost_after(std::chrono::nanoseconds keepalive) {

@@ -149,16 +149,16 @@ void MqttServer::release_held(int fd) {
 }
 
 void MqttServer::on_subscribe(int fd, const std::string& body) {
-  const uint8_t grant = behaviour().grant;
+  const std::optional<uint8_t> grant = behaviour().grant;
   std::string answer = body.substr(0, 2);
   for (size_t at = 2; at + 2 < body.size();) {
     at += 2 + (byte_at(body, at) << 8 | byte_at(body, at + 1));
     const int qos = static_cast<int>(byte_at(body, at++));
     const std::scoped_lock lock(mutex_);
     subscribe_qos_.push_back(qos);
-    answer += static_cast<char>(qos == 0 ? 0 : grant);
+    answer += static_cast<char>(qos == 0 ? 0 : grant.value_or(0));
   }
-  send_all(fd, std::string{'\x90', static_cast<char>(answer.size())} + answer);
+  if (grant) send_all(fd, std::string{'\x90', static_cast<char>(answer.size())} + answer);
 }
 
 }  // namespace fieldpost::test

@@ -23,8 +23,8 @@ class MqttServer {
   struct Behaviour {
     std::optional<uint8_t> connack = 0;  // none: no answer to CONNECT
     bool close_after_connack = false;
-    std::string after_connack = {};  // sent as it is
-    uint8_t grant = 1;               // for each subscription at QoS 1
+    std::string after_connack = {};    // sent as it is
+    std::optional<uint8_t> grant = 1;  // for each subscription at QoS 1; none: no answer
     Puback puback = Puback::Now;
     size_t reverse = 5;             // Reversed: so many at a time
     bool reset_on_publish = false;  // RST

@@ -172,6 +172,16 @@ TEST(UplinkFault, ARefusedSubscriptionIsTriedAtQos0) {
   EXPECT_EQ(harness.status().connections, 1);
 }
 
+TEST(UplinkFault, ASubscriptionWithoutAnAnswerIsNamed) {
+  const MqttServer server({.grant = std::nullopt});
+  Harness harness(server.port());
+  harness.options.connect_timeout = milliseconds(300);
+  harness.start();
+  ASSERT_TRUE(eventually([&] { return !harness.status().refused_topics.empty(); }));
+  EXPECT_EQ(harness.status().refused_topics.front(), "losant/" + kGateway + "/command");
+  EXPECT_EQ(harness.status().connections, 1);
+}
+
 TEST(UplinkFault, SurvivesResetsWithSigpipeAtItsDefault) {
   MqttServer server({.reset_on_publish = true});
   Harness harness(server.port());
