@@ -360,6 +360,7 @@ void Daemon::on(Loaded&& loaded) {
   } else {
     config_trouble_ = "the configuration has errors, the old one stays: " + loaded.why_unusable();
     log::error("the configuration has errors; the old one stays");
+    uplink_->reconnect();  // whoever asks for a reload waits for the line as well
   }
   sd_notify(0, "READY=1");
   if (std::exchange(reload_again_, false)) reload();
