@@ -35,9 +35,11 @@ void print_pace(const Json& u) {
 // Topics that the broker does not let us publish to.
 void print_set_aside(const Json& u) {
   for (const Json& line : u.value("set_aside", Json::array())) {
+    const bool is_state = text(line, "topic").ends_with("/state");
     std::cout << "          the broker closes the connection when we publish to "
-              << text(line, "topic") << ": its readings wait, tried again in "
-              << ago(line["retry_s"]) << "\n";
+              << text(line, "topic")
+              << (is_state ? ": its readings wait" : ": nothing is sent there")
+              << ", tried again in " << ago(line["retry_s"]) << "\n";
   }
   for (const Json& topic : u.value("refused_topics", Json::array())) {
     std::cout << "          the broker refuses the subscription to " << topic.get<std::string>()

@@ -220,7 +220,11 @@ void Daemon::on(IncomingCommand&& command) {
 
 void Daemon::on(Delivery&& delivery) {
   if (delivery.delivered) return;
-  log::warning("an answer was not delivered: the line is down",
+  if (!reports_.take(1, BootClock::now())) {
+    ++reports_unlogged_;
+    return;
+  }
+  log::warning("an answer was not delivered: the line is down, or the broker does not take it",
                {{"FP_TOPIC", delivery.publication.topic}});
 }
 

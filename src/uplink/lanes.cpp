@@ -174,12 +174,12 @@ std::optional<Lanes::Message> Lanes::take_message(BootTime now) {
   held_back_ = false;
   if (in_flight() >= options_.window_messages || quarantine_.is_trying()) return std::nullopt;
   if (quarantine_.is_suspects_turn()) {
-    if (in_flight() > 0) return std::nullopt;
+    if (!quarantine_.is_idle()) return std::nullopt;
     if (auto message = take_of_suspect(now)) return message;
     quarantine_.pass_turn();
   }
   auto message = take_next(now);
-  if (message || in_flight() > 0) return message;
+  if (message || !quarantine_.is_idle()) return message;
   return take_of_suspect(now);
 }
 

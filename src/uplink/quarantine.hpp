@@ -48,6 +48,7 @@ class Quarantine {
 
   Standing standing_of(const std::string& topic) const;
   std::vector<std::string> suspects() const;  // in the order in which they should be tried
+  bool is_idle() const { return in_flight_.empty(); }  // nothing is on its way
   // A suspect is on its way: nothing else leaves before the answer to it.
   bool is_trying() const { return trying_; }
   // A suspect goes before others, as soon as nothing is on its way.

@@ -193,10 +193,8 @@ Drop Uplink::Thread::drop_of(Line::End end, BootTime now) {
   if (end == Line::End::Refusal) drop.by = Drop::By::Refusal;
   if (up) drop.lasted = Steady::now() - up_since;
   drop.used_percent = limiter.used_percent(now);
-  const bool answers_too = publications.in_flight() > 0;
   const bool unexplained = drop.by == Drop::By::Broker && !Redial::is_near_limit(drop);
-  const bool topic = quarantine.on_disconnected(unexplained && !answers_too, now);
-  drop.unanswered = topic || answers_too;
+  drop.unanswered = quarantine.on_disconnected(unexplained, now);
   return drop;
 }
 

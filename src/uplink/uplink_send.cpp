@@ -15,6 +15,7 @@ void Uplink::Thread::on_acknowledged(const std::vector<int>& mids) {
     if (const auto publication = publications.acknowledged(mid)) {
       if (const auto record = publication_records.extract(mid))
         limiter.arrived(record.mapped(), now);
+      quarantine.acknowledged(publication->topic);
       if (sinks.published) sinks.published(*publication, true);
       continue;
     }
@@ -78,7 +79,7 @@ void Uplink::Thread::pump() {
   if (!up || closing) return;
   const BootTime answers_at = send_publications();
   if (!stopping) {
-    if (!send_states()) return;
+    if (!answer_waits && !send_states()) return;
     while (const auto request = lanes.take_fetch()) {
       sinks.fetch(request->lane, request->after, Sender::kFetchPoints);
     }
@@ -115,12 +116,22 @@ void Uplink::Thread::tell_of_pace(bool held_back) {
   status.tell_soon();
 }
 
-// When the next may leave, if the limits hold one back.
+// When the next may leave, if the limits hold one back. Answers do not wait for a topic that is set
+// aside: they are of their hour.
 BootTime Uplink::Thread::send_publications() {
+  answer_waits = false;
   while (const Publication* next = publications.next()) {
+    const Quarantine::Standing standing = quarantine.standing_of(next->topic);
+    if (standing == Quarantine::Standing::SetAside) {
+      give_up({*publications.take()});
+      continue;
+    }
     const BootTime now = BootClock::now();
     const BootTime at = limiter.free_at(next->topic, Traffic::Answer, now);
     if (at > now) return at;
+    const bool suspect = standing == Quarantine::Standing::Suspect;
+    answer_waits = quarantine.is_trying() || (suspect && !quarantine.is_idle());
+    if (answer_waits) break;
     auto publication = publications.take();
     const auto mid = line->publish(publication->topic, publication->payload);
     if (!mid) {
@@ -128,6 +139,7 @@ BootTime Uplink::Thread::send_publications() {
       give_up({std::move(*publication)});
       continue;
     }
+    quarantine.sent(publication->topic);
     publication_records[*mid] = limiter.sent(publication->topic, Traffic::Answer, now);
     if (sinks.sent) sinks.sent(options.client_id, publication->payload.size());
     publications.sent(std::move(*publication), *mid);
@@ -168,9 +180,13 @@ void Uplink::Thread::tell_of_quarantine() {
     if (const auto device = stating_device(topic)) devices.emplace(*device);
     const auto is_it = [&](const auto& t) { return t.topic == topic; };
     if (std::ranges::any_of(told, is_it)) continue;
+    const std::string what =
+        "the broker closes the connection when something is published to "
+        "this topic: check ";
     log::error(
-        "the broker closes the connection when something is published to this topic: check the id "
-        "of the device and what the access key allows; its readings wait",
+        what + (stating_device(topic)
+                    ? "the id of the device and what the access key allows; its readings wait"
+                    : "the topic and what the access key allows; nothing is sent there"),
         {{"FP_TOPIC", topic}, {"FP_RETRY", "in " + about(until - BootClock::now())}});
   }
   const bool fewer = std::ranges::any_of(told, [&](const auto& t) {

@@ -108,6 +108,7 @@ struct Uplink::Thread {
   bool closing = false;
   bool reconnect_asked = false;  // when this line is down
   bool batch_waits = false;
+  bool answer_waits = false;  // until nothing is on its way: a suspect
   Steady::time_point up_since;
   Steady::time_point last_progress;  // towards an acknowledgement
   Redial redial;

@@ -63,6 +63,39 @@ TEST(UplinkFault, AForbiddenTopicIsFoundAlsoBehindAcknowledgements) {
   EXPECT_EQ(harness.reasons().find("publish"), std::string::npos) << harness.reasons();
 }
 
+TEST(UplinkFault, AForbiddenAnswerTopicIsSetAsideAndNamed) {
+  const std::string wrong = "answers/here";
+  MqttServer server({.forbidden = wrong});
+  Harness harness(server.port());
+  harness.start();
+  for (size_t n = 1; n <= 3; ++n) {
+    harness.append("device", 1);
+    ASSERT_TRUE(harness.all_acknowledged()) << n;
+    harness.uplink->publish({.topic = wrong, .payload = "done"});
+    ASSERT_TRUE(eventually([&] { return harness.given_up() == n; })) << n;
+  }
+  EXPECT_EQ(server.closed(), 2) << "the third answer is not sent";
+  ASSERT_EQ(harness.status().set_aside.size(), 1U);
+  EXPECT_EQ(harness.status().set_aside.front().topic, wrong);
+  server.set({});
+  harness.uplink->reconnect();  // somebody has mended the access key
+  harness.uplink->publish({.topic = wrong, .payload = "done"});
+  ASSERT_TRUE(eventually([&] { return harness.delivered() == 1; }));
+}
+
+TEST(UplinkFault, AnAnswerWaitsWhileASuspectIsTried) {
+  const std::string suspect = "losant/device/state";
+  MqttServer server({.forbidden = suspect});
+  Harness harness(server.port());
+  harness.append("device", 1);
+  harness.start();
+  ASSERT_TRUE(eventually([&] { return server.closed() == 1; }));
+  server.set({.puback = MqttServer::Puback::Never});
+  ASSERT_TRUE(eventually([&] { return server.published().size() == 1; }));
+  harness.uplink->publish({.topic = "answers/here", .payload = "done"});
+  EXPECT_FALSE(eventually([&] { return server.published().size() > 1; }, milliseconds(300)));
+}
+
 // ---- Several brokers.
 
 TEST(UplinkFault, WhenOneBrokerFailsTheNextIsTaken) {
