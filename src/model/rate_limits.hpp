@@ -15,6 +15,7 @@ struct RateLimits {
   int per_topic = 0;
   int per_connection = 0;
   nanoseconds window = std::chrono::seconds(15);
+  bool any() const { return per_topic > 0 || per_connection > 0; }
   bool operator==(const RateLimits&) const = default;
 };
 

@@ -126,7 +126,7 @@ RateLimits Limiter::limits_at(BootTime now) const {
 }
 
 BootTime Limiter::free_at(std::string_view topic, Traffic traffic, BootTime now) {
-  if (limits_.per_topic == 0 && limits_.per_connection == 0) return now;
+  if (!limits_.any()) return now;
   expire(now);
   // More is on its way than anybody allows, or ever counted.
   if (free_.empty()) return arrived_.empty() ? kUnknown : arrived_.front().at + limits_.window;

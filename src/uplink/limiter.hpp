@@ -55,7 +55,7 @@ class Limiter {
   void assume_full(BootTime now);
   // The broker has thrown us out: half of the limits until then.
   void slow_down_until(BootTime time) { slow_until_ = time; }
-  bool slowed(BootTime now) const { return now < slow_until_; }
+  bool slowed(BootTime now) const { return limits_.any() && now < slow_until_; }
 
   // When a message may leave: at once if that is not after `now`. kUnknown: not before one that is
   // on its way arrives.

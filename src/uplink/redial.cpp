@@ -65,14 +65,16 @@ bool Redial::is_near_limit(const Drop& drop) { return drop.used_percent >= kNear
 
 Redial::Verdict Redial::judge(const Drop& drop) {
   if (drop.by == Drop::By::Refusal && (throttled_ || was_in_.contains(drop.host))) {
-    return {.cause = Cause::Throttled};
+    return {.cause = Cause::Throttled, .refused = true};
   }
   if (drop.by != Drop::By::Broker) {
     // That nobody is there in between says nothing about who was there before.
     if (drop.accepted) soon_closed_ = 0;
     return {};
   }
-  if (!drop.accepted) return {.cause = throttled_ ? Cause::Throttled : Cause::Unknown};
+  if (!drop.accepted) {
+    return {.cause = throttled_ ? Cause::Throttled : Cause::Unknown, .refused = true};
+  }
   if (is_near_limit(drop)) return {.cause = Cause::Throttled};
   if (drop.lasted >= kSoon) soon_closed_ = 0;
   if (drop.lasted < kSoon && !drop.unanswered) ++soon_closed_;
@@ -80,11 +82,15 @@ Redial::Verdict Redial::judge(const Drop& drop) {
   return {.cause = Cause::TakenOver, .times = soon_closed_};
 }
 
-std::string words_of(const Redial::Verdict& verdict, const std::string& client_id) {
+std::string words_of(const Redial::Verdict& verdict, const std::string& client_id, bool limited) {
   switch (verdict.cause) {
     case Redial::Cause::Throttled:
-      return "it looks as if the broker keeps us out for having sent too much; for an hour half as "
-             "much is sent";
+      return std::string(verdict.refused
+                             ? "it has let us in before, so it may keep us out for having sent too "
+                               "much, or "
+                               "the access key is not valid any more"
+                             : "it looks as if we had sent too much") +
+             (limited ? "; for an hour half as much is sent" : "");
     case Redial::Cause::TakenOver:
       return "another client seems to use the id " + client_id + ": the broker has ended " +
              std::to_string(verdict.times) + " connections in order soon after they began";

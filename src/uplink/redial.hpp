@@ -40,13 +40,14 @@ class Redial {
   using Duration = Backoff::Duration;
   enum class Cause : uint8_t {
     Unknown,
-    Throttled,  // we have sent too much, or are not let in for having done so
+    Throttled,  // we have sent too much, or are not let in for having done so, as it seems
     TakenOver,  // another client logs in with our id
   };
   struct Verdict {
     Duration pause{};
     Cause cause = Cause::Unknown;
-    int times = 0;  // TakenOver: in a row
+    int times = 0;         // TakenOver: in a row
+    bool refused = false;  // Throttled: not let in
   };
 
   // Drops in a row that a topic explains and that make no pause longer: three wrong ones among ten
@@ -81,7 +82,8 @@ class Redial {
   int explained_ = 0;                          // since the last connection that held
 };
 
-// For people; empty where nothing is suspected.
-std::string words_of(const Redial::Verdict& verdict, const std::string& client_id);
+// For people; empty where nothing is suspected. `limited`: there are limits, of which a throttling
+// leaves half.
+std::string words_of(const Redial::Verdict& verdict, const std::string& client_id, bool limited);
 
 }  // namespace fieldpost

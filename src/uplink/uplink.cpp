@@ -21,7 +21,7 @@ Uplink::Thread::Thread(Options o, Sinks s)
       lanes(lane_options(options), limiter, quarantine) {
   if (sent_file.begun()) limiter.assume_full(BootClock::now());
   limiter.slow_down_until(sent_file.slow_until());
-  if (limiter.slowed(BootClock::now())) redial.assume_throttled();
+  if (sent_file.slow_until() > BootClock::now()) redial.assume_throttled();
   thread = std::thread([this] { run(); });
 }
 
@@ -225,7 +225,7 @@ void Uplink::Thread::on_down(const std::string& reason, Line::End end) {
 }
 
 void Uplink::Thread::wait_and_connect(const std::string& reason, Redial::Verdict verdict) {
-  const std::string suspicion = words_of(verdict, options.client_id);
+  const std::string suspicion = words_of(verdict, options.client_id, limiter.limits().any());
   const std::string words = suspicion.empty() ? reason : reason + "; " + suspicion;
   if (words != status.now.reason) {
     log::warning("no connection to the broker",

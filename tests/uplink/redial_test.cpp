@@ -80,6 +80,17 @@ TEST_F(RedialTest, AfterAThrottlingPausesGrowToAnHour) {
   EXPECT_TRUE(begins_anew({.by = By::Other, .accepted = true, .lasted = 2h}));
 }
 
+TEST_F(RedialTest, SaysWhatAThrottlingLooksLike) {
+  Drop drop = closed_after(10min);
+  drop.used_percent = 80;
+  EXPECT_EQ(words_of(redial_.on_drop(drop), "x", true),
+            "it looks as if we had sent too much; for an hour half as much is sent");
+  EXPECT_EQ(words_of(redial_.on_drop({.by = By::Refusal}), "x", false),
+            "it has let us in before, so it may keep us out for having sent too much, or the "
+            "access key is "
+            "not valid any more");
+}
+
 TEST_F(RedialTest, WrongCredentialsAreNoThrottling) {
   for (int i = 0; i < 20; ++i) {
     const auto verdict = redial_.on_drop({.by = By::Refusal});
@@ -107,7 +118,7 @@ TEST_F(RedialTest, NamesAnotherClientWithTheSameId) {
   const auto verdict = redial_.on_drop(closed_after(40s));
   EXPECT_EQ(verdict.cause, Cause::TakenOver);
   EXPECT_EQ(verdict.times, 3);
-  EXPECT_EQ(words_of(verdict, "575ecf887ae143cd83dc4aa2"),
+  EXPECT_EQ(words_of(verdict, "575ecf887ae143cd83dc4aa2", true),
             "another client seems to use the id 575ecf887ae143cd83dc4aa2: the broker has ended 3 "
             "connections in order soon after they began");
   EXPECT_GT(longest(10, closed_after(1s)), 10s);  // and backs off

@@ -59,10 +59,12 @@ TEST(UplinkPace, ABanIsKnownAndWaitedFor) {
   server.set({.connack = 5, .close_after_connack = true, .reset_on_publish = true});
   harness.append(kGateway, 1);
   ASSERT_TRUE(harness.wait_words("CONNACK 5")) << harness.reasons();
-  ASSERT_TRUE(harness.wait_words("keeps us out for having sent too much")) << harness.reasons();
+  ASSERT_TRUE(harness.wait_words("keep us out for having sent too much, or the access key"))
+      << harness.reasons();
   const UplinkStatus status = harness.status();
   EXPECT_EQ(status.state, State::Waiting);
   EXPECT_GE(status.retry_ns - status.since_ns, 29'000'000'000) << "not at once";
+  EXPECT_TRUE(status.reason.ends_with("; for an hour half as much is sent")) << status.reason;
   // That holds after a restart, and after somebody has asked for an attempt.
   harness.uplink.reset();
   harness.start();
@@ -80,6 +82,21 @@ TEST(UplinkPace, ABanIsKnownAndWaitedFor) {
   ASSERT_TRUE(harness.all_acknowledged()) << harness.reasons();
 }
 
+TEST(UplinkPace, WithoutLimitsABanHalvesNothing) {
+  MqttServer server({});
+  Harness harness(server.port());
+  harness.start();
+  ASSERT_TRUE(harness.wait_state(State::Connected));
+  server.set({.connack = 5, .close_after_connack = true, .reset_on_publish = true});
+  harness.append(kGateway, 1);
+  ASSERT_TRUE(harness.wait_words("or the access key is not valid any more")) << harness.reasons();
+  EXPECT_FALSE(harness.wait_words("half as much", milliseconds(0))) << harness.reasons();
+  server.set({});
+  harness.uplink->reconnect();
+  ASSERT_TRUE(harness.all_acknowledged()) << harness.reasons();
+  EXPECT_FALSE(harness.status().slowed);
+}
+
 // The second of the list has never let us in: that the first is away for a while is no ban.
 TEST(UplinkPace, ARefusalBySomeOtherBrokerSlowsNothing) {
   auto good = std::make_unique<MqttServer>(MqttServer::Behaviour{});
@@ -94,7 +111,7 @@ TEST(UplinkPace, ARefusalBySomeOtherBrokerSlowsNothing) {
   ASSERT_TRUE(harness.wait_state(State::Connected));
   good.reset();
   ASSERT_TRUE(harness.wait_words("CONNACK 5")) << harness.reasons();
-  EXPECT_FALSE(harness.wait_words("keeps us out", milliseconds(0))) << harness.reasons();
+  EXPECT_FALSE(harness.wait_words("keep us out", milliseconds(0))) << harness.reasons();
 }
 
 }  // namespace
