@@ -13,6 +13,13 @@
 namespace fieldpost {
 namespace {
 
+// As certificates and servers know it.
+std::string certified_name(const std::string& host) {
+  std::string name = host.substr(0, host.find('%'));
+  if (name.ends_with('.')) name.pop_back();
+  return name;
+}
+
 bool is_numeric(const std::string& host) {
   in6_addr address{};
   return ::inet_pton(AF_INET, host.c_str(), &address) == 1 ||
@@ -40,13 +47,14 @@ std::string our_clock() {
 }  // namespace
 
 Result<> expect_host(ssl_st* ssl, const std::string& host) {
-  if (is_numeric(host)) {
-    if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str()) == 1) return {};
+  const std::string name = certified_name(host);
+  if (is_numeric(name)) {
+    if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name.c_str()) == 1) return {};
     return Error{Errc::Invalid, "cannot check certificates for '" + host + "'"};
   }
   SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  if (SSL_set1_host(ssl, host.c_str()) == 1 &&
-      SSL_set_tlsext_host_name(ssl, host.c_str()) == 1) {  // NOLINT: OpenSSL's macro casts
+  if (SSL_set1_host(ssl, name.c_str()) == 1 &&
+      SSL_set_tlsext_host_name(ssl, name.c_str()) == 1) {  // NOLINT: OpenSSL's macro casts
     return {};
   }
   return Error{Errc::Invalid, "'" + host + "' is not a host name"};

@@ -12,7 +12,9 @@ struct x509_store_ctx_st;
 
 namespace fieldpost {
 
-// The certificate must be for `host`, a name or a numeric address; a name is also sent (SNI).
+// The certificate must be for `host`, a name or a numeric address; a name is also sent (SNI). What
+// says only how to get there, an address's scope ("fe80::1%eth0") or a dot at the end, is not part
+// of it.
 Result<> expect_host(ssl_st* ssl, const std::string& host);
 
 // Why a certificate is refused. To be called when OpenSSL's verification says so.

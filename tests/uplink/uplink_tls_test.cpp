@@ -196,6 +196,56 @@ TEST_F(ClientCertificate, NeedsItsOwnKeyInTheClear) {
   EXPECT_TRUE(other.wait_words("encrypted.key' holds no private key that")) << other.reasons();
 }
 
+TEST_F(ClientCertificate, IsReadAgainAtEachConnect) {
+  const Authority other;
+  const Certificate before = other.issue("DNS:gateway");
+  harness_.options.cert_file = before.file;
+  harness_.options.key_file = before.key;
+  harness_.start();
+  ASSERT_TRUE(harness_.wait_words("does not know the authority that signed our certificate"));
+  const auto over = std::filesystem::copy_options::overwrite_existing;
+  std::filesystem::copy_file(ours_.key, before.key, over);
+  std::filesystem::copy_file(ours_.file, before.file, over);
+  EXPECT_TRUE(harness_.wait_state(State::Connected)) << harness_.reasons();
+}
+
+// ---- OpenSSL's own server, which speaks TLS and no MQTT.
+
+class UplinkTlsServer : public UplinkTls {
+ protected:
+  void serve(std::vector<std::string> options) {
+    std::vector<std::string> command{
+        "/usr/bin/openssl", "s_server", "-www",
+        "-quiet",           "-accept",  "127.0.0.1:" + std::to_string(harness_.broker().port)};
+    command.insert(command.end(), options.begin(), options.end());
+    server_ = std::make_unique<Process>(command, harness_.folder / "log");
+    ASSERT_TRUE(eventually([&] { return is_listening(harness_.broker().port); }));
+    use_tls(harness_, authority_.ca_file());
+    harness_.broker().host = "broker.example";
+    harness_.options.connect_timeout = milliseconds(500);
+    harness_.options.resolve = [](const std::string&) -> Result<std::vector<std::string>> {
+      return std::vector<std::string>{"127.0.0.1"};
+    };
+    harness_.start();
+  }
+  const Certificate ours_ = authority_.issue("DNS:broker.example");
+  Harness harness_{free_port()};
+  std::unique_ptr<Process> server_;
+};
+
+// One that serves several names shows the certificate of the one it is asked for.
+TEST_F(UplinkTlsServer, IsToldWhomWeWant) {
+  const Certificate other = authority_.issue("DNS:other.example");
+  serve({"-cert", other.file, "-key", other.key, "-servername", "broker.example", "-cert2",
+         ours_.file, "-key2", ours_.key});
+  EXPECT_TRUE(harness_.wait_words("log in as " + kGateway)) << harness_.reasons();
+}
+
+TEST_F(UplinkTlsServer, ThatSpeaksNoTlsFrom12OnIsRefused) {
+  serve({"-cert", ours_.file, "-key", ours_.key, "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"});
+  EXPECT_TRUE(harness_.wait_words("the broker speaks no TLS from 1.2 on")) << harness_.reasons();
+}
+
 TEST_F(UplinkTls, AMissingCaFileIsNamed) {
   expect_refused(authority_.issue("DNS:localhost"), "/nowhere/ca.pem",
                  "ca_file: open '/nowhere/ca.pem': No such file");
