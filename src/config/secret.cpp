@@ -62,20 +62,10 @@ std::string credential(const std::string& name) {
   return fs::exists(path, error) ? path : "";
 }
 
-// The group may read: that is how a service that is not root gets at a file of root's.
 void check_mode(const Location& at, const std::string& name, const std::string& path,
                 Problems& problems) {
-  using enum fs::perms;
-  std::error_code error;
-  const fs::perms mode = fs::status(path, error).permissions();
-  if (error) return;
-  if ((mode & others_read) != none) {
-    problems.warning(at, name + "everybody on this machine can read '" + printable(path) +
-                             "'; chmod o= takes that away");
-  } else if ((mode & (others_write | group_write)) != none) {
-    problems.warning(
-        at, name + "others can change '" + printable(path) + "'; chmod go-w takes that away");
-  }
+  const std::string trouble = mode_trouble(path);
+  if (!trouble.empty()) problems.warning(at, name + trouble);
 }
 
 void check_one(const Kind& kind, const Node& uplink, std::string& path, Problems& problems) {
@@ -107,6 +97,20 @@ Result<std::string> read_secret(const std::string& path) {
       text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
   if (!clean || !is_utf8(text)) return invalid("holds control characters; expected text");
   return text;
+}
+
+std::string mode_trouble(const std::string& path) {
+  using enum fs::perms;
+  std::error_code error;
+  const fs::perms mode = fs::status(path, error).permissions();
+  if (error) return "";
+  if ((mode & others_read) != none) {
+    return "everybody on this machine can read '" + printable(path) + "'; chmod o= takes that away";
+  }
+  if ((mode & (others_write | group_write)) != none) {
+    return "others can change '" + printable(path) + "'; chmod go-w takes that away";
+  }
+  return "";
 }
 
 void check_secrets(const Node& uplink, UplinkConfig& config, Problems& problems) {

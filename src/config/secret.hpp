@@ -18,6 +18,10 @@ namespace fieldpost {
 // key or a path: "is empty".
 Result<std::string> read_secret(const std::string& path);
 
+// What others may do with a file that holds a secret, and how to take that away, in words; empty:
+// nothing. The group may read: that is how a service that is not root gets at a file of root's.
+std::string mode_trouble(const std::string& path);
+
 // Fills in what systemd hands over where the configuration names no file, and checks that what
 // will be needed to log in can be read.
 void check_secrets(const Node& uplink, UplinkConfig& config, Problems& problems);

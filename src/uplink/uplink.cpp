@@ -157,6 +157,7 @@ void Uplink::Thread::close_when_idle() {
 void Uplink::Thread::connect() {
   auto credentials = read_credentials(options);
   if (!credentials) return on_down(credentials.error().message, Line::End::Other);
+  tell_of_modes(std::move(credentials->troubles));
   status.now.url = broker().url;
   status.enter(UplinkStatus::State::Connecting);
   line = std::make_unique<Line>(
@@ -172,6 +173,15 @@ void Uplink::Thread::connect() {
           .acknowledged = [this](const std::vector<int>& mids) { on_acknowledged(mids); },
           .message = [this](std::string_view topic,
                             std::string_view payload) { on_message(topic, payload); }});
+}
+
+// Once, until they are mended.
+void Uplink::Thread::tell_of_modes(std::vector<std::string> troubles) {
+  for (const std::string& trouble : troubles) {
+    if (std::ranges::find(modes_told, trouble) != modes_told.end()) continue;
+    log::warning("a secret is not kept", {{"FP_REASON", trouble}});
+  }
+  modes_told = std::move(troubles);
 }
 
 void Uplink::Thread::on_up() {

@@ -73,6 +73,7 @@ struct Uplink::Thread {
   void take(Stop stop);
 
   void connect();
+  void tell_of_modes(std::vector<std::string> troubles);
   void on_up();
   void on_down(const std::string& reason, Line::End end);
   Drop drop_of(Line::End end, BootTime now);
@@ -110,7 +111,8 @@ struct Uplink::Thread {
   bool batch_waits = false;
   bool answer_waits = false;  // until nothing is on its way: a suspect
   Steady::time_point up_since;
-  Steady::time_point last_progress;  // towards an acknowledgement
+  Steady::time_point last_progress;     // towards an acknowledgement
+  std::vector<std::string> modes_told;  // troubles with the modes of secret files
   Redial redial;
   SentFile sent_file;
   Limiter limiter;

@@ -40,6 +40,25 @@ class LineTest(SiteTest):
         self.end_a_pause_by_sighup(lambda text: text.replace("interval", "intervall"))
         self.assertIn("did you mean 'interval'?", self.agent.status()["config"]["trouble"])
 
+    # ---- What is looked at again with each connection.
+
+    def test_a_secret_that_others_may_read_is_told_of_once(self):
+        self.broker = self.field.broker()
+        key = self.field.folder / "key"
+        key.touch(0o600)
+        key.write_text("name\n", encoding="utf-8")
+        self.agent = self.field.agent(
+            HEAD + QUIET + uplink(self.broker.port) + f'access_key_file = "{key}"\n' + sim())
+        self.agent.wait_until_up()
+        for connections, mode, told in ((1, 0o644, 0), (2, 0o644, 1), (3, 0o600, 1), (4, 0o644, 1),
+                                        (5, 0o644, 2)):
+            eventually(lambda c=connections: self.agent.status()["uplink"]["connections"] == c,
+                       20, f"connection {connections}")
+            self.assertEqual(self.agent.text().count("a secret is not kept: everybody"), told)
+            key.chmod(mode)
+            self.broker.stop()
+            self.broker.start()
+
 
 if __name__ == "__main__":
     unittest.main()
