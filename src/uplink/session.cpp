@@ -21,6 +21,7 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
+constexpr auto kTellIgnored = std::chrono::minutes(1);  // at most so often
 constexpr size_t kTopicsAtOnce = 50;  // in a SUBSCRIBE: keeps the number of messages small
 
 std::string words_of_connack(int code) {
@@ -201,18 +202,22 @@ void Session::set_topics(std::vector<std::string> topics) {
 
 void Session::on_message(const mosquitto_message& message) {
   const auto bytes = static_cast<size_t>(message.payloadlen);
-  if (message.retain) {
-    // An order of yesterday, repeated at each connection. Losant never sends one.
-    log::warning("a retained message is ignored", {{"FP_REASON", printable(message.topic, 100)}});
-    return;
-  }
+  // An order of yesterday, repeated at each connection. Losant never sends one.
+  if (message.retain) return ignore("a retained message is ignored", message);
   if (bytes > MqttGuard::kMaxPayload) {
-    log::warning(
-        "a message is too large and is ignored",
-        {{"FP_REASON", printable(message.topic, 100)}, {"FP_BYTES", std::to_string(bytes)}});
-    return;
+    return ignore("a message is too large and is ignored", message);
   }
   on_message_(message.topic, {static_cast<const char*>(message.payload), bytes});
+}
+
+// Whoever sends them may send many.
+void Session::ignore(const char* why, const mosquitto_message& message) {
+  ++ignored_;
+  if (Steady::now() < tell_ignored_) return;
+  tell_ignored_ = Steady::now() + kTellIgnored;
+  log::warning(why, {{"FP_REASON", printable(message.topic, 100)},
+                     {"FP_BYTES", std::to_string(message.payloadlen)},
+                     {"FP_COUNT", std::to_string(std::exchange(ignored_, 0))}});
 }
 
 }  // namespace fieldpost

@@ -85,6 +85,7 @@ class Session {
   void check_grants();
   void on_connect(int code);
   void on_message(const mosquitto_message& message);
+  void ignore(const char* why, const mosquitto_message& message);
 
   struct Destroy {
     void operator()(mosquitto* m) const;
@@ -98,6 +99,8 @@ class Session {
   std::string refusal_;  // in words, when the broker did not accept us
   std::vector<int> acknowledged_;
   Subscriptions subscriptions_;
+  int64_t ignored_ = 0;  // messages, since it was told
+  std::chrono::steady_clock::time_point tell_ignored_;
   std::vector<Grant> grants_;  // to be looked at when the callback has returned
 };
 

@@ -7,7 +7,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-from fakes.field import eventually  # noqa: E402  pylint: disable=wrong-import-position
+from fakes.field import GATEWAY, eventually  # noqa: E402  pylint: disable=wrong-import-position
 from fakes.site import HEAD, QUIET, SiteTest, sim, uplink  # noqa: E402
 
 
@@ -58,6 +58,16 @@ class LineTest(SiteTest):
             key.chmod(mode)
             self.broker.stop()
             self.broker.start()
+
+    def test_messages_that_are_ignored_do_not_fill_the_log(self):
+        self.start(lambda port: sim())
+        eventually(lambda: self.agent.status()["uplink"]["connections"] == 1)
+        topic = f"losant/{GATEWAY}/command"
+        for _ in range(20):
+            self.broker.publish(topic, b"x" * (2 ** 20 + 1))
+        self.broker.publish(topic, "{}")
+        eventually(lambda: "command rejected" in self.agent.text(), what="what came after them")
+        self.assertEqual(self.agent.text().count("too large and is ignored"), 1)
 
 
 if __name__ == "__main__":
