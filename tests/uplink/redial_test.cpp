@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 namespace fieldpost {
 namespace {
 
@@ -135,6 +137,33 @@ TEST_F(RedialTest, BacksOffFromAPatientClientToo) {
   EXPECT_EQ(verdict.cause, Cause::TakenOver);
   EXPECT_GT(most, 2min);
   EXPECT_TRUE(begins_anew(closed_after(10min))) << "it is gone";
+}
+
+// Two gateways with one id and the usual pauses: each that gets in throws the other out.
+TEST(Redials, TwoWithTheSameIdDoNotHammerTheBroker) {
+  std::array<Redial, 2> redials{Redial(1s, 5min, 1), Redial(1s, 5min, 2)};
+  std::array<nanoseconds, 2> dials{0s, 3s};  // when; the one who is in waits for nothing
+  std::array<bool, 2> knows{};
+  int in = -1;
+  nanoseconds since{};
+  std::array<int, 2> connections{};  // in the first hour, and in the second
+  for (;;) {
+    const int next = in == -1 ? 0 : 1 - in;
+    const nanoseconds now = dials[size_t(next)];
+    if (now >= 2h) break;
+    ++connections[now < 1h ? 0 : 1];
+    if (in >= 0) {
+      const auto verdict = redials[size_t(in)].on_drop(closed_after(now - since));
+      knows[size_t(in)] = knows[size_t(in)] || verdict.cause == Cause::TakenOver;
+      dials[size_t(in)] = now + verdict.pause;
+    }
+    in = next;
+    since = now;
+  }
+  EXPECT_TRUE(knows[0] && knows[1]);
+  // Each comes back after 150 s on average.
+  EXPECT_LE(connections[1], 40) << connections[0];
+  EXPECT_LE(connections[0], 80);
 }
 
 TEST_F(RedialTest, DoesNotBlameAnotherClientForWhatWeSent) {

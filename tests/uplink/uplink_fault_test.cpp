@@ -2,6 +2,8 @@
 //
 // Brokers and networks that misbehave.
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -213,6 +215,27 @@ TEST(UplinkFault, ASubscriptionWithoutAnAnswerIsNamed) {
   ASSERT_TRUE(eventually([&] { return !harness.status().refused_topics.empty(); }));
   EXPECT_EQ(harness.status().refused_topics.front(), "losant/" + kGateway + "/command");
   EXPECT_EQ(harness.status().connections, 1);
+}
+
+// A command's answer must not wait for what Nagle's algorithm waits for.
+TEST(UplinkFault, SmallPacketsLeaveAtOnce) {
+  const MqttServer server({});
+  Harness harness(server.port());
+  harness.start();
+  ASSERT_TRUE(harness.wait_state(State::Connected));
+  int found = 0;
+  for (int fd = 0; fd < 1024; ++fd) {
+    sockaddr_in peer{};
+    socklen_t size = sizeof peer;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0) continue;
+    if (peer.sin_family != AF_INET || ntohs(peer.sin_port) != server.port()) continue;
+    int no_delay = 0;
+    size = sizeof no_delay;
+    ASSERT_EQ(::getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, &size), 0);
+    EXPECT_NE(no_delay, 0);
+    ++found;
+  }
+  EXPECT_EQ(found, 1);
 }
 
 TEST(UplinkFault, SurvivesResetsWithSigpipeAtItsDefault) {
