@@ -80,7 +80,8 @@ class Uplink {
     // A message was handed to the connection: a device's states, or, under the gateway's id, one
     // that is not state. `bytes` of payload.
     std::function<void(std::string_view device, size_t bytes)> sent;
-    // A publication was acknowledged, or given up because the line is down.
+    // A publication was acknowledged, or given up: the line is down, or the broker does not let us
+    // publish to its topic.
     std::function<void(const Publication&, bool delivered)> published;
   };
 
