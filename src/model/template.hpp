@@ -15,7 +15,7 @@ namespace fieldpost {
 
 class Template {
  public:
-  enum class Place : uint8_t { Device, Attribute, Value, Time };
+  enum class Place : uint8_t { DeviceName, AttributeName, ReadValue, Time };
   // What is filled in; value and time as they are to be written.
   struct Filling {
     std::string_view device, attribute, value, time;

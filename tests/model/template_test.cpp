@@ -12,8 +12,8 @@ TEST(Template, FillsInWhatItNames) {
   const Template t =
       Template::parse("${device}/${attribute}=${value}@${time}, $ {x} ${value}").value();
   EXPECT_EQ(t.fill({"boiler", "temp", "21.5", "7"}), "boiler/temp=21.5@7, $ {x} 21.5");
-  for (const auto place : {Template::Place::Device, Template::Place::Attribute,
-                           Template::Place::Value, Template::Place::Time}) {
+  for (const auto place : {Template::Place::DeviceName, Template::Place::AttributeName,
+                           Template::Place::ReadValue, Template::Place::Time}) {
     EXPECT_TRUE(t.has(place));
   }
   EXPECT_FALSE(Template::parse("${value}").value().has(Template::Place::Time));
