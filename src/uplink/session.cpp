@@ -130,14 +130,15 @@ Result<> Session::write() {
 }
 
 Result<> Session::tick() {
-  std::vector<std::string> due;
+  std::vector<Subscription> due;
   const auto now = std::chrono::steady_clock::now();
-  for (auto& [topic, refused] : refused_) {
-    if (refused.retry > now) continue;
-    due.push_back(topic);
-    refused.retry = now + refused.pause;  // should there be no answer
+  for (const Subscription& wanted : options_.subscriptions) {
+    const auto refused = refused_.find(wanted.topic);
+    if (refused == refused_.end() || refused->second.retry > now) continue;
+    due.push_back(wanted);
+    refused->second.retry = now + refused->second.pause;  // should there be no answer
   }
-  if (connected_) subscribe(due, 1);
+  if (connected_) subscribe(due);
   return settle(mosquitto_loop_misc(client_.get()));
 }
 
@@ -151,12 +152,12 @@ void Session::ask_again_now() {
   for (auto& [topic, refused] : refused_) refused = {.pause = kFirstPause, .retry = {}};
 }
 
-Result<int> Session::publish(const std::string& topic, std::string_view payload) {
+Result<int> Session::publish(const std::string& topic, std::string_view payload, int qos) {
   // Without a connection libmosquitto says "no connection", and queues it all the same.
   if (!connected_) return Error{Errc::Unavailable, "not connected"};
   int mid = 0;
   const int code = mosquitto_publish(client_.get(), &mid, topic.c_str(),
-                                     static_cast<int>(payload.size()), payload.data(), 1, false);
+                                     static_cast<int>(payload.size()), payload.data(), qos, false);
   if (code == MOSQ_ERR_SUCCESS) return mid;
   return Error{code == MOSQ_ERR_INVAL || code == MOSQ_ERR_MALFORMED_UTF8 ? Errc::Invalid : Errc::Io,
                "publish to '" + printable(topic, 100) + "': " + mosquitto_strerror(code)};
@@ -178,7 +179,17 @@ void Session::on_connect(int code) {
     return;
   }
   connected_ = true;
-  subscribe(options_.topics, 1);
+  subscribe(options_.subscriptions);
+}
+
+void Session::subscribe(const std::vector<Subscription>& subscriptions) {
+  for (const int qos : {1, 0}) {
+    std::vector<std::string> topics;
+    for (const Subscription& wanted : subscriptions) {
+      if (wanted.qos == qos) topics.push_back(wanted.topic);
+    }
+    subscribe(topics, qos);
+  }
 }
 
 void Session::subscribe(const std::vector<std::string>& topics, int qos) {
@@ -228,10 +239,11 @@ void Session::on_grant(const std::string& topic) {
 }
 
 void Session::on_refusal(const std::string& topic) {
-  if (std::ranges::find(options_.topics, topic) == options_.topics.end()) return;  // not since
+  const auto& wanted = options_.subscriptions;
+  if (std::ranges::find(wanted, topic, &Subscription::topic) == wanted.end()) return;  // not since
   const auto [refused, is_new] = refused_.try_emplace(topic, Refused{.pause = kFirstPause});
   if (is_new) {
-    log::warning("the broker refuses a subscription; commands to this device will not arrive",
+    log::warning("the broker refuses a subscription; commands on this topic will not arrive",
                  {{"FP_TOPIC", topic}});
   }
   auto& [pause, retry] = refused->second;
@@ -239,29 +251,29 @@ void Session::on_refusal(const std::string& topic) {
   pause = std::min(2 * pause, kLongestPause);
 }
 
-void Session::set_topics(std::vector<std::string> topics) {
-  const auto without = [](const std::vector<std::string>& from,
-                          const std::vector<std::string>& what) {
-    std::vector<std::string> rest;
-    for (const std::string& topic : from) {
-      if (std::ranges::find(what, topic) == what.end()) rest.push_back(topic);
+void Session::set_subscriptions(std::vector<Subscription> subscriptions) {
+  const auto without = [](const std::vector<Subscription>& from,
+                          const std::vector<Subscription>& what) {
+    std::vector<Subscription> rest;
+    for (const Subscription& one : from) {
+      if (std::ranges::find(what, one) == what.end()) rest.push_back(one);
     }
     return rest;
   };
-  const std::vector<std::string> before = std::exchange(options_.topics, std::move(topics));
+  const auto before = std::exchange(options_.subscriptions, std::move(subscriptions));
   if (!connected_) return;  // subscribed when we are
-  for (const std::string& topic : without(before, options_.topics)) {
-    mosquitto_unsubscribe(client_.get(), nullptr, topic.c_str());
-    refused_.erase(topic);
+  for (const Subscription& gone : without(before, options_.subscriptions)) {
+    mosquitto_unsubscribe(client_.get(), nullptr, gone.topic.c_str());
+    refused_.erase(gone.topic);
   }
-  subscribe(without(options_.topics, before), 1);
+  subscribe(without(options_.subscriptions, before));
 }
 
 void Session::on_message(const mosquitto_message& message) {
   const auto bytes = static_cast<size_t>(message.payloadlen);
   if (message.retain) {
-    // An order of yesterday, repeated at each connection. Losant never sends one.
-    log::warning("a retained message is ignored", {{"FP_REASON", printable(message.topic, 100)}});
+    ++retained_.count;
+    retained_.topic = message.topic;
     return;
   }
   if (bytes > MqttGuard::kMaxPayload) {
