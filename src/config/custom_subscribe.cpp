@@ -103,17 +103,31 @@ class SubscribeReader {
     }
     topics_.emplace_back(topic, at);
     for (const PublishConfig& entry : config_->publishes) {
-      refuse_own(topic, entry.topic, "[[publish]] '" + entry.name + "'", at);
+      for (const DeviceConfig& device : config_->devices) {
+        if (!entry.device.empty() && entry.device != device.name) continue;
+        if (refuse_own(topic, with_device(entry.topic, device.name),
+                       "[[publish]] '" + entry.name + "'", at))
+          break;
+      }
     }
     refuse_own(topic, config_->commands.answer_topic, "commands.answer_topic", at);
   }
 
   // A command that brings a message which is a command would go round and round.
-  void refuse_own(const std::string& topic, const std::string& published, const std::string& by,
+  bool refuse_own(const std::string& topic, const std::string& published, const std::string& by,
                   const Location& at) {
-    if (published.empty() || !overlap(topic, with_wildcards(published))) return;
+    if (published.empty() || !overlap(topic, with_wildcards(published))) return false;
     problems_->error(at, "subscribe.topic: '" + topic + "' would receive what " + by +
                              " publishes, and make commands of it; expected another topic");
+    return true;
+  }
+
+  static std::string with_device(std::string topic, const std::string& name) {
+    constexpr std::string_view kPlace = "${device}";
+    for (size_t at = topic.find(kPlace); at != std::string::npos; at = topic.find(kPlace)) {
+      topic.replace(at, kPlace.size(), name);
+    }
+    return topic;
   }
 
   // ${…} may be a part of a level, and what is filled in has no '/'.

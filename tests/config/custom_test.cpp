@@ -301,6 +301,10 @@ TEST_F(Custom, WhatIsPublishedDoesNotComeBackAsACommand) {
             Lines{"~/fieldpost.toml:22:9: subscribe.topic: 'site/+/temp' would receive what "
                   "[[publish]] 'p' publishes, and make commands of it; expected another topic"});
   EXPECT_EQ(words(subscribe + kPublish + "topic = \"site/x/${device}/temp\"\n"), Lines{});
+  const std::string of_boiler = kSubscribe + "topic = \"site/boiler/+\"\n" + kPublish +
+                                "topic = \"site/${device}/${attribute}\"\n";
+  EXPECT_EQ(words(of_boiler).size(), 1U) << "once, however many devices";
+  EXPECT_EQ(words(of_boiler + "device = \"gateway\"\n"), Lines{}) << "no such topic is published";
   EXPECT_EQ(words(subscribe + "[commands]\nanswer_topic = \"site/${device_id}/temp\"\n"),
             Lines{"~/fieldpost.toml:22:9: subscribe.topic: 'site/+/temp' would receive what "
                   "commands.answer_topic publishes, and make commands of it; expected another "
