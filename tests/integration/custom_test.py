@@ -91,6 +91,17 @@ class CustomTest(LosantSiteTest):
         self.assertEqual([t for _, t, _ in self.witness.messages if t.startswith("site/gateway")], [],
                          "what the agent says of itself stays with the platform")
 
+    def test_it_is_the_same_with_the_disk_first_and_in_one_lane(self):
+        self.start_with('[outbox]\ndurability = "disk"\n', publish())
+        text = self.agent.config.read_text()
+        self.agent.end()
+        self.agent.config.write_text(text.replace("[uplink]\n", '[uplink]\norder = "oldest-first"\n'))
+        self.agent = self.field.agent().wait_until_up()
+        count = len(self.payloads("site/boiler/count"))
+        values = [int(p) for p in self.wait_for("site/boiler/count", count + 4)[count:]]
+        self.assertEqual(sorted(set(values)), list(range(min(values), max(values) + 1)))
+        eventually(lambda: values[-1] in self.delivered(), what="the same as state")
+
     def test_what_is_sent_by_hand_leaves_too_and_text_becomes_text_or_json(self):
         self.start_with(publish("t", "site/t/${device}", 'device = "meter"\n'),
                         publish("j", "site/j", 'device = "meter"\nformat = "json"\nqos = 0\n'))
