@@ -133,7 +133,24 @@ TEST_F(CustomLane, ComesAfterStatesAndLeavesThemAPartOfTheWindow) {
   EXPECT_EQ(sent[2], "a");
 }
 
-// Of the last tenth of the rate limits, as of what is kept for live messages, it gets nothing.
+TEST_F(CustomLane, DoesNotOvertakeAStateThatTheLineHasNoRoomFor) {
+  options_.window_bytes = 20'000;
+  start({entry("e", "a")}, false);
+  answer(Lane::Custom, {"publish:e:boiler"});
+  Fetched states{.lane = Lane::All, .up_to = 2};
+  for (const int64_t id : {1, 2}) {
+    states.chunks.push_back(row("d" + std::to_string(id), 1));
+    states.chunks.back().row = id;
+    states.chunks.back().states[0].points[0].value = std::string(9'000, 'x');
+  }
+  lanes_.on_committed(last_row_);
+  lanes_.on_fetched(std::move(states));
+  EXPECT_EQ(send_all(), Topics{"losant/d1/state"});
+  acknowledge(mid_);
+  EXPECT_EQ(send_all().front(), "losant/d2/state");
+}
+
+// Of what is kept free for live messages it gets nothing.
 TEST_F(CustomLane, SharesTheRateLimitsByTheTopicThatItReallyHas) {
   limiter_.set_limits({.per_topic = 2, .per_connection = 280});
   start({entry("e", "a/${device}")});
