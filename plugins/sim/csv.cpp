@@ -138,6 +138,8 @@ std::optional<CsvRow> CsvReader::next() {
 bool CsvReader::is_wanted(const std::vector<std::string>& fields) const {
   if (fields[time_].empty() && boot_ms_ && !fields[*boot_ms_].empty()) return false;
   if (fields[attribute_].starts_with("fp_")) return false;
+  // A copy of a reading that is there too, for a custom topic.
+  if (device_column_ && fields[*device_column_].starts_with("publish:")) return false;
   return device_.empty() || fields[*device_column_] == device_ ||
          (name_ && fields[*name_] == device_);
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/text.hpp"
+#include "model/custom_device.hpp"
 
 namespace fieldpost::cli {
 namespace {
@@ -58,8 +59,8 @@ void print_outbox_status(const Json& o) {
   if (const std::string t = text(o, "trouble"); !t.empty()) std::cout << "          " << t << "\n";
   for (const Json& d : o["devices"]) {
     const std::string name = text(d, "name");
-    std::cout << (name.empty() ? text(d, "id") : name + " (" + text(d, "id") + ")") << "\n  "
-              << d["readings"] << " readings, " << d["staged"] << " of them in memory, "
+    std::cout << (name.empty() ? shown_device(text(d, "id")) : name + " (" + text(d, "id") + ")")
+              << "\n  " << d["readings"] << " readings, " << d["staged"] << " of them in memory, "
               << d["rows"] << " rows";
     if (d.contains("oldest")) std::cout << ", oldest row " << text(d, "oldest");
     std::cout << "\n";

@@ -9,6 +9,7 @@
 #include "cli/cli.hpp"
 #include "cli/client.hpp"
 #include "cli/outbox_text.hpp"
+#include "model/custom_device.hpp"
 
 namespace fieldpost::cli {
 namespace {
@@ -71,7 +72,7 @@ void print_given_up(const Json& o) {
   for (size_t i = 0; i < std::min(lines.size(), kShown); ++i) {
     const Json& line = lines[i];
     const std::string attribute = text(line, "attribute");
-    std::cout << "            " << text(line, "device_id") << " "
+    std::cout << "            " << shown_device(text(line, "device_id")) << " "
               << (attribute.empty() ? "(could not be read)" : attribute) << ": " << line["thinned"]
               << " thinned, " << line["dropped"] << " dropped\n";
   }
@@ -132,6 +133,21 @@ void print_commands(const Json& c) {
   if (c["received"] == 0) return;
   std::cout << "commands  " << c["received"] << " received, " << c["done"] << " done, "
             << c["rejected"] << " rejected, " << c["failed"] << " failed\n";
+}
+
+// What goes to topics of [[publish]] and comes from those of [[subscribe]].
+void print_custom(const Json& c) {
+  std::string line;
+  const auto say = [&](const char* key, const char* what) {
+    if (c[key] == 0) return;
+    line += (line.empty() ? "custom    " : ", ") + c[key].dump() + what;
+  };
+  say("published", " published");
+  say("received", " received");
+  say("misfits", " of them no command");
+  say("retained", " retained ones ignored");
+  say("dropped", " readings dropped, whose [[publish]] is gone");
+  if (!line.empty()) std::cout << line << "\n";
 }
 
 // Of this month; --json has the others.
@@ -200,6 +216,7 @@ int status(const Call& call) {
   print_outbox(s["outbox"]);
   print_clock(s["clock"]);
   print_commands(s["commands"]);
+  print_custom(s["custom"]);
   print_traffic(s["traffic"]);
   for (const Json& p : s["plugins"]) print_plugin(p);
   return 0;

@@ -21,14 +21,6 @@ Result<Value> to_value(const OptionSpec& spec, const Json& given) {
   return std::move(checked).context("argument '" + spec.name + "'");
 }
 
-// The one argument that a bare value can only mean.
-const OptionSpec* only_argument(const CommandSpec& spec) {
-  if (spec.args.size() == 1) return &spec.args.front();
-  const auto is_required = [](const OptionSpec& arg) { return arg.required; };
-  if (std::ranges::count_if(spec.args, is_required) != 1) return nullptr;
-  return &*std::ranges::find_if(spec.args, is_required);
-}
-
 Result<Json> named(const CommandSpec& spec, const Json* payload) {
   if (payload == nullptr || payload->is_null()) return Json::object();
   if (payload->is_object()) return *payload;

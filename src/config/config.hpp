@@ -111,6 +111,35 @@ struct DeviceConfig {
   Location location;
 };
 
+// Readings that leave on a topic of one's own as well, a message for each.
+struct PublishConfig {
+  std::string name;
+  std::string topic, payload;  // templates (model/template.hpp) that are right
+  std::string format;          // "text" or "json"
+  int qos = 1;
+  std::string device;                   // its name; empty: all
+  std::vector<std::string> attributes;  // empty: all
+  bool operator==(const PublishConfig&) const = default;
+};
+
+// Messages that become commands.
+struct SubscribeConfig {
+  struct Argument {
+    std::string name;
+    std::string pointer;     // into the payload, which is JSON; empty: the payload as text
+    bool takes_text = true;  // the argument, as it was declared; else a number or a boolean
+    bool operator==(const Argument&) const = default;
+  };
+  std::string topic;  // filter
+  int qos = 1;
+  std::string device;  // its name
+  std::string device_id;
+  std::string command;
+  std::vector<Argument> arguments;
+  std::map<std::string, Value> map;  // what a text becomes; empty: what it is
+  bool operator==(const SubscribeConfig&) const = default;
+};
+
 struct PluginConfig {
   std::string name;
   std::string type;
@@ -136,6 +165,8 @@ struct Config {
   HealthConfig health;
   std::vector<DeviceConfig> devices;  // [0] is the gateway
   std::vector<PluginConfig> plugins;
+  std::vector<PublishConfig> publishes;
+  std::vector<SubscribeConfig> subscribes;
 };
 
 // What each attribute is to be kept as: those that instances declare, and the agent's own.

@@ -47,7 +47,7 @@ std::set<std::pair<std::string, std::string>> names_and_ids(const Config& config
 
 bool ConfigDiff::empty() const {
   return added.empty() && removed.empty() && changed.empty() && remapped.empty() && !gateway &&
-         !uplink && !outbox && !clock && !commands && !health && !devices;
+         !uplink && !outbox && !clock && !commands && !health && !custom && !devices;
 }
 
 ConfigDiff diff(const Config& before, const Config& after) {
@@ -81,6 +81,7 @@ ConfigDiff diff(const Config& before, const Config& after) {
   found.clock = before.clock != after.clock;
   found.commands = before.commands != after.commands;
   found.health = before.health != after.health;
+  found.custom = before.publishes != after.publishes || before.subscribes != after.subscribes;
   found.devices = names_and_ids(before) != names_and_ids(after);
   return found;
 }

@@ -30,6 +30,7 @@ struct ConfigDiff {
   bool clock = false;
   bool commands = false;
   bool health = false;
+  bool custom = false;   // a [[publish]] or [[subscribe]] is another
   bool devices = false;  // a device came, went, or has another id: whose commands are subscribed
   bool empty() const;    // nothing to do
 };

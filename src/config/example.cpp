@@ -41,6 +41,7 @@ std::string written(const OptionSpec& spec, const std::string& value) {
 
 // What stands behind '=' in the example file.
 std::string sample(const CoreOption& option) {
+  if (option.table) return option.example;
   const bool fallback = option.spec.fallback && !option.spec.fallback->empty();
   return written(option.spec, fallback ? *option.spec.fallback : option.example);
 }
@@ -80,6 +81,7 @@ constexpr std::string_view kExamples =
     "#table = \"holding\"\n"
     "#address = 100\n"
     "#type = \"float32\"\n"
+    "#command = \"set-temperature\"\n"
     "\n"
     "#[[plugin]]\n"
     "#name = \"cabinet\"\n"

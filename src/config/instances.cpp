@@ -12,18 +12,6 @@ namespace {
 
 constexpr size_t kMaxInstances = 1000;
 
-// Rows of a top-level [[section]].
-const std::vector<Node>& rows_of(const Node& root, const char* section) {
-  static const std::vector<Node> none;
-  const Member* member = root.find(section);
-  return member == nullptr ? none : member->value.items;
-}
-
-Location value_at(const Node& row, const char* key) {
-  const Member* member = row.find(key);
-  return member == nullptr ? row.at : member->value.at;
-}
-
 // Everything about an instance that does not depend on its neighbours.
 class InstanceReader {
  public:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/config.hpp"
+#include "config/copies.hpp"
 #include "config/own_names.hpp"
 
 namespace fieldpost {
@@ -10,7 +11,13 @@ KeepRules keep_rules(const Config& config) {
     const auto& attributes = plugin.declaration.attributes;
     for (size_t i = 0; i < attributes.size(); ++i) {
       const DeviceConfig& device = config.devices[plugin.attribute_device[i]];
-      rules[{device.id, attributes[i].spec.name}] = plugin.section_keep[attributes[i].section];
+      const std::string& attribute = attributes[i].spec.name;
+      const Keep keep = plugin.section_keep[attributes[i].section];
+      rules[{device.id, attribute}] = keep;
+      for (const PublishConfig& entry : config.publishes) {
+        if (!selects(entry, device.name, attribute)) continue;
+        rules[{copy_of(entry, device.name, attribute), attribute}] = keep;
+      }
     }
   }
   // What was said of a device is worth less than what it measured.

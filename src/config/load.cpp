@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "config/across.hpp"
+#include "config/custom.hpp"
 #include "config/forms.hpp"
 #include "config/instances.hpp"
 #include "config/options.hpp"
@@ -194,6 +195,8 @@ Loaded load_config(const std::string& path, PluginProbe& probe) {
   declare_all(config, origins, probe, problems);
   check_across(config, origins, problems);
   check_rate(sources.root, config, problems);
+  read_publishes(sources.root, config, problems);
+  read_subscribes(sources.root, config, problems);
 
   loaded.path = path;
   loaded.main_file = sources.main_file;

@@ -54,6 +54,10 @@ std::optional<Value> check_core(const CoreOption& option, const Node& node, cons
 // One value, or a list of them.
 void read_option(const CoreOption& option, const Node& node, const std::string& path, void* object,
                  Problems& problems) {
+  if (option.table) {
+    if (node.kind == Node::Kind::Table) return;
+    return problems.error(node.at, path + ": expected " + option.form + ", got " + describe(node));
+  }
   const bool is_list = option.several && node.kind == Node::Kind::List;
   for (const Node& item : is_list ? std::span(node.items) : std::span(&node, 1)) {
     if (const auto value = check_core(option, item, path, problems)) option.store(object, *value);
@@ -65,6 +69,17 @@ std::string missing_text(const CoreOption& option) {
 }
 
 }  // namespace
+
+const std::vector<Node>& rows_of(const Node& root, std::string_view section) {
+  static const std::vector<Node> none;
+  const Member* member = root.find(section);
+  return member == nullptr ? none : member->value.items;
+}
+
+Location value_at(const Node& row, std::string_view key) {
+  const Member* member = row.find(key);
+  return member == nullptr ? row.at : member->value.at;
+}
 
 bool is_text(const Node& node) {
   return node.kind == Node::Kind::Scalar && std::holds_alternative<std::string>(node.value);

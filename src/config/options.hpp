@@ -37,6 +37,11 @@ bool expect_rows(const Node& node, const Location& at, const std::string& path, 
 bool expect_table(const Node& node, const Location& at, const std::string& path,
                   Problems& problems);
 
+// Rows of a top-level [[section]].
+const std::vector<Node>& rows_of(const Node& root, std::string_view section);
+// Where the row's value of this key is; the row itself if it has none.
+Location value_at(const Node& row, std::string_view key);
+
 bool is_text(const Node& node);
 std::string join(const std::string& path, const std::string& key);
 

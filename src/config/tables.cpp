@@ -2,53 +2,14 @@
 #include "config/tables.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
-#include <type_traits>
 
+#include "config/custom_tables.hpp"
 #include "config/forms.hpp"
+#include "config/into.hpp"
 
 namespace fieldpost {
 namespace {
-
-template <auto Member>
-struct MemberOf;
-template <class C, class T, T C::*Member>
-struct MemberOf<Member> {
-  using Class = C;
-  using Type = T;
-};
-
-// In the order of the values of Keep.
-const std::vector<std::string>& keep_words() {
-  static const std::vector<std::string> words = {"thin", "all", "newest"};
-  return words;
-}
-
-Keep keep_of(const Value& value) {
-  return static_cast<Keep>(std::ranges::find(keep_words(), std::get<std::string>(value)) -
-                           keep_words().begin());
-}
-
-// into<&UplinkConfig::port>: stores a checked value in that member.
-template <auto Member>
-void into(void* object, const Value& value) {
-  using Type = typename MemberOf<Member>::Type;
-  auto& field = static_cast<typename MemberOf<Member>::Class*>(object)->*Member;
-  if constexpr (std::is_same_v<Type, std::string>) {
-    field = std::get<std::string>(value);
-  } else if constexpr (std::is_same_v<Type, bool>) {
-    field = std::get<bool>(value);
-  } else if constexpr (std::is_same_v<Type, Keep> || std::is_same_v<Type, std::optional<Keep>>) {
-    field = keep_of(value);
-  } else if constexpr (std::is_same_v<Type, nanoseconds>) {
-    field = nanoseconds(std::llround(std::get<double>(value) * 1e9));
-  } else {
-    field = static_cast<Type>(std::get<double>(value));
-  }
-}
-
-void nowhere(void* /*object*/, const Value& /*value*/) {}
 
 constexpr double kHour = 3600;
 constexpr double kDay = 24 * kHour;
@@ -515,6 +476,15 @@ std::vector<CoreSection> make_sections() {
        .help = "An instance: one plugin on one bus, in a process of its own. What the plugin "
                "itself takes follows as `options.NAME = …` and as rows, [[plugin.TABLE]].",
        .options = plugin_options()},
+      {.name = "publish",
+       .repeats = true,
+       .help = "Readings that leave as messages of your own as well, one for each reading; "
+               "docs/custom-topics.md.",
+       .options = publish_options()},
+      {.name = "subscribe",
+       .repeats = true,
+       .help = "Messages on a topic of your own that become commands; docs/custom-topics.md.",
+       .options = subscribe_options()},
   };
 }
 

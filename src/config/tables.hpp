@@ -31,6 +31,7 @@ struct CoreOption {
   std::string example{};  // for the example file, where there is no fallback
   std::string missing{};  // what is said when a required one is missing or empty
   bool several = false;   // a list of them is taken too; each is stored
+  bool table = false;     // { NAME = VALUE, … }, which whoever reads the section takes apart
 };
 
 struct CoreSection {

@@ -51,6 +51,10 @@ Uplink::Options uplink_options(const Config& config, const Paths& paths) {
     o.device_ids.push_back(device.id);
     if (!device.flow_version.empty()) o.flow_versions[device.id] = device.flow_version;
   }
+  o.publishes = config.publishes;
+  for (const SubscribeConfig& s : config.subscribes) {
+    o.custom_subscriptions.push_back({s.topic, s.qos});
+  }
   return o;
 }
 
@@ -124,6 +128,7 @@ Result<> Daemon::start() {
   }
   store_->start();
   local_state_.configure(config_);
+  configure_custom();
   configure_health();
   supervisor_.apply(config_);
   log::info("started", {{"FP_DEVICE_ID", config_.gateway.device_id},
@@ -157,7 +162,16 @@ Uplink::Sinks Daemon::uplink_sinks() {  // on the uplink thread
                       size_t max_points) { store_->fetch(lane, after, max_points); },
       .acknowledge = [this](std::vector<int64_t> rows) { store_->acknowledge(std::move(rows)); },
       .set_aside = [this](DeviceIds devices) { store_->set_aside(std::move(devices)); },
-      .command = [this](IncomingCommand command) { post_command(std::move(command)); },
+      .command =
+          [this](IncomingCommand command) {
+            const size_t bytes = command.payload.size();
+            post_command(std::move(command), bytes);
+          },
+      .message =
+          [this](IncomingMessage message) {
+            const size_t bytes = message.payload.size();
+            post_command(std::move(message), bytes);
+          },
       .status = [this](const UplinkStatus& status) { post(status); },
       .sent = [this](std::string_view device,
                      size_t bytes) { traffic_.count(device, bytes, utc_ms(BootClock::now())); },
@@ -168,8 +182,7 @@ Uplink::Sinks Daemon::uplink_sinks() {  // on the uplink thread
 }
 
 Supervisor::Sinks Daemon::supervisor_sinks() {
-  return {.samples =
-              [this](std::vector<DeviceSample>&& samples) { store_->append(std::move(samples)); },
+  return {.samples = [this](std::vector<DeviceSample>&& samples) { keep(std::move(samples)); },
           .readings = [this](const Instance& i, const Sample& s) { on_reading(i, s); },
           .outcome = [this](const message::Outcome& outcome) { router_.on_outcome(outcome); },
           .changed = [this] { update_routes(); },
@@ -189,12 +202,11 @@ bool Daemon::post(Mail mail) {
   return kept;
 }
 
-void Daemon::post_command(IncomingCommand command) {
-  const size_t size = command.payload.size();
-  if (command_bytes_ + size <= kCommandBytes) {  // this thread alone adds to it
-    command_bytes_ += size;
+void Daemon::post_command(Mail command, size_t bytes) {
+  if (command_bytes_ + bytes <= kCommandBytes) {  // this thread alone adds to it
+    command_bytes_ += bytes;
     if (post(std::move(command))) return;
-    command_bytes_ -= size;
+    command_bytes_ -= bytes;
   }
   ++commands_dropped_;
 }
@@ -216,6 +228,31 @@ void Daemon::on(IncomingCommand&& command) {
   command_bytes_ -= command.payload.size();
   traffic_.count(command.device_id, command.payload.size(), utc_ms(BootClock::now()));
   router_.on_command(command, BootClock::now());
+}
+
+void Daemon::on(IncomingMessage&& message) {
+  command_bytes_ -= message.payload.size();
+  const BootTime now = BootClock::now();
+  traffic_.count(config_.gateway.device_id, message.payload.size(), utc_ms(now));
+  const CustomCommands::Read read = custom_commands_.read(message);
+  for (const IncomingCommand& command : read.commands) router_.on_command(command, now);
+  for (const CustomCommands::Misfit& misfit : read.misfits) log_misfit(message.topic, misfit);
+}
+
+void Daemon::log_misfit(const std::string& topic, const CustomCommands::Misfit& misfit) {
+  if (!misfits_.take(1, BootClock::now())) {
+    ++misfits_unlogged_;
+    return;
+  }
+  log::warning("a message is no command", {{"FP_TOPIC", printable(topic, 100)},
+                                           {"FP_COMMAND", misfit.command},
+                                           {"FP_REASON", misfit.reason}});
+}
+
+// Readings, with what of them is for custom topics.
+void Daemon::keep(std::vector<DeviceSample> samples) {
+  copies_.add_to(samples);
+  store_->append(std::move(samples));
 }
 
 void Daemon::on(Delivery&& delivery) {
@@ -298,6 +335,9 @@ void Daemon::on_second() {
   if (const int64_t n = std::exchange(reports_unlogged_, 0); n > 0) {
     log::warning("commands come too fast to log each", {{"FP_COUNT", std::to_string(n)}});
   }
+  if (const int64_t n = std::exchange(misfits_unlogged_, 0); n > 0) {
+    log::warning("more messages are no commands", {{"FP_COUNT", std::to_string(n)}});
+  }
   if (const int64_t n = commands_dropped_.exchange(0); n > 0) {
     log::warning("commands came faster than they can be read and were dropped",
                  {{"FP_COUNT", std::to_string(n)}});
@@ -351,6 +391,7 @@ void Daemon::on(Loaded&& loaded) {
     store_->set_keep(keep_rules(config_));
     router_.set_timeout(config_.commands.timeout);
     local_state_.configure(config_);
+    configure_custom();
     configure_health();
     time_sync_->set_trusted(trusts_clock(config_));
     clock_->set_hold(config_.clock.hold);

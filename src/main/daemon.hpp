@@ -18,6 +18,7 @@
 #include "base/mailbox.hpp"
 #include "base/time_sync.hpp"
 #include "cli/paths.hpp"
+#include "commands/custom_commands.hpp"
 #include "commands/own_commands.hpp"
 #include "commands/router.hpp"
 #include "config/load.hpp"
@@ -27,6 +28,7 @@
 #include "store/store.hpp"
 #include "supervisor/condition.hpp"
 #include "supervisor/control.hpp"
+#include "supervisor/custom_copies.hpp"
 #include "supervisor/health.hpp"
 #include "supervisor/local_state.hpp"
 #include "supervisor/rate.hpp"
@@ -62,7 +64,7 @@ class Daemon {
     bool delivered = false;
   };
   struct ClockNews {};  // store_->clock() is another
-  using Mail = std::variant<UplinkStatus, IncomingCommand, Delivery, ClockNews>;
+  using Mail = std::variant<UplinkStatus, IncomingCommand, IncomingMessage, Delivery, ClockNews>;
 
   Result<> open_control();  // this and the next: sockets.cpp
   void keep_sockets();
@@ -71,16 +73,20 @@ class Daemon {
   Uplink::Sinks uplink_sinks();
   Supervisor::Sinks supervisor_sinks();
 
-  bool post(Mail mail);                        // any thread; false: there was no room
-  void post_command(IncomingCommand command);  // the uplink thread
+  bool post(Mail mail);  // any thread; false: there was no room
+  // A command, or a message that may become some. The uplink thread.
+  void post_command(Mail command, size_t bytes);
   void on_mail();
   void on(UplinkStatus&& status);
   void on(IncomingCommand&& command);
+  void on(IncomingMessage&& message);
   void on(Delivery&& delivery);
   void on(ClockNews&&);
   void on(const TimeSyncState& state);
   void on(Loaded&& loaded);
 
+  void keep(std::vector<DeviceSample> samples);
+  void log_misfit(const std::string& topic, const CustomCommands::Misfit& misfit);
   void on_report(const CommandReport& report);
   void log_report(const CommandReport& report);
   void on_reading(const Instance& instance, const Sample& sample);
@@ -92,6 +98,7 @@ class Daemon {
   void stop();
 
   OwnCommands::Actions own_actions();  // this and the next: health.cpp
+  void configure_custom();
   void configure_health();
   GatewayFacts gateway_facts(std::span<const Service> services, BootTime now) const;
   void report_health();
@@ -110,6 +117,7 @@ class Daemon {
   Json outbox_json(BootTime now) const;
   Json clock_json(BootTime now) const;
   Json commands_json() const;
+  Json custom_json() const;
   Json traffic_json() const;
   std::string status_line() const;
 
@@ -123,11 +131,15 @@ class Daemon {
   SymbolTable symbols_;
   Mailbox<Mail> mail_{4096};
   Mailbox<Loaded> loaded_{1};             // apart: a flood of other mail must not cost it its place
-  std::atomic<size_t> command_bytes_{0};  // of commands in mail_
+  std::atomic<size_t> command_bytes_{0};  // of commands and messages in mail_
   std::atomic<int64_t> commands_dropped_{0};  // since the last log line about it
   Rate reports_{5, 100};                      // that are logged
   int64_t reports_unlogged_ = 0;
+  Rate misfits_{1, 20};  // that are logged
+  int64_t misfits_unlogged_ = 0;
   LocalState local_state_{symbols_};
+  CustomCopies copies_{symbols_};
+  CustomCommands custom_commands_;
   Health health_{symbols_};
   OwnCommands own_commands_;
   CommandRouter router_;

@@ -34,6 +34,11 @@ OwnCommands::Actions Daemon::own_actions() {
           }};
 }
 
+void Daemon::configure_custom() {
+  copies_.configure(config_);
+  subscriptions_.configure(config_.subscribes);
+}
+
 void Daemon::configure_health() {
   health_.configure(config_);
   own_commands_.configure(config_.commands);

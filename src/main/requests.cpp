@@ -75,7 +75,7 @@ Json Daemon::handle(const Json& request, ControlRight right, bool* watch, Unique
   if (!sample) return refusal(sample.error().message);
   std::vector<DeviceSample> samples;
   samples.push_back(*std::move(sample));
-  store_->append(std::move(samples));
+  keep(std::move(samples));
   return Json{{"ok", true}};
 }
 
@@ -141,6 +141,7 @@ Json Daemon::status_json() const {
       {"outbox", outbox_json(now)},
       {"clock", clock_json(now)},
       {"commands", commands_json()},
+      {"custom", custom_json()},
       {"traffic", traffic_json()},
       {"plugins", std::move(plugins)}};
 }
@@ -249,6 +250,16 @@ Json Daemon::commands_json() const {
       {"received", c.received}, {"done", c.done}, {"rejected", c.rejected}, {"failed", c.failed}};
   if (last_command_) json["last"] = to_json(*last_command_);
   return json;
+}
+
+Json Daemon::custom_json() const {
+  const UplinkStatus& u = uplink_status_;
+  const CustomCommands::Counts& s = custom_commands_.counts();
+  return Json{{"published", u.custom_published},
+              {"dropped", u.custom_dropped},
+              {"received", s.received},
+              {"misfits", s.misfits},
+              {"retained", u.retained}};
 }
 
 Json Daemon::traffic_json() const {

@@ -22,6 +22,12 @@ struct IncomingCommand {
   std::string payload;    // at most 1 MiB
 };
 
+// A message on a topic of [[subscribe]], as it arrived.
+struct IncomingMessage {
+  std::string topic;
+  std::string payload;  // at most 1 MiB
+};
+
 // A message to publish that is not state: an answer.
 struct Publication {
   std::string topic;

@@ -42,6 +42,9 @@ struct CommandSpec {
   bool operator==(const CommandSpec&) const = default;
 };
 
+// The argument that a bare value can only mean: the only one, or the only required one.
+const OptionSpec* only_argument(const CommandSpec& spec);
+
 struct PluginInfo {
   std::string type;
   std::string version;

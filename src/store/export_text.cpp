@@ -3,6 +3,7 @@
 
 #include "base/json.hpp"
 #include "base/text.hpp"
+#include "model/custom_device.hpp"
 
 namespace fieldpost {
 namespace {
@@ -31,15 +32,16 @@ std::string ExportText::head() const {
   return "time,boot_ms,estimated,device,name,attribute,type,value" + std::string(kCsvEnd);
 }
 
-std::string_view ExportText::name_of_device(std::string_view id) const {
+std::string ExportText::name_of_device(std::string_view id) const {
+  if (is_custom(id)) return shown_device(id);
   const auto found = names_.find(id);
-  return found == names_.end() ? std::string_view() : std::string_view(found->second);
+  return found == names_.end() ? std::string() : found->second;
 }
 
 // The same for all points of the state.
 std::string ExportText::prefix_of(const WaitingReadings& readings, const State& state) const {
   const std::string& id = *readings.device;
-  const std::string_view name = name_of_device(id);
+  const std::string name = name_of_device(id);
   const std::string boot_ms = readings.timed ? "" : std::to_string(state.time_ms);
   const std::string time = readings.timed ? format_utc(state.time_ms) : "";
   std::string prefix;

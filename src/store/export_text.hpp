@@ -30,7 +30,8 @@ struct WaitingReadings {
 
 enum class ExportFormat : uint8_t { Csv, Jsonl };
 
-// Names of devices by Losant id. A device that has gone from the configuration has none.
+// Names of devices by Losant id. A device that has gone from the configuration has none; one that
+// is none (model/custom_device.hpp) has that which people are shown.
 using DeviceNames = std::map<std::string, std::string, std::less<>>;
 
 // The id of the device with this name, or what was given, if none has it: then that is the id.
@@ -54,7 +55,7 @@ class ExportText {
   void add(const WaitingReadings& readings, std::string& out) const;
 
  private:
-  std::string_view name_of_device(std::string_view id) const;
+  std::string name_of_device(std::string_view id) const;
   std::string prefix_of(const WaitingReadings& readings, const State& state) const;
   void add_csv(std::string_view prefix, const Point& point, std::string& out) const;
   void add_json(std::string_view prefix, const Point& point, std::string& out) const;

@@ -20,6 +20,7 @@
 
 #include "base/result.hpp"
 #include "model/clock_epochs.hpp"
+#include "model/custom_device.hpp"
 #include "model/keep.hpp"
 #include "model/reading.hpp"
 #include "model/time.hpp"
@@ -39,12 +40,17 @@ struct Chunk {
   std::vector<State> states;  // ascending, times unique
 };
 
-// What is asked for of all that waits.
+// What is asked for of all that waits. Devices that are none (model/custom_device.hpp) have a lane
+// of their own, and come in no other.
 enum class Lane : uint8_t {
   All,      // oldest first
   Live,     // what is new
   Backlog,  // what is on the disk, oldest first
+  Custom,   // of devices that are none, oldest first
 };
+inline bool belongs_to(std::string_view device, Lane lane) {
+  return is_custom(device) == (lane == Lane::Custom);
+}
 
 // An answer.
 struct Fetched {
@@ -110,8 +116,9 @@ class Outbox {
   // Of rows that `handover` knows comes what it says, and nothing up to `after`: the ids of all
   // that is returned ascend. A row that cannot be decoded is counted, set aside and skipped. At a
   // row whose boot has no epoch it ends: nobody can say yet what its times are. What was handed out
-  // in this lane beyond `after` is held no more, and in order (Lane::All) nothing else is.
-  // Rows of devices that are set aside are passed over, and count for `max_points`.
+  // in this lane beyond `after` is held no more, and in order (Lane::All) nothing else is but what
+  // the custom lane holds. Rows of devices that are set aside, or belong to another lane, are
+  // passed over, and count for `max_points`.
   Result<std::vector<Chunk>> fetch(int64_t after, size_t max_points, const Handover& handover = {},
                                    Lane lane = Lane::All, const DeviceIds& aside = {});
   struct LastFetch {

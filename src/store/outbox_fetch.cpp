@@ -24,7 +24,7 @@ Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points, const
     const bool enough = points >= max_points && (!chunks.empty() || o.last_fetch.has_gaps);
     if (enough && o.id_of(row) > in_one_piece && !o.is_torn(row, chunks, handover)) break;
     if (o.acknowledged.contains(row) || o.damaged.contains(row)) continue;
-    if (FP_TRY(o.is_aside(o.select.integer(1), aside))) {
+    if (FP_TRY(o.is_passed_over(o.select.integer(1), lane, aside))) {
       o.last_fetch.has_gaps = true;
       o.last_fetch.up_to = o.id_of(row);
       points += static_cast<size_t>(std::clamp<int64_t>(o.select.integer(4), 1, kMaxChunkPoints));
@@ -55,10 +55,10 @@ bool Outbox::Impl::is_torn(int64_t row, const std::vector<Chunk>& chunks,
   return item_id::of_sample(first) <= last;
 }
 
-Result<bool> Outbox::Impl::is_aside(int64_t device, const DeviceIds& aside) {
-  if (aside.empty()) return false;
+Result<bool> Outbox::Impl::is_passed_over(int64_t device, Lane lane, const DeviceIds& aside) {
   const Symbol name = FP_TRY(devices->symbol_of(device));
-  return name != nullptr && aside.contains(*name);
+  if (name == nullptr) return false;
+  return !belongs_to(*name, lane) || aside.contains(*name);
 }
 
 // What was handed out beyond `after` is held no more, or it would not be asked for again; but the
@@ -66,9 +66,9 @@ Result<bool> Outbox::Impl::is_aside(int64_t device, const DeviceIds& aside) {
 void Outbox::Impl::release(Lane lane, int64_t after) {
   for (auto it = handed_out.upper_bound(after); it != handed_out.end();) {
     HandedOut& held = it->second;
-    if (lane != Lane::Backlog) held.live = false;
-    if (lane != Lane::Live) held.in_order = false;
-    it = held.live || held.in_order ? std::next(it) : handed_out.erase(it);
+    if (lane == Lane::All) held.live = false;
+    held.in(lane) = false;
+    it = held.any() ? std::next(it) : handed_out.erase(it);
   }
 }
 
@@ -81,7 +81,7 @@ Result<size_t> Outbox::Impl::take(int64_t row, int64_t after, const Handover& ha
   if (decoded) {
     HandedOut& held = handed_out[row];
     held.size = size;
-    (lane == Lane::Live ? held.live : held.in_order) = true;
+    held.in(lane) = true;
     return static_cast<size_t>(points);
   }
   if (decoded.error().code == Errc::Corrupt) {

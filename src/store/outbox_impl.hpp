@@ -41,11 +41,17 @@ struct Outbox::Impl {
     int64_t readings = 0;
     int64_t bytes = 0;
   };
-  // What the uplink holds, for either of its cursors; none: it does no more.
+  // What the uplink holds, for either of its cursors, or that of the custom lane, which has other
+  // rows; none: it does no more.
   struct HandedOut {
     Size size;
     bool live = false;
     bool in_order = false;
+    bool custom = false;
+    bool any() const { return live || in_order || custom; }
+    bool& in(Lane lane) {
+      return lane == Lane::Live ? live : lane == Lane::Custom ? custom : in_order;
+    }
   };
   static constexpr int64_t kRowBytes = 32;  // beside its body; migrations.cpp has it too
   // The effect of a transaction on the totals, once it is committed.
@@ -91,7 +97,7 @@ struct Outbox::Impl {
   bool is_unstamped(int64_t row_boot) const;
   void release(Lane lane, int64_t after);
   bool is_torn(int64_t row, const std::vector<Chunk>& chunks, const Handover& handover) const;
-  Result<bool> is_aside(int64_t device, const DeviceIds& aside);
+  Result<bool> is_passed_over(int64_t device, Lane lane, const DeviceIds& aside);
   Result<size_t> take(int64_t row, int64_t after, const Handover& handover, Lane lane,
                       std::vector<Chunk>& ret_chunks);
   Result<> decode(int64_t row, int64_t after, const Handover& handover,

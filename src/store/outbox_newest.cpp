@@ -23,7 +23,7 @@ Result<std::vector<Chunk>> Outbox::fetch_newest(const Handover& handover, const 
       const int64_t row = newest.integer(0);
       if (o.acknowledged.contains(row) || o.damaged.contains(row)) continue;
       if (!devices.insert(newest.integer(1)).second) continue;
-      if (!FP_TRY(o.is_aside(newest.integer(1), aside))) rows.push_back(row);
+      if (!FP_TRY(o.is_passed_over(newest.integer(1), Lane::Live, aside))) rows.push_back(row);
     }
   }
   o.release(Lane::Live, 0);

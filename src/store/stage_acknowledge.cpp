@@ -103,9 +103,9 @@ void StageLog::note_made(std::span<const MadeRow> made) {
   std::vector<int64_t> ended;
   std::vector<Handover::Part> parts;
   for (const MadeRow& row : made) {
-    const auto taken = [this](const auto& m) {
-      return m.number <= held_ || late_.contains(m.number);
-    };
+    const bool custom = row.device != nullptr && is_custom(*row.device);
+    const int64_t held = custom ? held_custom_ : held_;
+    const auto taken = [&](const auto& m) { return m.number <= held || late_.contains(m.number); };
     if (std::ranges::any_of(row.members, taken)) handed_.add(row.row, {.members = row.members});
   }
   for (const auto& [first, last] : late_) {

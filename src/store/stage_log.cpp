@@ -94,7 +94,7 @@ Result<> StageLog::append_epoch(Epoch epoch) {
 
 StageLog::Flushed StageLog::flushed(int64_t up_to, std::span<const MadeRow> made) {
   const std::scoped_lock lock(mutex_);
-  Flushed result{.held = held_, .acknowledged = late_};
+  Flushed result{.held = held_, .held_custom = held_custom_, .acknowledged = late_};
   in_flight_ = 0;
   flying_.clear();
   if (up_to <= flushed_) return result;
@@ -213,12 +213,13 @@ Result<std::vector<Staged>> StageLog::look(int64_t after, size_t max_points) con
   return std::move(reading).result();
 }
 
-Result<std::optional<std::vector<Staged>>> StageLog::take(int64_t after, size_t max_points) {
+Result<std::optional<std::vector<Staged>>> StageLog::take(int64_t after, size_t max_points,
+                                                          bool custom) {
   const std::scoped_lock lock(mutex_);
   if (after < flushed_) return std::optional<std::vector<Staged>>();
   std::vector<Staged> taken = FP_TRY(read_pending(after, max_points, INT64_MAX));
   // Where the uplink starts anew from `after`, it holds nothing beyond.
-  held_ = taken.empty() ? after : taken.back().number;
+  (custom ? held_custom_ : held_) = taken.empty() ? after : taken.back().number;
   return std::optional(std::move(taken));
 }
 

@@ -25,6 +25,7 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "model/custom_device.hpp"
 #include "model/reading.hpp"
 #include "model/time.hpp"
 #include "store/handover.hpp"
@@ -101,7 +102,11 @@ class StageLog {
   Result<> acknowledge(std::span<const int64_t> samples, std::span<const int64_t> rows);
   // What a flush meets of the uplink's doings.
   struct Flushed {
-    int64_t held = 0;     // up to this number take() has handed out
+    int64_t held = 0;         // up to this number take() has handed out
+    int64_t held_custom = 0;  // the same of devices that are none
+    int64_t held_of(std::string_view device) const {
+      return is_custom(device) ? held_custom : held;
+    }
     RowSet acknowledged;  // numbers that were, after read() had given them to the disk
   };
   // Everything up to this number is on the disk, or acknowledged; new numbers are higher. From now
@@ -120,9 +125,11 @@ class StageLog {
   // Those after this number, until there are `max_points` readings, for looking at, without any
   // effect. Errors: Io.
   Result<std::vector<Staged>> look(int64_t after, size_t max_points) const;
-  // The same for the uplink, which from then on holds them. Nothing, not even an empty list, where
-  // more than what it has is on the disk: then that comes first.
-  Result<std::optional<std::vector<Staged>>> take(int64_t after, size_t max_points);
+  // The same for the uplink, which from then on holds those of devices, or, if `custom`, of devices
+  // that are none; it has a place for each. Nothing, not even an empty list, where more than what
+  // it has is on the disk: then that comes first.
+  Result<std::optional<std::vector<Staged>>> take(int64_t after, size_t max_points,
+                                                  bool custom = false);
   int64_t held() const;  // up to this number
 
   // Of the file that has the oldest pending sample, all that is pending, oldest first. It is so no
@@ -239,7 +246,7 @@ class StageLog {
   bool complete_ = false;  // while recovering: the file says how far the disk has come
   int64_t newest_ = 0;
   int64_t flushed_ = 0;
-  int64_t held_ = 0;
+  int64_t held_ = 0, held_custom_ = 0;
   int64_t read_ = 0;                  // up to here read() has given samples to the disk
   int64_t in_flight_ = 0;             // which is taking them, up to this one; 0: it is not
   std::vector<DeviceSample> flying_;  // of those, what was evicted meanwhile

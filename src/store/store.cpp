@@ -88,7 +88,7 @@ void Store::fetch(Lane lane, int64_t after, size_t max_points) {
     if (lane == Lane::Live && after > item_id::kBeforeAll) {
       return t.hand_out(t.take_live(after, max_points));
     }
-    if (lane == Lane::All) {
+    if (lane != Lane::Live) {
       if (auto staged = t.take_staged(lane, after, max_points)) {
         return t.hand_out(*std::move(staged));
       }

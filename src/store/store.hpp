@@ -115,7 +115,8 @@ class Store {
   Result<> keep_clock(const ClockFacts& facts, const ClockDecision& decision);
 
   // Uplink's thread; does not wait. Nothing may be fetched of a lane before the answer to the last
-  // one. Who asks for all holds what was handed out up to `after`, and nothing else.
+  // one. Who asks for all, or for the custom lane, holds what was handed out of it up to `after`,
+  // and nothing else.
   //
   // Live and backlog go beside each other. Live, from kBeforeAll on, begins anew: the answer has
   // the newest row of each device, and goes on after what is on the disk now. The backlog is all

@@ -24,7 +24,7 @@ std::optional<Fetched> Store::Thread::take_staged(Lane lane, int64_t after, size
     answer.end = true;
     return answer;
   }
-  auto taken = stage->take(item_id::number_of(after), max_points);
+  auto taken = stage->take(item_id::number_of(after), max_points, lane == Lane::Custom);
   if (!taken) {
     log::error("stage 1 cannot be read", {{"FP_REASON", taken.error().message}});
     answer.end = true;
@@ -36,6 +36,7 @@ std::optional<Fetched> Store::Thread::take_staged(Lane lane, int64_t after, size
   const auto aside = devices_set_aside();
   for (Staged& s : **taken) {
     answer.up_to = item_id::of_sample(s.number);
+    if (!belongs_to(*s.sample.device, lane)) continue;
     if (aside->contains(*s.sample.device)) {
       answer.has_gaps = true;
       continue;
@@ -87,10 +88,11 @@ Result<Fetched> Store::Thread::answer_to(const Fetch& fetch) {
   if (outbox) FP_CHECK_OK(fetch_rows(fetch, answer));
   // Nor what comes later while something that comes first waits for its time.
   const bool waits = outbox && outbox->last_fetch().ended_unstamped;
-  if (answer.end && fetch.lane == Lane::All && !waits && !options.disk_first) {
+  const bool in_order = fetch.lane == Lane::All || fetch.lane == Lane::Custom;
+  if (answer.end && in_order && !waits && !options.disk_first) {
     // Also what is not acknowledged of the disk is held by the uplink, or it would have come.
     const int64_t after = std::max(fetch.after, item_id::of_sample(stage->flushed_up_to()));
-    if (auto staged = take_staged(Lane::All, after, fetch.max_points)) answer = *std::move(staged);
+    if (auto staged = take_staged(fetch.lane, after, fetch.max_points)) answer = *std::move(staged);
   }
   if (answer.end && outbox && outbox->totals().rows == 0) {
     answer.up_to = std::max(fetch.after, outbox->newest_row());

@@ -126,8 +126,9 @@ void Store::Thread::hand_over(const StageLog::Flushed& flushed, int64_t up_to) {
     // A sample so large that it fills several rows goes again, rather than in halves.
     const bool whole =
         std::ranges::all_of(made.members, [&](const auto& m) { return rows_of[m.number] == 1; });
+    const int64_t held = flushed.held_of(*made.device);
     const bool taken = std::ranges::any_of(made.members, [&](const Handover::Member& m) {
-      return (m.number <= flushed.held && !passed_over) || flushed.acknowledged.contains(m.number);
+      return (m.number <= held && !passed_over) || flushed.acknowledged.contains(m.number);
     });
     if (whole && taken) handover.add(made.row, {made.members, up_to});
     if (passed_over && !taken) not_held.push_back(made.row);

@@ -160,29 +160,32 @@ std::string Batcher::take_part(Queue& queue, std::vector<Taken>& ret_taken) {
     bytes += payload::max_size(point);
     return bytes > max_payload_;
   });
-  if (end == points.end()) {
-    ret_taken.push_back(take_front(queue));
-  } else {
-    Taken part{.row = chunk.row,
-               .state = {.time_ms = chunk.states[queue.state].time_ms,
-                         .points = {},
-                         .estimated = chunk.states[queue.state].estimated}};
-    part.state.points.assign(std::move_iterator(points.begin()), std::move_iterator(end));
-    points.erase(points.begin(), end);
-    waiting_points_ -= part.state.points.size();
-    queue.splitting = true;
-    ret_taken.push_back(std::move(part));
-  }
+  ret_taken.push_back(take_points(queue, static_cast<size_t>(end - points.begin())));
   return to_payload({ret_taken.front().state}, member);
 }
 
-std::vector<Batcher::Queue>::iterator Batcher::oldest(const May& may, bool begun) {
+// The first so many points of the first state that waits.
+Batcher::Taken Batcher::take_points(Queue& queue, size_t count) {
+  Chunk& chunk = queue.chunks.front();
+  State& state = chunk.states[queue.state];
+  if (count >= state.points.size()) return take_front(queue);
+  const auto end = state.points.begin() + static_cast<ptrdiff_t>(count);
+  Taken part{.row = chunk.row,
+             .state = {.time_ms = state.time_ms, .points = {}, .estimated = state.estimated}};
+  part.state.points.assign(std::move_iterator(state.points.begin()), std::move_iterator(end));
+  state.points.erase(state.points.begin(), end);
+  waiting_points_ -= count;
+  queue.splitting = true;
+  return part;
+}
+
+std::vector<Batcher::Queue>::iterator Batcher::oldest(const MayQueue& may, bool begun) {
   auto oldest = queues_.end();
   for (auto queue = queues_.begin(); queue != queues_.end(); ++queue) {
     const bool older =
         oldest == queues_.end() || queue->chunks.front().row < oldest->chunks.front().row;
     if (begun && !queue->begun()) continue;
-    if (older && (!may || may(queue->device))) oldest = queue;
+    if (older && may(*queue)) oldest = queue;
   }
   return oldest;
 }
@@ -198,7 +201,7 @@ std::optional<StateMessage> Batcher::next_of_begun(size_t array_bytes, const May
 bool Batcher::has_begun() const { return std::ranges::any_of(queues_, &Queue::begun); }
 
 std::optional<StateMessage> Batcher::next(size_t array_bytes, const May& may, bool begun) {
-  const auto queue = oldest(may, begun);
+  const auto queue = oldest([&may](const Queue& q) { return !may || may(q.device); }, begun);
   if (queue == queues_.end()) return std::nullopt;
   const Symbol device = queue->device;
   std::vector<Taken> taken;
@@ -211,7 +214,31 @@ std::optional<StateMessage> Batcher::next(size_t array_bytes, const May& may, bo
   return book(device, std::move(payload), taken);
 }
 
-StateMessage Batcher::book(Symbol device, std::string payload, const std::vector<Taken>& taken) {
+std::optional<ReadingToSend> Batcher::next_reading(const MayReading& may) {
+  return next_reading(may, false);
+}
+
+std::optional<ReadingToSend> Batcher::next_reading_of_begun(const MayReading& may) {
+  return next_reading(may, true);
+}
+
+std::optional<ReadingToSend> Batcher::next_reading(const MayReading& may, bool begun) {
+  const auto may_queue = [&may](const Queue& q) {
+    return may(q.device, q.chunks.front().states[q.state].points.front().attribute);
+  };
+  const auto queue = oldest(may_queue, begun);
+  if (queue == queues_.end()) return std::nullopt;
+  const Symbol device = queue->device;
+  Taken taken = take_points(*queue, 1);
+  if (queue->chunks.empty()) queues_.erase(queue);
+  const StateMessage booked = book(device, "", {&taken, 1});
+  return ReadingToSend{.ticket = booked.ticket,
+                       .device = device,
+                       .time_ms = taken.state.time_ms,
+                       .point = std::move(taken.state.points.front())};
+}
+
+StateMessage Batcher::book(Symbol device, std::string payload, std::span<const Taken> taken) {
   Message message;
   for (const Taken& one : taken) {
     message.readings += static_cast<int64_t>(one.state.points.size());

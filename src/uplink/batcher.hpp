@@ -15,6 +15,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -28,6 +29,14 @@ struct StateMessage {
   Symbol device = nullptr;
   std::string payload;
   int64_t readings = 0;
+};
+
+// One reading, for whoever makes a message of each.
+struct ReadingToSend {
+  uint64_t ticket = 0;  // as of StateMessage
+  Symbol device = nullptr;
+  int64_t time_ms = 0;
+  Point point;
 };
 
 class Batcher {
@@ -55,6 +64,11 @@ class Batcher {
   // The same, but only what is left of rows of which a part has left already.
   std::optional<StateMessage> next_of_begun(size_t array_bytes, const May& may);
   bool has_begun() const;
+
+  // The oldest reading that waits, of those that may leave.
+  using MayReading = std::function<bool(Symbol device, Symbol attribute)>;
+  std::optional<ReadingToSend> next_reading(const MayReading& may);
+  std::optional<ReadingToSend> next_reading_of_begun(const MayReading& may);
 
   // The readings of a message, or 0 if the ticket is unknown (it was rewound).
   int64_t acknowledged(uint64_t ticket);
@@ -102,13 +116,16 @@ class Batcher {
   const std::string& member_of(Symbol device) const;
   bool carries(const Point& point, size_t overhead) const;
   size_t refuse_points(Chunk& chunk);
-  std::vector<Queue>::iterator oldest(const May& may, bool begun);
+  using MayQueue = std::function<bool(const Queue& queue)>;
+  std::vector<Queue>::iterator oldest(const MayQueue& may, bool begun);
+  std::optional<ReadingToSend> next_reading(const MayReading& may, bool begun);
+  Taken take_points(Queue& queue, size_t count);
   std::optional<StateMessage> next(size_t array_bytes, const May& may, bool begun);
   std::string take_array(Queue& queue, size_t array_bytes, bool one_row,
                          std::vector<Taken>& ret_taken);
   std::string take_part(Queue& queue, std::vector<Taken>& ret_taken);
   Taken take_front(Queue& queue);
-  StateMessage book(Symbol device, std::string payload, const std::vector<Taken>& taken);
+  StateMessage book(Symbol device, std::string payload, std::span<const Taken> taken);
   void settle(int64_t row);
 
   size_t max_payload_;

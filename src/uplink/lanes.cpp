@@ -17,6 +17,9 @@ constexpr int kBacklogPercent = 75;
 constexpr size_t kLivePoints = 100;
 constexpr int64_t kLiveBytes = 4'000;
 
+// Readings for custom topics that are asked for at a time. Each is a message, so they last.
+constexpr size_t kCustomPoints = 2'000;
+
 }  // namespace
 
 // ---- What has left ahead of its turn.
@@ -64,7 +67,9 @@ Lanes::Lanes(const Options& options, Limiter& limiter, Quarantine& quarantine)
       quarantine_(quarantine),
       window_(options.window_bytes),
       live_(options.max_payload),
-      backlog_(options.max_payload) {
+      backlog_(options.max_payload),
+      custom_(options.max_payload),
+      topics_(options.publishes) {
   set_reserve();
   set_flow_versions();
 }
@@ -76,6 +81,9 @@ void Lanes::set_options(const Options& options) {
   window_.set_most(options.window_bytes);
   live_.set_max_payload(options.max_payload);
   backlog_.set_max_payload(options.max_payload);
+  custom_.set_max_payload(options.max_payload);
+  topics_ = CustomTopics(options.publishes);
+  custom_empty_ = false;
   set_reserve();
   set_flow_versions();
 }
@@ -105,6 +113,8 @@ void Lanes::on_connected() {
   }
   live_.on_connected();
   backlog_.on_connected();
+  custom_.on_connected();
+  custom_empty_ = false;
 }
 
 void Lanes::on_disconnected(BootTime now) {
@@ -113,40 +123,62 @@ void Lanes::on_disconnected(BootTime now) {
   backlog_.on_disconnected();
   // Also what was passed over, and is not acknowledged, is to be found again.
   if (options_.live_first) backlog_.forget();
+  custom_.on_disconnected();
+  asking_.reset();
   ahead_.clear();
   in_flight_.clear();
-  in_flight_bytes_ = live_bytes_ = backlog_in_flight_ = 0;
+  in_flight_bytes_ = live_bytes_ = backlog_in_flight_ = custom_in_flight_ = 0;
   limiter_.all_arrived(now);
   window_.on_disconnected();
   held_until_ = Limiter::kUnknown;
   held_back_ = false;
 }
 
-void Lanes::on_committed(int64_t newest) { main().on_committed(newest); }
+void Lanes::on_committed(int64_t newest) {
+  main().on_committed(newest);
+  custom_.on_committed(newest);
+}
 
 void Lanes::on_stored(int64_t newest_row) {
   if (options_.live_first) backlog_.on_committed(newest_row);
 }
 
-void Lanes::on_backlog() { backlog_.on_backlog(); }
+void Lanes::on_backlog() {
+  backlog_.on_backlog();
+  custom_.on_backlog();
+  custom_empty_ = false;
+}
 
 void Lanes::on_tick() {
   main().on_tick();
   if (options_.live_first) backlog_.on_tick();
+  custom_.on_tick();
 }
+
+// Without entries, only until what others have left is dropped.
+bool Lanes::wants_custom() const { return options_.custom && (!topics_.empty() || !custom_empty_); }
 
 std::optional<Lanes::Request> Lanes::take_fetch() {
   if (options_.live_first) {
     if (const auto after = live_.take_fetch(kLivePoints)) return Request{Lane::Live, *after};
     backlog_.skip_to(ahead_.end_of_rows(backlog_.cursor()));
   }
-  const auto after = backlog_.take_fetch(Sender::kFetchPoints / 2);
+  if (const auto after = backlog_.take_fetch(Sender::kFetchPoints / 2)) {
+    return Request{options_.live_first ? Lane::Backlog : Lane::All, *after};
+  }
+  if (!wants_custom()) return std::nullopt;
+  const auto after = custom_.take_fetch(kCustomPoints / 2);
   if (!after) return std::nullopt;
-  return Request{options_.live_first ? Lane::Backlog : Lane::All, *after};
+  return Request{Lane::Custom, *after, kCustomPoints};
 }
 
 void Lanes::on_fetched(Fetched fetched) {
   if (fetched.lane == Lane::Live) return hand_to_live(std::move(fetched));
+  if (fetched.lane == Lane::Custom) {
+    if (!custom_.on_chunks(std::move(fetched.chunks), fetched.up_to, fetched.end)) return;
+    custom_empty_ = custom_.caught_up();
+    return;
+  }
   const bool end = fetched.end;
   std::erase_if(fetched.chunks, [this](const Chunk& chunk) { return ahead_.contains(chunk.row); });
   if (!backlog_.on_chunks(std::move(fetched.chunks), fetched.up_to, end)) return;
@@ -196,6 +228,14 @@ std::optional<Lanes::Message> Lanes::take_of_suspect(BootTime now) {
 
 std::optional<Lanes::Message> Lanes::take_next(BootTime now) {
   passed_over_ = false;
+  if (auto state = take_state(now)) return state;
+  // Not ahead of one that the line has no room for.
+  const bool waits = live_.has_waiting() || backlog_.has_waiting();
+  if (waits && !held_back_ && !passed_over_) return std::nullopt;
+  return take_custom(now);
+}
+
+std::optional<Lanes::Message> Lanes::take_state(BootTime now) {
   if (options_.live_first) {
     // Not behind what the backlog has on its way, but no more than the line carries.
     const int64_t part = std::max(kLiveBytes, window_.bytes() / 4);
@@ -215,15 +255,59 @@ std::optional<Lanes::Message> Lanes::take(Lane lane, Traffic traffic, int64_t ar
   // Half an array, at least: a message is what the limits count.
   const int64_t whole = std::min(array, options_.max_payload);
   if (in_flight() > 0 && room < whole / 2) return std::nullopt;
-  auto state =
-      sender(lane).take_message(in_flight() > 0 ? std::min(room, whole) : whole,
-                                [&](Symbol device) { return may_leave(device, traffic, now); });
+  auto state = sender(lane).take_message(
+      in_flight() > 0 ? std::min(room, whole) : whole,
+      [&](Symbol device) { return may_leave(state_topic(*device), traffic, now); });
   if (!state) return std::nullopt;
-  return Message{lane, *std::move(state)};
+  std::string topic = state_topic(*state->device);
+  return Message{lane, *std::move(state), std::move(topic)};
 }
 
-bool Lanes::may_leave(Symbol device, Traffic traffic, BootTime now) {
-  const std::string topic = state_topic(*device);
+// In what states leave of the window, so that they find some of it free. A topic that the broker
+// has not taken anything on begins with one message and nothing of this lane behind it: who closes
+// at it with more unread resets the connection, and that would not look like an answer.
+std::optional<Lanes::Message> Lanes::take_custom(BootTime now) {
+  if (asking_) return std::nullopt;
+  const int most = std::max(1, options_.window_messages * kBacklogPercent / 100);
+  if (backlog_in_flight_ + custom_in_flight_ >= most) return std::nullopt;
+  if (in_flight() > 0 && in_flight_bytes_ >= window_.bytes() / 2) return std::nullopt;
+  const auto may = [&](Symbol device, Symbol attribute) {
+    const auto topic = topics_.topic_of(*device, *attribute);
+    return !topic || may_leave(*topic, Traffic::Custom, now);
+  };
+  while (const auto reading = custom_.take_reading(may)) {
+    if (auto message = message_of(*reading)) return message;
+    custom_.drop(*reading);
+  }
+  return std::nullopt;
+}
+
+// Nothing, and counted: there is none to be made.
+std::optional<Lanes::Message> Lanes::message_of(const ReadingToSend& reading) {
+  auto topic = topics_.topic_of(*reading.device, *reading.point.attribute);
+  if (!topic) {
+    ++custom_counts_.dropped;
+    custom_counts_.last_dropped = reading.device;
+    return std::nullopt;
+  }
+  auto [payload, qos] = topics_.body_of(*reading.device, reading.point, reading.time_ms);
+  if (static_cast<int64_t>(payload.size()) > options_.max_payload) {
+    ++custom_counts_.refused;
+    custom_counts_.last_refused = reading.point.attribute;
+    return std::nullopt;
+  }
+  // Only an acknowledgement tells whether the broker lets us publish there.
+  if (!quarantine_.is_let_in(*topic)) qos = 1;
+  return Message{.lane = Lane::Custom,
+                 .state = {.ticket = reading.ticket,
+                           .device = reading.device,
+                           .payload = std::move(payload),
+                           .readings = 1},
+                 .topic = *std::move(topic),
+                 .qos = qos};
+}
+
+bool Lanes::may_leave(const std::string& topic, Traffic traffic, BootTime now) {
   const bool fine = quarantine_.standing_of(topic) == Quarantine::Standing::Fine;
   if (suspect_ == nullptr ? !fine : topic != *suspect_) {
     passed_over_ = true;
@@ -238,18 +322,25 @@ bool Lanes::may_leave(Symbol device, Traffic traffic, BootTime now) {
 
 void Lanes::sent(const Message& message, int mid, BootTime now) {
   const auto bytes = static_cast<int64_t>(message.state.payload.size());
-  const Traffic traffic = message.lane == Lane::Backlog ? Traffic::Backlog : Traffic::Live;
+  const Traffic traffic = message.lane == Lane::Custom    ? Traffic::Custom
+                          : message.lane == Lane::Backlog ? Traffic::Backlog
+                                                          : Traffic::Live;
   in_flight_bytes_ += bytes;
   if (message.lane == Lane::Live) live_bytes_ += bytes;
   if (message.lane == Lane::Backlog) ++backlog_in_flight_;
-  const std::string topic = state_topic(*message.state.device);
+  if (message.lane == Lane::Custom) {
+    ++custom_in_flight_;
+    copies_[message.topic].insert(message.state.device);
+    if (!quarantine_.is_let_in(message.topic)) asking_ = mid;
+  }
   in_flight_[mid] = {.lane = message.lane,
-                     .device = message.state.device,
+                     .topic = message.topic,
+                     .qos = message.qos,
                      .bytes = bytes,
                      .queued = in_flight_bytes_,
                      .sent = now,
-                     .record = limiter_.sent(topic, traffic, now)};
-  quarantine_.sent(topic);
+                     .record = limiter_.sent(message.topic, traffic, now)};
+  quarantine_.sent(message.topic);
   sender(message.lane).sent(message.state, mid);
 }
 
@@ -261,17 +352,37 @@ std::optional<Sender::Acknowledged> Lanes::acknowledged(int mid, BootTime now) {
   in_flight_bytes_ -= message.bytes;
   if (message.lane == Lane::Live) live_bytes_ -= message.bytes;
   if (message.lane == Lane::Backlog) --backlog_in_flight_;
+  if (message.lane == Lane::Custom) {
+    --custom_in_flight_;
+    ++custom_counts_.published;
+    if (asking_ == mid) asking_.reset();
+  }
   limiter_.arrived(message.record, now);
-  quarantine_.acknowledged(state_topic(*message.device));
-  window_.on_acknowledged(now - message.sent, message.queued, message.bytes);
+  quarantine_.acknowledged(message.topic);
+  if (message.qos > 0) window_.on_acknowledged(now - message.sent, message.queued, message.bytes);
   return sender(message.lane).acknowledged(mid);
+}
+
+bool Lanes::is_unacknowledged(int mid) const {
+  const auto found = in_flight_.find(mid);
+  return found != in_flight_.end() && found->second.qos == 0;
 }
 
 std::vector<int64_t> Lanes::take_done() {
   std::vector<int64_t> done = live_.take_done();
-  const std::vector<int64_t> others = backlog_.take_done();
-  done.insert(done.end(), others.begin(), others.end());
+  for (Sender* const other : {&backlog_, &custom_}) {
+    const std::vector<int64_t> more = other->take_done();
+    done.insert(done.end(), more.begin(), more.end());
+  }
   return done;
+}
+
+DeviceIds Lanes::copies_on(const std::string& topic) const {
+  DeviceIds devices;
+  const auto found = copies_.find(topic);
+  if (found == copies_.end()) return devices;
+  for (const Symbol device : found->second) devices.insert(*device);
+  return devices;
 }
 
 nanoseconds Lanes::batch_age(BootTime now) {

@@ -2,17 +2,20 @@
 //
 // Which state leaves next. Live first: what is new has a lane of its own beside the backlog, which
 // gets what that leaves of the rate limits and the window; so after an outage the newest state of
-// each device is out at once. Or all in one lane, strictly the oldest first. Pure: no I/O, no
-// clock; the uplink carries out what it answers.
+// each device is out at once. Or all in one lane, strictly the oldest first. Behind either comes
+// the lane of custom topics, a message for each reading. Pure: no I/O, no clock; the uplink carries
+// out what it answers.
 #pragma once
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "uplink/custom_topics.hpp"
 #include "uplink/limiter.hpp"
 #include "uplink/line_window.hpp"
 #include "uplink/quarantine.hpp"
@@ -46,14 +49,27 @@ class Lanes {
     nanoseconds batch_max_age{};
     int64_t devices = 1;                                    // that may have something live
     std::map<std::string, std::string> flow_versions = {};  // by device
+    bool custom = false;  // there may be something for custom topics, also of entries that are gone
+    std::vector<PublishConfig> publishes = {};
   };
   struct Request {
     Lane lane = Lane::All;
     int64_t after = 0;
+    size_t max_points = Sender::kFetchPoints;
   };
   struct Message {
     Lane lane = Lane::All;
-    StateMessage state;
+    StateMessage state;  // or, in the custom lane, what goes by the name of one
+    std::string topic;
+    int qos = 1;
+  };
+  // Of the custom lane.
+  struct CustomCounts {
+    int64_t published = 0;          // messages that were acknowledged
+    int64_t dropped = 0;            // readings of entries that are gone
+    int64_t refused = 0;            // whose message would be larger than one may be
+    Symbol last_dropped = nullptr;  // device
+    Symbol last_refused = nullptr;  // attribute
   };
 
   // Limiter and quarantine outlive it; its limits are others' business, its reserve is set here.
@@ -76,6 +92,8 @@ class Lanes {
   void sent(const Message& message, int mid, BootTime now);
   // Nothing if `mid` is not one of ours.
   std::optional<Sender::Acknowledged> acknowledged(int mid, BootTime now);
+  // Whether this one is sent with QoS 0, which nobody acknowledges.
+  bool is_unacknowledged(int mid) const;
   // Rows that need no message.
   std::vector<int64_t> take_done();
 
@@ -89,17 +107,25 @@ class Lanes {
   bool batches() const { return options_.live_first || main().caught_up(); }
   int64_t newest() const { return main().newest(); }
   int64_t in_flight() const { return static_cast<int64_t>(in_flight_.size()); }
-  int64_t refused() const { return live_.refused() + backlog_.refused(); }
+  int64_t refused() const {
+    return live_.refused() + backlog_.refused() + custom_.refused() + custom_counts_.refused;
+  }
+  const CustomCounts& custom() const { return custom_counts_; }
+  // The devices, which are none, whose readings went to this topic.
+  DeviceIds copies_on(const std::string& topic) const;
   // The attribute of one of the last; nullptr: none yet.
   Symbol refused_attribute() const {
-    const Symbol live = live_.refused_attribute();
-    return live != nullptr ? live : backlog_.refused_attribute();
+    for (const Sender* lane : {&live_, &backlog_, &custom_}) {
+      if (lane->refused_attribute() != nullptr) return lane->refused_attribute();
+    }
+    return custom_counts_.last_refused;
   }
 
  private:
   struct InFlight {
     Lane lane;
-    Symbol device;
+    std::string topic;
+    int qos;
     int64_t bytes;
     int64_t queued;  // on their way when it was sent, with it
     BootTime sent;
@@ -108,12 +134,18 @@ class Lanes {
   // That takes what is new.
   Sender& main() { return options_.live_first ? live_ : backlog_; }
   const Sender& main() const { return options_.live_first ? live_ : backlog_; }
-  Sender& sender(Lane lane) { return lane == Lane::Live ? live_ : backlog_; }
+  Sender& sender(Lane lane) {
+    return lane == Lane::Custom ? custom_ : lane == Lane::Live ? live_ : backlog_;
+  }
   std::optional<Message> take_next(BootTime now);
   std::optional<Message> take_of_suspect(BootTime now);
   std::optional<Message> take(Lane lane, Traffic traffic, int64_t array, int64_t room,
                               BootTime now);
-  bool may_leave(Symbol device, Traffic traffic, BootTime now);
+  std::optional<Message> take_state(BootTime now);
+  std::optional<Message> take_custom(BootTime now);
+  std::optional<Message> message_of(const ReadingToSend& reading);
+  bool may_leave(const std::string& topic, Traffic traffic, BootTime now);
+  bool wants_custom() const;
   void hand_to_live(Fetched fetched);
   void set_reserve();
   void set_flow_versions();
@@ -124,10 +156,16 @@ class Lanes {
   Quarantine& quarantine_;
   LineWindow window_;
   Sender live_, backlog_;  // in one lane all is backlog
+  Sender custom_;
+  CustomTopics topics_;
+  CustomCounts custom_counts_;
+  std::optional<int> asking_;  // the message that is the first on its topic, unanswered
+  bool custom_empty_ = false;  // there was nothing more, in this connection
+  std::map<std::string, std::set<Symbol>> copies_;  // that went to a topic
   Ahead ahead_;
   std::unordered_map<int, InFlight> in_flight_;
   int64_t in_flight_bytes_ = 0, live_bytes_ = 0;
-  int64_t backlog_in_flight_ = 0;
+  int64_t backlog_in_flight_ = 0, custom_in_flight_ = 0;
   BootTime held_until_ = Limiter::kUnknown;
   bool held_back_ = false;
   bool passed_over_ = false;  // something, in the last take_message(): it is a suspect's

@@ -175,15 +175,15 @@ void Line::on_transport_ended(const std::string& reason) {
   deliver();
 }
 
-Result<int> Line::publish(const std::string& topic, std::string_view payload) {
+Result<int> Line::publish(const std::string& topic, std::string_view payload, int qos) {
   if (!session_ || ended_) return Error{Errc::Unavailable, "the line is down"};
-  return session_->publish(topic, payload);
+  return session_->publish(topic, payload, qos);
 }
 
-void Line::set_topics(std::vector<std::string> topics) {
-  options_.session.topics = topics;
+void Line::set_subscriptions(std::vector<Subscription> subscriptions) {
+  options_.session.subscriptions = subscriptions;
   if (!session_ || ended_) return;
-  session_->set_topics(std::move(topics));
+  session_->set_subscriptions(std::move(subscriptions));
   flush();
 }
 
@@ -194,6 +194,10 @@ void Line::set_max_in_flight(int messages) {
 
 std::vector<std::string> Line::refused_topics() const {
   return session_ ? session_->refused_topics() : std::vector<std::string>();
+}
+
+Session::Retained Line::take_retained() {
+  return session_ ? session_->take_retained() : Session::Retained();
 }
 
 void Line::ask_again_now() {

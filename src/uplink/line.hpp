@@ -48,19 +48,22 @@ class Line {
   Line& operator=(const Line&) = delete;
 
   // Names the message. Leaves with the next flush(). Errors: as Session::publish().
-  Result<int> publish(const std::string& topic, std::string_view payload);
+  Result<int> publish(const std::string& topic, std::string_view payload, int qos = 1);
   void flush();
-  void set_topics(std::vector<std::string> topics);
+  void set_subscriptions(std::vector<Subscription> subscriptions);
   void set_max_in_flight(int messages);
   // As of Session.
   std::vector<std::string> refused_topics() const;
   void ask_again_now();
+  Session::Retained take_retained();
   // Ends in order; down() follows.
   void close();
   // Ends at once; down() follows, with this reason unless there was one already.
   void fail(const std::string& reason);
   // Bytes on their way that the broker's machine has not acknowledged.
   int64_t unsent_bytes() const { return transport_->unsent_bytes(); }
+  // The broker's machine has all that has left the session, but for what left in this moment.
+  bool all_arrived() const { return session_ && !session_->wants_write() && unsent_bytes() == 0; }
 
  private:
   void on_ready(const std::string& path);

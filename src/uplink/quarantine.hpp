@@ -40,6 +40,8 @@ class Quarantine {
 
   void sent(const std::string& topic);
   void acknowledged(const std::string& topic);
+  // The broker has taken something on this topic in this connection.
+  bool is_let_in(const std::string& topic) const { return acknowledged_.contains(topic); }
   // The connection is over. `in_order`: the broker closed it, and nothing else is known to be why.
   // Returns whether a topic may be why.
   bool on_disconnected(bool in_order, BootTime now);

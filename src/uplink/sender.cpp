@@ -93,6 +93,11 @@ std::optional<StateMessage> Sender::take_message(int64_t array_bytes, const Batc
   return batcher_.next(bytes, may);
 }
 
+std::optional<ReadingToSend> Sender::take_reading(const Batcher::MayReading& may) {
+  if (!connected_) return std::nullopt;
+  return restart_ ? batcher_.next_reading_of_begun(may) : batcher_.next_reading(may);
+}
+
 void Sender::sent(const StateMessage& message, int mid) {
   const auto bytes = static_cast<int64_t>(message.payload.size());
   in_flight_[mid] = {.ticket = message.ticket, .bytes = bytes};

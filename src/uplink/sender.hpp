@@ -49,6 +49,10 @@ class Sender {
   // follow, or on_disconnected().
   std::optional<StateMessage> take_message(int64_t array_bytes, const Batcher::May& may);
   void sent(const StateMessage& message, int mid);
+  // The same of single readings. Either sent() follows, with a message that has the ticket, or
+  // drop(): it is done with.
+  std::optional<ReadingToSend> take_reading(const Batcher::MayReading& may);
+  void drop(const ReadingToSend& reading) { batcher_.acknowledged(reading.ticket); }
 
   struct Acknowledged {
     int64_t readings = 0;

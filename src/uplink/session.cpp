@@ -70,7 +70,7 @@ void Session::Destroy::operator()(mosquitto* m) const { mosquitto_destroy(m); }
 Session::Session(Options options, OnMessage on_message)
     : options_(std::move(options)),
       on_message_(std::move(on_message)),
-      subscriptions_(options_.topics, options_.answer_limit) {}
+      subscriptions_(options_.subscriptions, options_.answer_limit) {}
 
 Session::~Session() = default;
 
@@ -132,16 +132,16 @@ Result<> Session::write() {
 }
 
 Result<> Session::tick() {
-  if (connected_) subscribe(subscriptions_.due(Steady::now()), 1);
+  if (connected_) subscribe(subscriptions_.due(Steady::now()));
   return settle(mosquitto_loop_misc(client_.get()));
 }
 
-Result<int> Session::publish(const std::string& topic, std::string_view payload) {
+Result<int> Session::publish(const std::string& topic, std::string_view payload, int qos) {
   // Without a connection libmosquitto says "no connection", and queues it all the same.
   if (!connected_) return Error{Errc::Unavailable, "not connected"};
   int mid = 0;
   const int code = mosquitto_publish(client_.get(), &mid, topic.c_str(),
-                                     static_cast<int>(payload.size()), payload.data(), 1, false);
+                                     static_cast<int>(payload.size()), payload.data(), qos, false);
   if (code == MOSQ_ERR_SUCCESS) return mid;
   return Error{code == MOSQ_ERR_INVAL || code == MOSQ_ERR_MALFORMED_UTF8 ? Errc::Invalid : Errc::Io,
                "publish to '" + printable(topic, 100) + "': " + mosquitto_strerror(code)};
@@ -163,7 +163,17 @@ void Session::on_connect(int code) {
     return;
   }
   connected_ = true;
-  subscribe(subscriptions_.topics(), 1);
+  subscribe(subscriptions_.wanted());
+}
+
+void Session::subscribe(const std::vector<Subscription>& subscriptions) {
+  for (const int qos : {1, 0}) {
+    std::vector<std::string> topics;
+    for (const Subscription& wanted : subscriptions) {
+      if (wanted.qos == qos) topics.push_back(wanted.topic);
+    }
+    subscribe(topics, qos);
+  }
 }
 
 void Session::subscribe(const std::vector<std::string>& topics, int qos) {
@@ -191,19 +201,22 @@ void Session::check_grants() {
   }
 }
 
-void Session::set_topics(std::vector<std::string> topics) {
-  const auto [gone, come] = subscriptions_.set_topics(std::move(topics));
+void Session::set_subscriptions(std::vector<Subscription> subscriptions) {
+  const auto [gone, come] = subscriptions_.set_wanted(std::move(subscriptions));
   if (!connected_) return;  // subscribed when we are
-  for (const std::string& topic : gone) {
-    mosquitto_unsubscribe(client_.get(), nullptr, topic.c_str());
+  for (const Subscription& one : gone) {
+    mosquitto_unsubscribe(client_.get(), nullptr, one.topic.c_str());
   }
-  subscribe(come, 1);
+  subscribe(come);
 }
 
 void Session::on_message(const mosquitto_message& message) {
   const auto bytes = static_cast<size_t>(message.payloadlen);
-  // An order of yesterday, repeated at each connection. Losant never sends one.
-  if (message.retain) return ignore("a retained message is ignored", message);
+  if (message.retain) {
+    ++retained_.count;
+    retained_.topic = message.topic;
+    return;
+  }
   if (bytes > MqttGuard::kMaxPayload) {
     return ignore("a message is too large and is ignored", message);
   }

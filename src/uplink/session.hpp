@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One MQTT connection: libmosquitto, driven by whoever owns the loop. 3.1.1, clean session, QoS 1,
-// no retain. A session is not used again: a new connection is a new session, so that nothing is
-// ever sent twice behind our back.
+// One MQTT connection: libmosquitto, driven by whoever owns the loop. 3.1.1, clean session, QoS 0
+// or 1, no retain. A session is not used again: a new connection is a new session, so that nothing
+// is ever sent twice behind our back.
 //
 // Not for use by several threads. After read(), write() or tick() has returned an error the
 // connection is over; the message says why.
@@ -30,8 +30,8 @@ class Session {
     std::string user, password;  // no user: neither is sent
     std::chrono::seconds keepalive{};
     int max_in_flight = 0;  // messages that will be published and not yet acknowledged, at most
-    std::vector<std::string> topics;          // to subscribe to
-    std::chrono::nanoseconds answer_limit{};  // for what the broker says to that
+    std::vector<Subscription> subscriptions;
+    std::chrono::nanoseconds answer_limit{};  // for what the broker says to them
   };
   // Called from read(), before the message is acknowledged to the broker. Must not call the
   // session. Retained messages and those above 1 MiB do not get here.
@@ -62,12 +62,20 @@ class Session {
 
   // Queues a message for the next write(), and names it. Only while connected. Errors: Invalid (the
   // topic), Io.
-  Result<int> publish(const std::string& topic, std::string_view payload);
-  // What was acknowledged since the last call, in the order of acknowledgement.
+  Result<int> publish(const std::string& topic, std::string_view payload, int qos = 1);
+  // What was acknowledged since the last call, in the order of acknowledgement; of QoS 0 what was
+  // written.
   std::vector<int> take_acknowledged() { return std::exchange(acknowledged_, {}); }
 
   void set_max_in_flight(int messages);
-  void set_topics(std::vector<std::string> topics);
+  void set_subscriptions(std::vector<Subscription> subscriptions);
+  // Retained messages since the last call, and the topic of the last one: what the broker has kept
+  // of old is an order of yesterday, repeated at each connection. None is handed on.
+  struct Retained {
+    int64_t count = 0;
+    std::string topic;
+  };
+  Retained take_retained() { return std::exchange(retained_, {}); }
   // Queues a DISCONNECT for the next write().
   void disconnect();
 
@@ -81,6 +89,7 @@ class Session {
   Session(Options options, OnMessage on_message);
   Result<> start(const std::string& path);
   Result<> settle(int code);
+  void subscribe(const std::vector<Subscription>& subscriptions);
   void subscribe(const std::vector<std::string>& topics, int qos);
   void check_grants();
   void on_connect(int code);
@@ -101,6 +110,7 @@ class Session {
   Subscriptions subscriptions_;
   int64_t ignored_ = 0;  // messages, since it was told
   std::chrono::steady_clock::time_point tell_ignored_;
+  Retained retained_;
   std::vector<Grant> grants_;  // to be looked at when the callback has returned
 };
 

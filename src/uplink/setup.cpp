@@ -20,7 +20,9 @@ Lanes::Options lane_options(const Uplink::Options& o) {
           .max_payload = o.max_payload,
           .batch_max_age = o.batch_max_age,
           .devices = std::max<int64_t>(1, static_cast<int64_t>(o.device_ids.size())),
-          .flow_versions = o.flow_versions};
+          .flow_versions = o.flow_versions,
+          .custom = true,
+          .publishes = o.publishes};
 }
 
 std::pair<Redial::Duration, Redial::Duration> pauses(const Uplink::Options& o) {
@@ -49,7 +51,7 @@ Line::Options line_options(const Uplink::Options& o, const BrokerAddress& broker
                       .password = std::move(credentials.secret),
                       .keepalive = duration_cast<seconds>(o.keepalive),
                       .max_in_flight = max_in_flight(o),
-                      .topics = command_topics(o),
+                      .subscriptions = subscriptions(o),
                       .answer_limit = o.connect_timeout}};
 }
 
@@ -75,10 +77,18 @@ std::string state_topic(std::string_view device_id) {
   return "losant/" + std::string(device_id) + "/state";
 }
 
-std::vector<std::string> command_topics(const Uplink::Options& o) {
-  std::vector<std::string> topics;
-  for (const std::string& id : o.device_ids) topics.push_back("losant/" + id + "/command");
-  return topics;
+std::vector<Subscription> subscriptions(const Uplink::Options& o) {
+  std::vector<Subscription> all;
+  for (const std::string& id : o.device_ids) all.push_back({"losant/" + id + "/command", 1});
+  for (const Subscription& custom : o.custom_subscriptions) {
+    const auto same = std::ranges::find(all, custom.topic, &Subscription::topic);
+    if (same == all.end()) {
+      all.push_back(custom);
+    } else {
+      same->qos = std::max(same->qos, custom.qos);
+    }
+  }
+  return all;
 }
 
 namespace {

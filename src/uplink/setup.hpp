@@ -35,7 +35,8 @@ bool needs_reconnect(const Uplink::Options& before, const Uplink::Options& after
 std::string state_topic(std::string_view device_id);
 // The device whose state topic that is; nothing if it is none. Points into `topic`.
 std::optional<std::string_view> stating_device(std::string_view topic);
-std::vector<std::string> command_topics(const Uplink::Options& options);
+// The command topics of all devices, and those of [[subscribe]], each once.
+std::vector<Subscription> subscriptions(const Uplink::Options& options);
 // The device that a command on this topic is for; nothing if it is no topic of commands. Points
 // into `topic`.
 std::optional<std::string_view> commanded_device(std::string_view topic);

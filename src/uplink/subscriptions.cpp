@@ -11,25 +11,21 @@ namespace {
 
 constexpr int kMaxQos = 2;
 
-bool has(const std::vector<std::string>& topics, const std::string& topic) {
-  return std::ranges::find(topics, topic) != topics.end();
-}
-
-std::vector<std::string> without(const std::vector<std::string>& from,
-                                 const std::vector<std::string>& what) {
-  std::vector<std::string> rest;
-  for (const std::string& topic : from) {
-    if (!has(what, topic)) rest.push_back(topic);
+std::vector<Subscription> without(const std::vector<Subscription>& from,
+                                  const std::vector<Subscription>& what) {
+  std::vector<Subscription> rest;
+  for (const Subscription& one : from) {
+    if (std::ranges::find(what, one) == what.end()) rest.push_back(one);
   }
   return rest;
 }
 
 }  // namespace
 
-Subscriptions::Change Subscriptions::set_topics(std::vector<std::string> topics) {
-  const std::vector<std::string> before = std::exchange(topics_, std::move(topics));
-  Change change{.gone = without(before, topics_), .come = without(topics_, before)};
-  for (const std::string& topic : change.gone) refused_.erase(topic);
+Subscriptions::Change Subscriptions::set_wanted(std::vector<Subscription> wanted) {
+  const std::vector<Subscription> before = std::exchange(wanted_, std::move(wanted));
+  Change change{.gone = without(before, wanted_), .come = without(wanted_, before)};
+  for (const Subscription& gone : change.gone) refused_.erase(gone.topic);
   return change;
 }
 
@@ -50,29 +46,30 @@ std::vector<std::string> Subscriptions::answered(int mid, const std::vector<int>
     } else if (request.qos > 0) {
       again.push_back(topic);
     } else {
-      refuse(topic, "the broker refuses a subscription; commands to this device will not arrive",
+      refuse(topic, "the broker refuses a subscription; commands on this topic will not arrive",
              now);
     }
   }
   return again;
 }
 
-std::vector<std::string> Subscriptions::due(Time now) {
+std::vector<Subscription> Subscriptions::due(Time now) {
   for (auto& [mid, asked] : asked_) {
     if (asked.deadline > now || std::exchange(asked.late, true)) continue;
     for (const std::string& topic : asked.request.topics) {
       refuse(topic,
-             "the broker does not answer a subscription; commands to this device may not arrive",
+             "the broker does not answer a subscription; commands on this topic may not arrive",
              now);
     }
   }
-  std::vector<std::string> topics;
-  for (auto& [topic, refused] : refused_) {
-    if (refused.retry > now) continue;
-    topics.push_back(topic);
-    refused.retry = now + refused.pause;  // not again before there is an answer
+  std::vector<Subscription> due;
+  for (const Subscription& wanted : wanted_) {
+    const auto refused = refused_.find(wanted.topic);
+    if (refused == refused_.end() || refused->second.retry > now) continue;
+    due.push_back(wanted);
+    refused->second.retry = now + refused->second.pause;  // not again before there is an answer
   }
-  return topics;
+  return due;
 }
 
 std::vector<std::string> Subscriptions::refused() const {
@@ -92,7 +89,8 @@ void Subscriptions::grant(const std::string& topic) {
 }
 
 void Subscriptions::refuse(const std::string& topic, const char* words, Time now) {
-  if (!has(topics_, topic)) return;  // not since
+  if (std::ranges::find(wanted_, topic, &Subscription::topic) == wanted_.end())
+    return;  // not since
   const auto [refused, is_new] = refused_.try_emplace(topic);
   if (is_new) log::warning(words, {{"FP_TOPIC", topic}});
   auto& [pause, retry] = refused->second;

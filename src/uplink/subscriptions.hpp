@@ -11,6 +11,12 @@
 
 namespace fieldpost {
 
+struct Subscription {
+  std::string topic;
+  int qos = 1;
+  bool operator==(const Subscription&) const = default;
+};
+
 class Subscriptions {
  public:
   using Time = std::chrono::steady_clock::time_point;
@@ -23,22 +29,22 @@ class Subscriptions {
     int qos = 1;
   };
   struct Change {
-    std::vector<std::string> gone, come;
+    std::vector<Subscription> gone, come;
   };
 
   // An answer that takes longer than `limit` counts as a refusal, until it comes.
-  Subscriptions(std::vector<std::string> topics, std::chrono::nanoseconds limit)
-      : topics_(std::move(topics)), limit_(limit) {}
+  Subscriptions(std::vector<Subscription> wanted, std::chrono::nanoseconds limit)
+      : wanted_(std::move(wanted)), limit_(limit) {}
 
-  const std::vector<std::string>& topics() const { return topics_; }
-  Change set_topics(std::vector<std::string> topics);
+  const std::vector<Subscription>& wanted() const { return wanted_; }
+  Change set_wanted(std::vector<Subscription> wanted);
 
   void asked(int mid, Request request, Time now);
   // The answer, with a code for each topic: 0 to 2 grant it, anything else and a missing one do
   // not. Returns what is to be asked for again at QoS 0.
   std::vector<std::string> answered(int mid, const std::vector<int>& codes, Time now);
-  // Once a second: what is to be asked for again at QoS 1.
-  std::vector<std::string> due(Time now);
+  // Once a second: what is to be asked for again.
+  std::vector<Subscription> due(Time now);
 
   std::vector<std::string> refused() const;
   void ask_again_now();  // with the next due()
@@ -56,7 +62,7 @@ class Subscriptions {
   void grant(const std::string& topic);
   void refuse(const std::string& topic, const char* words, Time now);
 
-  std::vector<std::string> topics_;
+  std::vector<Subscription> wanted_;
   std::chrono::nanoseconds limit_;
   std::map<int, Asked> asked_;  // by message id
   std::map<std::string, Refused> refused_;

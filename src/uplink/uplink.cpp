@@ -84,13 +84,7 @@ void Uplink::Thread::take(Stored stored) { lanes.on_stored(stored.newest_row); }
 
 void Uplink::Thread::take(Fetched fetched) {
   lanes.on_fetched(std::move(fetched));
-  if (const int64_t refused = lanes.refused() - status.now.refused; refused > 0) {
-    log::warning("readings were not sent: one alone is longer than a message may be",
-                 {{"FP_COUNT", std::to_string(refused)},
-                  {"FP_ATTRIBUTE", *lanes.refused_attribute()},
-                  {"FP_LIMIT", "uplink.max_payload"}});
-  }
-  status.now.refused = lanes.refused();
+  note_refused();
   acknowledge_rows(lanes.take_done());
 }
 
@@ -124,7 +118,8 @@ void Uplink::Thread::take(Options o) {
     return;
   }
   line->set_max_in_flight(max_in_flight(options));
-  if (before.device_ids != options.device_ids) line->set_topics(command_topics(options));
+  if (auto wanted = subscriptions(options); wanted != subscriptions(before))
+    line->set_subscriptions(std::move(wanted));
 }
 
 void Uplink::Thread::take(Stop stop) {
@@ -209,6 +204,7 @@ Drop Uplink::Thread::drop_of(Line::End end, BootTime now) {
 }
 
 void Uplink::Thread::on_down(const std::string& reason, Line::End end) {
+  note_retained();
   line.reset();
   if (stopping) return io.stop();
   const BootTime now = BootClock::now();
@@ -217,7 +213,9 @@ void Uplink::Thread::on_down(const std::string& reason, Line::End end) {
   up = false;
   lanes.on_disconnected(now);
   publication_records.clear();
+  written.clear();
   pace.cancel();
+  settle_timer.cancel();
   status.now.in_flight = 0;
   status.now.refused_topics.clear();
   give_up(publications.take_in_flight());

@@ -13,12 +13,14 @@
 #include <string_view>
 #include <vector>
 
+#include "config/config.hpp"
 #include "model/broker_address.hpp"
 #include "model/command.hpp"
 #include "model/rate_limits.hpp"
 #include "store/outbox.hpp"
 #include "uplink/quarantine.hpp"
 #include "uplink/resolve.hpp"
+#include "uplink/session.hpp"
 
 namespace fieldpost {
 
@@ -42,6 +44,10 @@ struct UplinkStatus {
   bool slowed = false;       // to half of the limits, because the broker has thrown us out
   std::vector<Quarantine::SetAside> set_aside;  // topics that the broker does not let us publish to
   std::vector<std::string> refused_topics;      // nor subscribe to
+  // Of what goes to custom topics, since the start; these are in the counts above as well.
+  int64_t custom_published = 0;  // messages
+  int64_t custom_dropped = 0;    // readings of [[publish]] entries that are gone
+  int64_t retained = 0;          // messages that came, and were ignored
 };
 
 class Uplink {
@@ -67,6 +73,8 @@ class Uplink {
     std::chrono::nanoseconds batch_max_age{};          // that a sample may wait for others
     std::map<std::string, std::string> flow_versions;  // of states, by device id
     std::vector<std::string> device_ids;               // whose command topics are subscribed
+    std::vector<PublishConfig> publishes;              // what custom topics get
+    std::vector<Subscription> custom_subscriptions;    // outside of losant/
     Resolver resolve = system_resolver;                // how host names become addresses
   };
   // Called on the uplink thread; must only post to a mailbox.
@@ -76,6 +84,7 @@ class Uplink {
     std::function<void(std::vector<int64_t> rows)> acknowledge;
     std::function<void(DeviceIds devices)> set_aside;  // as of Store
     std::function<void(IncomingCommand)> command;
+    std::function<void(IncomingMessage)> message;     // on a topic of custom_subscriptions
     std::function<void(const UplinkStatus&)> status;  // on change
     // A message was handed to the connection: a device's states, or, under the gateway's id, one
     // that is not state. `bytes` of payload.

@@ -3,10 +3,18 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "model/custom_device.hpp"
+#include "model/topic.hpp"
 #include "uplink/setup.hpp"
 #include "uplink/uplink_thread.hpp"
 
 namespace fieldpost {
+namespace {
+
+// What libmosquitto has written is with the network after that; it may look again.
+constexpr auto kSettle = milliseconds(20);
+
+}  // namespace
 
 void Uplink::Thread::on_acknowledged(const std::vector<int>& mids) {
   std::vector<int64_t> rows;
@@ -19,17 +27,44 @@ void Uplink::Thread::on_acknowledged(const std::vector<int>& mids) {
       if (sinks.published) sinks.published(*publication, true);
       continue;
     }
-    auto done = lanes.acknowledged(mid, now);
-    if (!done) continue;
-    ++status.now.published;
-    status.now.published_bytes += done->bytes;
-    status.now.readings += done->readings;
-    rows.insert(rows.end(), done->rows.begin(), done->rows.end());
+    if (!lanes.is_unacknowledged(mid)) settle(mid, rows, now);
   }
   last_progress = Steady::now();
   acknowledge_rows(std::move(rows));
   pump();
   close_when_idle();
+}
+
+void Uplink::Thread::settle(int mid, std::vector<int64_t>& ret_rows, BootTime now) {
+  const auto done = lanes.acknowledged(mid, now);
+  if (!done) return;
+  ++status.now.published;
+  status.now.published_bytes += done->bytes;
+  status.now.readings += done->readings;
+  ret_rows.insert(ret_rows.end(), done->rows.begin(), done->rows.end());
+}
+
+// Nobody acknowledges QoS 0. That libmosquitto has written it says little: the line may be slow, or
+// dead. So it is done with, and counts as arrived for the limits, when the broker's machine has
+// acknowledged all bytes.
+void Uplink::Thread::watch_written() {
+  if (written.empty() || std::exchange(settle_waits, true)) return;
+  settle_timer.expires_after(kSettle);
+  settle_timer.async_wait([this, count = written.size()](error_code error) {
+    settle_waits = false;
+    if (!up) return;
+    if (error) return watch_written();  // of the connection before
+    std::vector<int64_t> rows;
+    if (count <= written.size() && line->all_arrived()) {
+      for (size_t i = 0; i < count; ++i) settle(written[i], rows, BootClock::now());
+      written.erase(written.begin(), written.begin() + static_cast<ptrdiff_t>(count));
+      last_progress = Steady::now();
+    }
+    acknowledge_rows(std::move(rows));
+    pump();
+    watch_written();
+    close_when_idle();
+  });
 }
 
 void Uplink::Thread::acknowledge_rows(std::vector<int64_t> rows) {
@@ -39,6 +74,10 @@ void Uplink::Thread::acknowledge_rows(std::vector<int64_t> rows) {
 void Uplink::Thread::on_message(std::string_view topic, std::string_view payload) {
   limiter.received(BootClock::now());
   const auto device = commanded_device(topic);
+  const auto is_asked_for = [&](const Subscription& s) { return matches(s.topic, topic); };
+  if (!device && std::ranges::any_of(options.custom_subscriptions, is_asked_for)) {
+    return sinks.message({.topic = std::string(topic), .payload = std::string(payload)});
+  }
   if (!device) {
     log::warning("a message came on a topic that we did not ask for",
                  {{"FP_REASON", printable(topic, 100)}});
@@ -70,8 +109,50 @@ void Uplink::Thread::on_tick() {
     status.now.refused_topics = std::move(refused);
     status.tell_soon();
   }
+  note_custom();
+  note_retained();
   lanes.on_tick();
   pump();
+}
+
+void Uplink::Thread::note_custom() {
+  const Lanes::CustomCounts& custom = lanes.custom();
+  if (const int64_t more = custom.dropped - std::exchange(dropped_logged, custom.dropped);
+      more > 0) {
+    log::warning(
+        "readings were not published: their [[publish]] is not in the configuration",
+        {{"FP_COUNT", std::to_string(more)}, {"FP_ENTRY", shown_device(*custom.last_dropped)}});
+  }
+  note_refused();
+  if (status.now.custom_published == custom.published &&
+      status.now.custom_dropped == custom.dropped) {
+    return;
+  }
+  status.now.custom_published = custom.published;
+  status.now.custom_dropped = custom.dropped;
+  status.tell_soon();
+}
+
+void Uplink::Thread::note_refused() {
+  const int64_t more = lanes.refused() - status.now.refused;
+  if (more <= 0) return;
+  log::warning("readings were not sent: one alone is longer than a message may be",
+               {{"FP_COUNT", std::to_string(more)},
+                {"FP_ATTRIBUTE", *lanes.refused_attribute()},
+                {"FP_LIMIT", "uplink.max_payload"}});
+  status.now.refused = lanes.refused();
+  status.tell_soon();
+}
+
+void Uplink::Thread::note_retained() {
+  if (!line) return;
+  const auto [count, topic] = line->take_retained();
+  if (count == 0) return;
+  for (int64_t i = 0; i < count; ++i) limiter.received(BootClock::now());
+  status.now.retained += count;
+  status.tell_soon();
+  log::warning("retained messages are ignored: an order of old must not be carried out now",
+               {{"FP_COUNT", std::to_string(count)}, {"FP_TOPIC", printable(topic, 100)}});
 }
 
 // Sends what may be sent, and asks for what could be sent next.
@@ -81,7 +162,7 @@ void Uplink::Thread::pump() {
   if (!stopping) {
     if (!answer_waits && !send_states()) return;
     while (const auto request = lanes.take_fetch()) {
-      sinks.fetch(request->lane, request->after, Sender::kFetchPoints);
+      sinks.fetch(request->lane, request->after, request->max_points);
     }
   }
   line->flush();
@@ -151,14 +232,21 @@ BootTime Uplink::Thread::send_publications() {
 bool Uplink::Thread::send_states() {
   const BootTime now = BootClock::now();
   while (const auto message = lanes.take_message(now)) {
-    const auto mid = line->publish(state_topic(*message->state.device), message->state.payload);
+    const auto mid = line->publish(message->topic, message->state.payload, message->qos);
     if (!mid) {
       line->fail(mid.error().message);
       return false;
     }
-    if (sinks.sent) sinks.sent(*message->state.device, message->state.payload.size());
+    const bool custom = message->lane == Lane::Custom;
+    if (sinks.sent) {
+      sinks.sent(custom ? options.client_id : *message->state.device,
+                 message->state.payload.size());
+    }
     lanes.sent(*message, *mid, now);
+    if (message->qos == 0) written.push_back(*mid);
   }
+  acknowledge_rows(lanes.take_done());
+  watch_written();
   return true;
 }
 
@@ -178,6 +266,7 @@ void Uplink::Thread::tell_of_quarantine() {
   DeviceIds devices;
   for (const auto& [topic, until] : aside) {
     if (const auto device = stating_device(topic)) devices.emplace(*device);
+    devices.merge(lanes.copies_on(topic));
     const auto is_it = [&](const auto& t) { return t.topic == topic; };
     if (std::ranges::any_of(told, is_it)) continue;
     const std::string what =

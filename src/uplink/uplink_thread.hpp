@@ -86,6 +86,11 @@ struct Uplink::Thread {
   void pump();
   BootTime send_publications();
   bool send_states();
+  void watch_written();
+  void settle(int mid, std::vector<int64_t>& ret_rows, BootTime now);
+  void note_custom();
+  void note_refused();
+  void note_retained();
   void wake_at(BootTime time);
   void tell_of_pace(bool held_back);
   void acknowledge_rows(std::vector<int64_t> rows);
@@ -101,7 +106,7 @@ struct Uplink::Thread {
   size_t next_broker = 0;  // of options.brokers, or the one that is dialled
   asio::io_context io{1};
   asio::posix::stream_descriptor bell{io};
-  asio::steady_timer retry{io}, tick{io}, stop_timer{io}, batch{io}, pace{io};
+  asio::steady_timer retry{io}, tick{io}, stop_timer{io}, batch{io}, pace{io}, settle_timer{io};
   StatusTeller status{io, sinks.status};
   std::unique_ptr<Line> line;
   bool up = false;
@@ -110,6 +115,7 @@ struct Uplink::Thread {
   bool reconnect_asked = false;  // when this line is down
   bool batch_waits = false;
   bool answer_waits = false;  // until nothing is on its way: a suspect
+  bool settle_waits = false;
   Steady::time_point up_since;
   Steady::time_point last_progress;     // towards an acknowledgement
   std::vector<std::string> modes_told;  // troubles with the modes of secret files
@@ -118,6 +124,8 @@ struct Uplink::Thread {
   Limiter limiter;
   Quarantine quarantine;
   Lanes lanes;
+  std::vector<int> written;    // message ids of QoS 0 that may not have reached the broker yet
+  int64_t dropped_logged = 0;  // of Lanes::custom()
   std::unordered_map<int, size_t> publication_records;  // of the limiter, by message id
 };
 

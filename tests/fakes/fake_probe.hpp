@@ -122,6 +122,7 @@ class FakeProbe : public PluginProbe {
       if (const auto it = values.find("command"); it != values.end()) {
         CommandSpec command;
         command.name = std::get<std::string>(it->second);
+        command.args = {{.name = "value", .type = Number, .required = true, .max = 100}};
         verdict.declaration.commands.push_back({std::move(command), unit, s});
       }
       if (values.contains("type") && values.at("type") == Value("impossible")) {

@@ -91,10 +91,11 @@ class SiteTest(unittest.TestCase):
 class LosantSiteTest(SiteTest):
     """With a broker that keeps Losant's rules and knows these devices."""
     devices = losant.DEVICES
+    topics = ("answers/#",)  # that devices may use beside their own
 
     def start(self, config, **server):
         """`config(port)` follows the lines of [uplink]."""
-        self.broker = losant.losant_broker(self.field, devices=self.devices)
+        self.broker = losant.losant_broker(self.field, devices=self.devices, topics=self.topics)
         self.witness = self.field.witness(self.broker)
         self.server = self.field.modbus(**server)
         self.agent = self.field.agent(HEAD + CLOCK + self.broker.uplink() + 'backoff_max = "1s"\n'

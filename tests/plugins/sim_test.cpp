@@ -212,6 +212,7 @@ TEST_F(SimCsv, TakesWhatTheOutboxExports) {
       "2026-05-04T10:00:01.000Z,,575e,boiler,t,number,21.5\r\n"
       "2026-05-04T10:00:01.000Z,,575e,boiler,code,string,007\r\n"
       "2026-05-04T10:00:01.500Z,,575e,boiler,fp_online,boolean,true\r\n"
+      "2026-05-04T10:00:01.000Z,,publish:bus:boiler,boiler,t,number,99\r\n"
       "2026-05-04T10:00:00.500Z,,575f,meter,t,number,1e-300\r\n"
       ",1234,575e,boiler,t,number,5\r\n"
       "2026-05-04T10:00:02.000Z,,575e,boiler,note,string,\"a,\r\nb\"\r\n");
@@ -221,7 +222,8 @@ TEST_F(SimCsv, TakesWhatTheOutboxExports) {
     ASSERT_EQ(host.open(), FP_OK) << host.trouble();
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     while (!host.text("note") && std::chrono::steady_clock::now() < deadline) host.poll();
-    EXPECT_EQ(host.samples.size(), 2U) << "what the agent said of the device is not one";
+    EXPECT_EQ(host.samples.size(), 2U)
+        << "what the agent said of the device is not one, nor a copy";
     EXPECT_EQ(host.number("t"), 21.5);
     EXPECT_EQ(host.text("code"), "007");
     EXPECT_EQ(host.text("note"), "a,\r\nb");
@@ -229,7 +231,7 @@ TEST_F(SimCsv, TakesWhatTheOutboxExports) {
   FakeHost all({{"csv", path}});
   EXPECT_EQ(all.declare(), FP_E_INVALID);
   EXPECT_EQ(all.problems.at(0).text,
-            path + ":5: 't' is of more than one device: name one with csv_device");
+            path + ":6: 't' is of more than one device: name one with csv_device");
   const std::string head = "time,attribute,type,value\n";
   EXPECT_EQ(problem(head + "1,a,number,x\n"), path + ":2: expected a number, got 'x'");
   EXPECT_EQ(problem(head + "1,a,boolean,1\n"), path + ":2: expected true or false, got '1'");

@@ -37,6 +37,14 @@ std::string json(const WaitingReadings& readings, DeviceNames names = {}) {
   return out;
 }
 
+TEST(ExportText, ACopyForACustomTopicSaysWhatItIs) {
+  WaitingReadings readings = one(21.5);
+  readings.device = symbol("publish:bus:boiler");
+  EXPECT_EQ(csv(readings),
+            "2026-05-04T10:00:00.250Z,,,publish:bus:boiler,publish bus (boiler),t,"
+            "number,21.5\r\n");
+}
+
 TEST(ExportText, ALineForEachReading) {
   WaitingReadings readings = one(21.5);
   readings.states[0].points.push_back({symbol("on"), true});

@@ -281,5 +281,79 @@ TEST_F(StoreLanes, WhatIsHeldAsLiveHasTheSameIdInTheBacklog) {
   ASSERT_TRUE(on_disk(0));
 }
 
+// Copies for custom topics, and readings beside them.
+class StoreCustomLane : public StoreLanes {
+ protected:
+  static constexpr const char* kCopy = "publish:entry:d";
+};
+
+TEST_F(StoreCustomLane, CopiesComeInTheirOwnLaneAloneAndReadingsInTheOthers) {
+  start(1h);
+  lane(Lane::Live);
+  const int64_t begin = ears_.fetched().up_to;
+  append("d", 1, 1);
+  append(kCopy, 1, 1);
+  append("d", 2, 2);
+  append(kCopy, 2, 2);
+  EXPECT_EQ(lane(Lane::Live, begin), (Found{{item(1), 1}, {item(3), 2}}));
+  EXPECT_EQ(lane(Lane::All), (Found{{item(1), 1}, {item(3), 2}}));
+  EXPECT_EQ(lane(Lane::Custom), (Found{{item(2), 1}, {item(4), 2}}));
+  store_->acknowledge({item(2)});
+  EXPECT_EQ(lane(Lane::Custom), (Found{{item(4), 2}}));
+}
+
+TEST_F(StoreCustomLane, TheSameOnTheDisk) {
+  start(50ms);
+  append("d", 1, 1);
+  append(kCopy, 1, 1);
+  ASSERT_TRUE(on_disk(2));
+  append("d", 2, 2);
+  append(kCopy, 2, 2);
+  ASSERT_TRUE(on_disk(4));
+  EXPECT_EQ(lane(Lane::Live), (Found{{row(3), 2}})) << "the newest of each device";
+  EXPECT_EQ(lane(Lane::Backlog), (Found{{row(1), 1}, {row(3), 2}}));
+  EXPECT_EQ(lane(Lane::All), (Found{{row(1), 1}, {row(3), 2}}));
+  EXPECT_EQ(lane(Lane::Custom), (Found{{row(2), 1}, {row(4), 2}}));
+  store_->acknowledge({row(2), row(4)});
+  ASSERT_TRUE(on_disk(2));
+  EXPECT_EQ(lane(Lane::Custom), Found{});
+}
+
+// The uplink is through with what is new, and has a copy on its way, when a flush takes all.
+TEST_F(StoreCustomLane, EachLaneHoldsItsOwnOverAFlush) {
+  start(100ms);
+  lane(Lane::Live);
+  const int64_t begin = ears_.fetched().up_to;
+  append(kCopy, 1, 1);
+  append("d", 1, 1);
+  append(kCopy, 2, 2);
+  append("d", 2, 2);
+  EXPECT_EQ(lane(Lane::Live, begin), (Found{{item(2), 1}, {item(4), 2}}));
+  ASSERT_TRUE(on_disk(4));
+  EXPECT_EQ(lane(Lane::Custom).size(), 2U);
+  EXPECT_EQ(lane(Lane::Custom).front().first, row(3)) << "nobody held a copy: one row";
+  EXPECT_EQ(lane(Lane::Backlog), (Found{{item(2), 1}, {item(4), 2}})) << "each is held by its id";
+
+  append(kCopy, 3, 3);
+  append(kCopy, 4, 4);
+  const Found held = lane(Lane::Custom, row(3));
+  ASSERT_TRUE(on_disk(6));
+  if (held == (Found{{item(5), 3}, {item(6), 4}})) {  // else it went to the disk just now
+    store_->acknowledge({item(5)});
+    EXPECT_EQ(lane(Lane::Custom, row(3)), (Found{{item(6), 4}})) << "not sent twice";
+    store_->acknowledge({item(6)});
+    ASSERT_TRUE(on_disk(4));
+  }
+}
+
+TEST_F(StoreCustomLane, OneThatIsSetAsideIsPassedOver) {
+  start(50ms);
+  append(kCopy, 1, 1);
+  append("publish:other:d", 2, 2);
+  ASSERT_TRUE(on_disk(2));
+  store_->set_aside({kCopy});
+  EXPECT_EQ(lane(Lane::Custom), (Found{{row(2), 2}}));
+}
+
 }  // namespace
 }  // namespace fieldpost

@@ -307,5 +307,47 @@ TEST_F(BatcherTest, RandomLifeLosesNothing) {
   }
 }
 
+// ---- A message for each reading.
+
+TEST_F(BatcherTest, ReadingsLeaveOneByOneAndTheRowIsDoneWithTheLast) {
+  const auto any = [](Symbol, Symbol) { return true; };
+  batcher_.add(chunk(1, "d", {{10, {point("a", 1.0), point("b", true)}}, {20, {point("a", 2.0)}}}));
+  EXPECT_EQ(batcher_.waiting_points(), 3U);
+  std::vector<ReadingToSend> sent;
+  while (auto reading = batcher_.next_reading(any)) sent.push_back(*std::move(reading));
+  ASSERT_EQ(sent.size(), 3U);
+  EXPECT_EQ(batcher_.waiting_points(), 0U);
+  EXPECT_EQ(*sent[1].point.attribute, "b");
+  EXPECT_EQ(sent[1].time_ms, 10);
+  EXPECT_EQ(sent[2].time_ms, 20);
+  EXPECT_EQ(batcher_.acknowledged(sent[2].ticket), 1);
+  EXPECT_EQ(batcher_.acknowledged(sent[0].ticket), 1);
+  EXPECT_EQ(batcher_.take_done(), Rows{});
+  EXPECT_EQ(batcher_.acknowledged(sent[1].ticket), 1);
+  EXPECT_EQ(batcher_.take_done(), Rows{1});
+}
+
+TEST_F(BatcherTest, OfReadingsOneThatMayNotLeaveHoldsUpItsDeviceAlone) {
+  batcher_.add(chunk(1, "d", {{10, {point("a", 1.0), point("b", 2.0)}}}));
+  batcher_.add(chunk(2, "e", {{10, {point("a", 3.0), point("b", 4.0)}}}));
+  const auto all_but_a_of_d = [](Symbol device, Symbol attribute) {
+    return *device != "d" || *attribute != "a";
+  };
+  EXPECT_EQ(batcher_.next_reading(all_but_a_of_d)->point.value, Value(3.0));
+  EXPECT_EQ(batcher_.next_reading(all_but_a_of_d)->point.value, Value(4.0));
+  EXPECT_FALSE(batcher_.next_reading(all_but_a_of_d));
+}
+
+TEST_F(BatcherTest, AfterRewindingARowThatWasBegunComesAgainAsAWhole) {
+  const auto any = [](Symbol, Symbol) { return true; };
+  const auto row = [this] { return chunk(1, "d", {{10, {point("a", 1.0), point("b", 2.0)}}}); };
+  batcher_.add(row());
+  batcher_.acknowledged(batcher_.next_reading(any)->ticket);
+  EXPECT_TRUE(batcher_.next_reading_of_begun(any));
+  batcher_.rewind();
+  batcher_.add(row());
+  EXPECT_EQ(*batcher_.next_reading(any)->point.attribute, "a");
+}
+
 }  // namespace
 }  // namespace fieldpost

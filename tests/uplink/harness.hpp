@@ -48,7 +48,8 @@ class Harness {
   void start() {
     uplink = std::make_unique<Uplink>(
         options, Uplink::Sinks{
-                     .fetch = [this](Lane, int64_t after, size_t points) { fetch(after, points); },
+                     .fetch = [this](Lane lane, int64_t after,
+                                     size_t points) { fetch(lane, after, points); },
                      .acknowledge = [this](const std::vector<int64_t>& done) { acknowledge(done); },
                      .set_aside =
                          [this](DeviceIds devices) {
@@ -59,6 +60,11 @@ class Harness {
                          [this](IncomingCommand command) {
                            const std::scoped_lock lock(mutex);
                            commands.push_back(std::move(command));
+                         },
+                     .message =
+                         [this](IncomingMessage message) {
+                           const std::scoped_lock lock(mutex);
+                           messages_.push_back(std::move(message));
                          },
                      .status =
                          [this](const UplinkStatus& s) {
@@ -126,6 +132,14 @@ class Harness {
     for (const UplinkStatus& s : statuses) text += s.step + "|" + s.reason + "\n";
     return text;
   }
+  std::vector<IncomingMessage> messages() const {
+    const std::scoped_lock lock(mutex);
+    return messages_;
+  }
+  DeviceIds set_aside() const {
+    const std::scoped_lock lock(mutex);
+    return aside;
+  }
   std::vector<IncomingCommand> received() const {
     const std::scoped_lock lock(mutex);
     return commands;
@@ -153,22 +167,26 @@ class Harness {
     return folder / name;
   }
   // As the store answers: from another thread's point of view at any time.
-  void fetch(int64_t after, size_t max_points) {
+  void fetch(Lane lane, int64_t after, size_t max_points) {
     std::vector<Chunk> chunks;
+    int64_t up_to = after;
     {
       const std::scoped_lock lock(mutex);
       size_t points = 0;
       for (auto it = rows.upper_bound(after); it != rows.end() && points < max_points; ++it) {
+        up_to = it->first;
+        if (!belongs_to(*it->second.device, lane) || aside.contains(*it->second.device)) continue;
         chunks.push_back(it->second);
         for (const State& state : it->second.states) points += state.points.size();
       }
     }
     // The first fetch may come while start() has not got the pointer yet.
     eventually([this] { return target_ != nullptr; });
-    const int64_t up_to = chunks.empty() ? after : chunks.back().row;
-    const bool end = chunks.empty();
-    target_.load()->on_fetched(
-        {.chunks = std::move(chunks), .from = after, .up_to = up_to, .end = end});
+    target_.load()->on_fetched({.lane = lane,
+                                .chunks = std::move(chunks),
+                                .from = after,
+                                .up_to = up_to,
+                                .end = up_to == after});
   }
   void acknowledge(const std::vector<int64_t>& done) {
     const std::scoped_lock lock(mutex);
@@ -184,6 +202,7 @@ class Harness {
   std::vector<UplinkStatus> statuses;
   DeviceIds aside;
   std::vector<IncomingCommand> commands;
+  std::vector<IncomingMessage> messages_;
   std::vector<Publication> delivered_, given_up_;
 };
 

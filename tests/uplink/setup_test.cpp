@@ -17,9 +17,15 @@ TEST(UplinkSetup, KnowsWhichDeviceACommandIsFor) {
 TEST(UplinkSetup, SubscribesToTheCommandsOfEachDevice) {
   Uplink::Options options;
   options.device_ids = {"gateway", "peripheral"};
-  EXPECT_EQ(command_topics(options),
-            (std::vector<std::string>{"losant/gateway/command", "losant/peripheral/command"}));
-  for (const std::string& topic : command_topics(options)) EXPECT_TRUE(commanded_device(topic));
+  EXPECT_EQ(subscriptions(options), (std::vector<Subscription>{{"losant/gateway/command", 1},
+                                                               {"losant/peripheral/command", 1}}));
+  for (const auto& [topic, qos] : subscriptions(options)) EXPECT_TRUE(commanded_device(topic));
+}
+
+TEST(UplinkSetup, SubscribesOnceToACustomTopicThatSeveralWant) {
+  Uplink::Options options;
+  options.custom_subscriptions = {{"a/+", 0}, {"b", 0}, {"a/+", 1}};
+  EXPECT_EQ(subscriptions(options), (std::vector<Subscription>{{"a/+", 1}, {"b", 0}}));
 }
 
 TEST(UplinkSetup, ConnectsAnewOnlyForWhatTheConnectionDependsOn) {

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// [[subscribe]]: from a message on a topic of somebody else's to a command, in the form in which
+// the platform sends one; whoever carries out commands need not know where it came from. Main
+// thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "config/config.hpp"
+#include "model/command.hpp"
+
+namespace fieldpost {
+
+class CustomCommands {
+ public:
+  struct Misfit {
+    std::string command;
+    std::string reason;
+  };
+  struct Read {
+    std::vector<IncomingCommand> commands;
+    std::vector<Misfit> misfits;  // entries that the message was no command for
+  };
+  struct Counts {
+    int64_t received = 0;  // messages
+    int64_t misfits = 0;
+  };
+
+  void configure(std::vector<SubscribeConfig> entries) { entries_ = std::move(entries); }
+
+  // For each entry whose topic matches, a command or why there is none. Whether its arguments are
+  // what the plugin takes is not looked at. Never fails, whatever arrives.
+  Read read(const IncomingMessage& message);
+  const Counts& counts() const { return counts_; }
+
+ private:
+  std::vector<SubscribeConfig> entries_;
+  Counts counts_;
+};
+
+}  // namespace fieldpost
