@@ -64,6 +64,7 @@ struct UplinkConfig {
   int64_t max_payload = 0;      // bytes of one publish
   nanoseconds batch_max_age{};  // that a reading may wait for others
   std::string order;            // "live-first" or "oldest-first"
+  bool meta = false;            // whether states have model/state_meta.hpp
   std::string limits;           // "losant" or "plain"
   int topic_messages = 0;       // 0: as `limits` says; as is the next
   int connection_messages = 0;

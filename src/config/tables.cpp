@@ -184,6 +184,13 @@ std::vector<CoreOption> uplink_options() {
                         "capture.",
                 .choices = {"live-first", "oldest-first"}},
        .store = into<&UplinkConfig::order>},
+      {.spec = {.name = "meta",
+                .type = Boolean,
+                .fallback = "false",
+                .help = "Whether the states of plugins carry `meta`: a `sequence` by which the "
+                        "receiver sees what is missing, and of attributes without a good value the "
+                        "`quality` and, in ms, the `good_age`."},
+       .store = into<&UplinkConfig::meta>},
       {.spec = {.name = "limits",
                 .type = Choice,
                 .fallback = "losant",

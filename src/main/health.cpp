@@ -36,7 +36,7 @@ OwnCommands::Actions Daemon::own_actions() {
 
 void Daemon::configure_custom() {
   copies_.configure(config_);
-  subscriptions_.configure(config_.subscribes);
+  custom_commands_.configure(config_.subscribes);
 }
 
 void Daemon::configure_health() {

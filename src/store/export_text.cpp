@@ -4,6 +4,7 @@
 #include "base/json.hpp"
 #include "base/text.hpp"
 #include "model/custom_device.hpp"
+#include "model/state_meta.hpp"
 
 namespace fieldpost {
 namespace {
@@ -63,6 +64,7 @@ void ExportText::add(const WaitingReadings& readings, std::string& out) const {
   for (const State& state : readings.states) {
     const std::string prefix = prefix_of(readings, state);
     for (const Point& point : state.points) {
+      if (state_meta::is_meta(point.attribute)) continue;
       if (format_ == ExportFormat::Csv) {
         add_csv(prefix, point, out);
       } else {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/state_meta.hpp"
 #include "model/symbol.hpp"
 
 namespace fieldpost {
@@ -24,11 +25,13 @@ class Toll {
   };
 
   void add_thinned(Symbol device, Symbol attribute, int64_t readings) {
+    if (state_meta::is_meta(attribute)) return;
     const std::scoped_lock lock(mutex_);
     line(device, attribute).thinned += readings;
     thinned_ += readings;
   }
   void add_dropped(Symbol device, Symbol attribute, int64_t readings) {
+    if (state_meta::is_meta(attribute)) return;
     const std::scoped_lock lock(mutex_);
     line(device, attribute).dropped += readings;
     dropped_ += readings;

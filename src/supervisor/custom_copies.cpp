@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "config/copies.hpp"
+#include "model/state_meta.hpp"
 
 namespace fieldpost {
 
@@ -33,6 +34,7 @@ void CustomCopies::add_to(std::vector<DeviceSample>& samples) {
   for (const DeviceSample& sample : samples) {
     const auto first = static_cast<ptrdiff_t>(added.size());  // of this sample
     for (const Point& point : sample.points) {
+      if (state_meta::is_meta(point.attribute)) continue;
       for (const Symbol copy : copies_of(sample.device, point.attribute)) {
         auto it = std::find_if(added.begin() + first, added.end(),
                                [&](const DeviceSample& a) { return a.device == copy; });

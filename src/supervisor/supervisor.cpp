@@ -17,7 +17,11 @@ bool is_down(const Supervisor::Entry& entry) {
 }  // namespace
 
 Supervisor::Supervisor(EventLoop& loop, Options options, Sinks sinks, SymbolTable& symbols)
-    : loop_(&loop), options_(std::move(options)), sinks_(std::move(sinks)), symbols_(&symbols) {}
+    : loop_(&loop),
+      options_(std::move(options)),
+      sinks_(std::move(sinks)),
+      symbols_(&symbols),
+      notes_(symbols) {}
 
 Supervisor::~Supervisor() = default;
 
@@ -49,6 +53,7 @@ HostProcess::Sinks Supervisor::sinks_of(Entry& entry) {
                   for (const Sample& s : samples.samples) sinks_.readings(entry.instance, s);
                 }
                 auto taken = entry.instance.on_samples(std::move(samples));
+                if (config_.uplink.meta) notes_.add_to(taken, entry.instance);
                 if (!taken.empty()) sinks_.samples(std::move(taken));
               },
           .unit_state =

@@ -15,6 +15,7 @@
 #include "config/config.hpp"
 #include "supervisor/host_process.hpp"
 #include "supervisor/instance.hpp"
+#include "supervisor/state_notes.hpp"
 
 namespace fieldpost {
 
@@ -81,8 +82,9 @@ class Supervisor {
   Config config_;
   std::vector<std::unique_ptr<Entry>> entries_;
   std::vector<std::unique_ptr<Entry>> retired_;  // being stopped
-  Source settler_;                               // settle() runs outside the hosts' own callbacks
-  std::function<void()> stopped_;                // set once stop() was called
+  StateNotes notes_;
+  Source settler_;                 // settle() runs outside the hosts' own callbacks
+  std::function<void()> stopped_;  // set once stop() was called
   bool watching_ = false;
 };
 

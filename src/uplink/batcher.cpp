@@ -5,6 +5,7 @@
 #include <iterator>
 #include <utility>
 
+#include "model/state_meta.hpp"
 #include "uplink/payload.hpp"
 
 namespace fieldpost {
@@ -80,7 +81,10 @@ size_t Batcher::refuse_points(Chunk& chunk) {
       return refuse;
     });
   }
-  std::erase_if(chunk.states, [](const State& state) { return state.points.empty(); });
+  const auto is_meta = [](const Point& point) { return state_meta::is_meta(point.attribute); };
+  // Also where thinning has left a meta and no reading.
+  std::erase_if(chunk.states,
+                [&](const State& s) { return std::ranges::all_of(s.points, is_meta); });
   return refused;
 }
 
@@ -154,6 +158,9 @@ std::string Batcher::take_array(Queue& queue, size_t array_bytes, bool one_row,
 std::string Batcher::take_part(Queue& queue, std::vector<Taken>& ret_taken) {
   Chunk& chunk = queue.chunks.front();
   std::vector<Point>& points = chunk.states[queue.state].points;
+  // The meta stays behind: it is of the whole state.
+  waiting_points_ -= std::erase_if(
+      points, [](const Point& point) { return state_meta::is_meta(point.attribute); });
   const std::string& member = member_of(queue.device);
   size_t bytes = payload::kStateOverhead + member.size();
   const auto end = std::ranges::find_if(points, [&](const Point& point) {

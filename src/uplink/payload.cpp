@@ -8,6 +8,8 @@
 #include <cstring>
 #include <variant>
 
+#include "model/state_meta.hpp"
+
 namespace fieldpost::payload {
 namespace {
 
@@ -144,6 +146,32 @@ void append_with(std::string& out, size_t bound, Write write) {
   out.resize(static_cast<size_t>(end - out.data()));
 }
 
+// "group":{"attribute":value,…} of those points whose names begin with `prefix`.
+char* write_group(char* p, std::string_view group, std::string_view prefix,
+                  std::span<const Point> points) {
+  bool any = false;
+  for (const Point& point : points) {
+    if (!point.attribute->starts_with(prefix)) continue;
+    p = any ? put(p, ",\"") : put(put(put(p, "\""), group), "\":{\"");
+    p = put(put(p, std::string_view(*point.attribute).substr(prefix.size())), "\":");
+    p = write_value(p, point.value);
+    any = true;
+  }
+  return any ? put(p, "},") : p;
+}
+
+char* write_meta(char* p, std::span<const Point> points, bool estimated) {
+  p = put(p, R"(,"meta":{)");
+  for (const Point& point : points) {
+    if (*point.attribute != state_meta::kSequence) continue;
+    p = put(write_value(put(p, R"("sequence":)"), point.value), ",");
+  }
+  p = write_group(p, "quality", state_meta::kQuality, points);
+  p = write_group(p, "good_age", state_meta::kGoodAge, points);
+  if (estimated) p = put(p, R"("time_estimated":true,)");
+  return put(p - 1, "}");  // over the last comma
+}
+
 }  // namespace
 
 void append_number(std::string& out, double value) {
@@ -179,14 +207,20 @@ void append_state(std::string& out, int64_t time_ms, std::span<const Point> poin
     p = put(p, R"({"time":)");
     p = std::to_chars(p, p + kStateOverhead, time_ms).ptr;
     p = put(p, R"(,"data":{)");
+    bool has_meta = estimated;
     for (const Point& point : points) {
+      if (state_meta::is_meta(point.attribute)) [[unlikely]] {
+        has_meta = true;
+        continue;
+      }
       *p++ = '"';
       p = put(put(p, *point.attribute), "\":");
       p = write_value(p, point.value);
       *p++ = ',';
     }
     p = put(p - 1, "}");  // over the last comma
-    return put(p, estimated ? R"(,"meta":{"time_estimated":true}})" : "}");
+    if (has_meta) p = write_meta(p, points, estimated);
+    return put(p, "}");
   });
 }
 

@@ -5,6 +5,8 @@
 //
 //   {"time":1700000000123,"data":{"temperature":21.5,"running":true,"mode":"auto"}}
 //   {"time":1700000000123,"data":{"temperature":21.5},"meta":{"time_estimated":true}}
+//   {"time":1700000000123,"data":{"count":4},"meta":{"sequence":7,
+//    "quality":{"temperature":"comm-error"},"good_age":{"temperature":61000}}}
 #pragma once
 
 #include <cstddef>
@@ -23,8 +25,9 @@ void append_number(std::string& out, double value);
 // In quotes, escaped as RFC 8259 asks. `text` is UTF-8.
 void append_text(std::string& out, std::string_view text);
 
-// {"time":…,"data":{…}}, and the meta where the time is `estimated`. Points are legal (is_legal(),
-// is_attribute_name()), at least one, and no attribute twice.
+// {"time":…,"data":{…}}, and a meta where the time is `estimated` or points are one's
+// (model/state_meta.hpp). The others are legal (is_legal(), is_attribute_name()), at least one, and
+// no attribute twice.
 void append_state(std::string& out, int64_t time_ms, std::span<const Point> points,
                   bool estimated = false);
 

@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "model/state_meta.hpp"
+
 namespace fieldpost {
 namespace {
 
@@ -68,6 +70,12 @@ TEST_F(CustomCopiesTest, WhatTheAgentSaysOfItselfAndWhatNobodyAsksForHasNone) {
       Lines{});
   configure({});
   EXPECT_EQ(added({sample(kBoiler, {"t"})}), Lines{});
+}
+
+TEST_F(CustomCopiesTest, WhatIsInTheMetaOfAStateStaysThere) {
+  configure({{.name = "p", .topic = "a"}});
+  EXPECT_EQ(added({sample(kBoiler, {"t", std::string(state_meta::kSequence)})}),
+            Lines{"publish:p:boiler 7: t"});
 }
 
 TEST_F(CustomCopiesTest, AnotherConfigurationCountsAtOnce) {

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/json.hpp"
+#include "model/state_meta.hpp"
 #include "model/symbol.hpp"
 
 namespace fieldpost {
@@ -189,6 +190,31 @@ TEST_F(BatcherTest, AStateLargerThanAPayloadIsSplitUnderOneStamp) {
   batcher.acknowledged(messages[0].ticket);
   EXPECT_EQ(batcher.take_done(), Rows{1});
   EXPECT_EQ(batcher.resume_after(), 3);
+}
+
+TEST_F(BatcherTest, AMetaAloneIsNoState) {
+  const Point sequence = point(std::string(state_meta::kSequence), 1.0);
+  batcher_.add(chunk(1, "d", {{1, {sequence}}}));
+  EXPECT_FALSE(batcher_.next(kMax));
+  EXPECT_EQ(batcher_.take_done(), Rows{1});
+  batcher_.add(chunk(2, "d", {{2, {sequence}}, {3, {sequence, point("a", 1.5)}}}));
+  EXPECT_EQ(batcher_.next(kMax)->payload, R"({"time":3,"data":{"a":1.5},"meta":{"sequence":1}})");
+}
+
+TEST_F(BatcherTest, PartsOfAStateHaveNoMeta) {
+  batcher_.set_max_payload(1000);
+  State state{7, {point(std::string(state_meta::kSequence), 1.0)}};
+  for (const char* name : {"a", "b", "c"})
+    state.points.push_back(point(name, std::string(700, 'x')));
+  batcher_.add(chunk(1, "d", {state}));
+  for (const char* name : {"a", "b", "c"}) {
+    const auto message = batcher_.next(1000);
+    ASSERT_TRUE(message);
+    EXPECT_EQ(*parse_json(message->payload),
+              (Json{{"time", 7}, {"data", {{name, std::string(700, 'x')}}}}));
+  }
+  EXPECT_FALSE(batcher_.next(1000));
+  EXPECT_EQ(batcher_.waiting_points(), 0U);
 }
 
 TEST_F(BatcherTest, WhatNoMessageCanCarryIsRefusedOnce) {

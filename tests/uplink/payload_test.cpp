@@ -10,6 +10,7 @@
 #include <random>
 
 #include "base/json.hpp"
+#include "model/state_meta.hpp"
 
 namespace fieldpost::payload {
 namespace {
@@ -111,6 +112,28 @@ TEST(Payload, AnEstimatedTimeIsSaidInTheMeta) {
   EXPECT_EQ(out, R"({"time":1700000000123,"data":{"a":1.5},"meta":{"time_estimated":true}})");
 }
 
+TEST(Payload, WhatAccompaniesReadingsIsInTheMeta) {
+  const std::string a = "a";
+  const std::string sequence(state_meta::kSequence);
+  const std::string quality = std::string(state_meta::kQuality) + "b";
+  const std::string age = std::string(state_meta::kGoodAge) + "b";
+  const std::string other = std::string(state_meta::kQuality) + "c";
+  std::string out;
+  append_state(out, 1700000000123,
+               std::vector<Point>{{&age, 61000.0},
+                                  {&quality, std::string("comm-error")},
+                                  {&a, 1.5},
+                                  {&sequence, 7.0},
+                                  {&other, std::string("stale")}},
+               true);
+  EXPECT_EQ(out, R"({"time":1700000000123,"data":{"a":1.5},"meta":{"sequence":7,)"
+                 R"("quality":{"b":"comm-error","c":"stale"},"good_age":{"b":61000},)"
+                 R"("time_estimated":true}})");
+  out.clear();
+  append_state(out, 1700000000123, std::vector<Point>{{&sequence, 7.0}, {&a, 1.5}});
+  EXPECT_EQ(out, R"({"time":1700000000123,"data":{"a":1.5},"meta":{"sequence":7}})");
+}
+
 TEST(Payload, SizesAreBoundsOfWhatIsWritten) {
   const std::string name(255, 'n');
   std::mt19937_64 random(7);
@@ -123,6 +146,19 @@ TEST(Payload, SizesAreBoundsOfWhatIsWritten) {
     append_state(out, std::numeric_limits<int64_t>::min(), {&point, 1}, true);
     ASSERT_LE(out.size(), kStateOverhead + max_size(point));
   }
+  std::vector<std::string> names = {"a", std::string(state_meta::kSequence)};
+  for (const auto prefix : {state_meta::kQuality, state_meta::kGoodAge}) {
+    names.push_back(std::string(prefix) + "a");
+  }
+  std::vector<Point> points;
+  size_t bound = kStateOverhead;
+  for (const std::string& each : names) {
+    points.push_back({&each, -std::numeric_limits<double>::max()});
+    bound += max_size(points.back());
+  }
+  std::string out;
+  append_state(out, std::numeric_limits<int64_t>::min(), points, true);
+  EXPECT_LE(out.size(), bound);
 }
 
 }  // namespace
