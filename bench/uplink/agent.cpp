@@ -142,7 +142,7 @@ int run(const Arguments& given, const std::string& folder) {
   uplink.on_stored(kNewest);
   uplink.on_committed(kNewest);
   const auto deadline = std::chrono::steady_clock::now() + 20s;
-  while (messages < given.number("window", 20) * 5) {
+  while (messages < int64_t{5} * given.number("window", 20)) {
     if (std::chrono::steady_clock::now() > deadline) return 1;
     std::this_thread::sleep_for(10ms);
   }

@@ -46,7 +46,7 @@ int run(const Arguments& given) {
     }
   };
   // First what a connection does once.
-  while (state.acknowledged < window * 5) {
+  while (state.acknowledged < int64_t{5} * window) {
     if (mosquitto_loop(client, 1000, 1) != MOSQ_ERR_SUCCESS) return 1;
     publish();
   }
