@@ -2,7 +2,6 @@
 #include "uplink/limiter.hpp"
 
 #include <algorithm>
-#include <numeric>
 
 namespace fieldpost {
 namespace {
@@ -28,14 +27,23 @@ size_t index(Traffic traffic) { return static_cast<size_t>(traffic); }
 
 // ---- One scope.
 
+void Limiter::Scope::add(BootTime at, Traffic traffic) {
+  arrived.push_back({at, traffic});
+  ++arrived_of[index(traffic)];
+}
+
+void Limiter::Scope::drop_oldest() {
+  --arrived_of[index(arrived.front().traffic)];
+  arrived.pop_front();
+}
+
 bool Limiter::Scope::empty() const {
   return arrived.empty() && std::ranges::all_of(on_their_way, [](int n) { return n == 0; });
 }
 
 int Limiter::Scope::count(Traffic from) const {
-  int n = std::accumulate(on_their_way.begin() + static_cast<ptrdiff_t>(index(from)),
-                          on_their_way.end(), 0);
-  for (const Arrived& a : arrived) n += a.traffic >= from ? 1 : 0;
+  int n = 0;
+  for (size_t i = index(from); i < kTraffics; ++i) n += on_their_way[i] + arrived_of[i];
   return n;
 }
 
@@ -98,16 +106,16 @@ void Limiter::assume_full(BootTime now) {
 void Limiter::add_arrived(size_t record, BootTime at) {
   const Record& r = records_[record];
   arrived_.push_back({at, r.topic, record});
-  connection_.arrived.push_back({at, r.traffic});
-  if (r.topic != kNoTopic) topics_[r.topic].arrived.push_back({at, r.traffic});
+  connection_.add(at, r.traffic);
+  if (r.topic != kNoTopic) topics_[r.topic].add(at, r.traffic);
 }
 
 void Limiter::expire(BootTime now) {
   while (!arrived_.empty() && arrived_.front().at + limits_.window <= now) {
     const Arrived& oldest = arrived_.front();
-    connection_.arrived.pop_front();
+    connection_.drop_oldest();
     if (const auto topic = topics_.find(oldest.topic); topic != topics_.end()) {
-      topic->second.arrived.pop_front();
+      topic->second.drop_oldest();
       if (topic->second.empty()) topics_.erase(topic);
     }
     records_[oldest.record].state = Record::State::Free;
@@ -198,9 +206,7 @@ int64_t Limiter::live_topics(BootTime now) {
   expire(now);
   return std::ranges::count_if(topics_, [](const auto& topic) {
     const Scope& scope = topic.second;
-    return scope.on_their_way[index(Traffic::Live)] > 0 ||
-           std::ranges::any_of(scope.arrived,
-                               [](const auto& a) { return a.traffic == Traffic::Live; });
+    return scope.on_their_way[index(Traffic::Live)] + scope.arrived_of[index(Traffic::Live)] > 0;
   });
 }
 

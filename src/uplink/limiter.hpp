@@ -84,7 +84,10 @@ class Limiter {
       Traffic traffic;
     };
     std::array<int, kTraffics> on_their_way{};
-    std::deque<Arrived> arrived;  // ascending
+    std::array<int, kTraffics> arrived_of{};  // of `arrived`, how many
+    std::deque<Arrived> arrived;              // ascending
+    void add(BootTime at, Traffic traffic);
+    void drop_oldest();
     bool empty() const;
     int count(Traffic from) const;
     // As free_at(), for messages of `from` and what comes after it.

@@ -10,6 +10,8 @@
 
 #include <array>
 #include <concepts>
+#include <cstring>
+#include <optional>
 #include <span>
 #include <utility>  // before Asio: 1.74 uses std::exchange without it
 #include <vector>
@@ -93,6 +95,8 @@ class Relay : public std::enable_shared_from_this<Relay> {
   void pump_up();
   void pump_down();
   void on_received(size_t bytes);
+  void hand_on();
+  void on_handed_on(size_t end);
   void on_client_closed();
   void on_lost(error_code error);
   void on_write_failed(error_code error);
@@ -123,6 +127,9 @@ class Relay : public std::enable_shared_from_this<Relay> {
   stream_protocol::socket client_;
   MqttGuard guard_;
   std::array<std::byte, kBufferSize> up_{}, down_{};
+  size_t down_begin_ = 0, down_end_ = 0;  // what came from the broker and is to be handed on
+  bool handing_on_ = false;
+  std::optional<error_code> lost_;  // after that
 };
 
 void Relay::start() {
@@ -241,23 +248,55 @@ void Relay::pump_up() {
                           }));
 }
 
-// From the broker to libmosquitto.
+// From the broker to libmosquitto. Reads on while that takes its time, as long as there is room.
 void Relay::pump_down() {
-  stream_->read(asio::buffer(down_), live([this](error_code error, size_t bytes) {
-                  if (error) return on_lost(error);
-                  on_received(bytes);
+  if (down_end_ == down_.size()) return;
+  stream_->read(asio::buffer(down_) + down_end_, live([this](error_code error, size_t bytes) {
+                  if (!error) return on_received(bytes);
+                  lost_ = error;
+                  if (!handing_on_) on_lost(error);
                 }));
 }
 
 void Relay::on_received(size_t bytes) {
-  if (auto fine = guard_.feed(std::span(down_).first(bytes)); !fine) {
+  if (auto fine = guard_.feed(std::span(down_).subspan(down_end_, bytes)); !fine) {
     return fail(fine.error().message);
   }
-  asio::async_write(client_, asio::buffer(down_.data(), bytes),
-                    live([this](error_code error, size_t) {
-                      if (!error) pump_down();
-                      // Else libmosquitto has closed its side: pump_up() sees it as well.
-                    }));
+  if (down_begin_ == down_end_) {  // nothing else is there
+    std::memmove(down_.data(), down_.data() + down_end_, bytes);
+    down_begin_ = down_end_ = 0;
+  }
+  down_end_ += bytes;
+  pump_down();
+  if (!std::exchange(handing_on_, true)) hand_on();
+}
+
+// What comes in one by one, a TLS record or a frame for each acknowledgement, is handed on
+// together, or each would be answered by a message in a packet of its own. So it waits as long as
+// each turn of the loop brings more; a read that need not wait for the network is done within one.
+void Relay::hand_on() {
+  asio::post(io_, live([this, seen = down_end_] {
+               if (down_end_ > seen) return hand_on();
+               asio::async_write(client_,
+                                 asio::buffer(down_.data() + down_begin_, seen - down_begin_),
+                                 live([this, seen](error_code error, size_t) {
+                                   // Else libmosquitto has closed its side: pump_up() sees it too.
+                                   if (!error) on_handed_on(seen);
+                                 }));
+             }));
+}
+
+void Relay::on_handed_on(size_t end) {
+  const bool was_full = down_end_ == down_.size();
+  down_begin_ = end;
+  if (down_begin_ < down_end_) {
+    hand_on();
+  } else {
+    handing_on_ = false;
+    if (was_full) down_begin_ = down_end_ = 0;
+  }
+  if (lost_ && !handing_on_) return on_lost(*lost_);
+  if (was_full && !handing_on_) pump_down();
 }
 
 // All that the client wrote has been sent.

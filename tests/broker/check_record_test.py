@@ -39,7 +39,7 @@ class CheckerTest(unittest.TestCase):
         for payload in ({"data": {"number": 1}}, {"data": {}}, [{"data": {"number": 1.5}}],
                         {"data": {"number": 1}, "time": NOW - 1, "meta": {"a": [None]},
                          "flowVersion": "x" * 255},
-                        {"data": {}, "time": {"$date": NOW}},
+                        {"data": {}, "time": {"$date": "2025-11-24T16:00:00Z"}},
                         {"data": {}, "time": "2025-11-24T16:00:00.000Z"},
                         {"data": {"A_z-9": True}}):
             self.checker.values.clear()
@@ -51,7 +51,8 @@ class CheckerTest(unittest.TestCase):
                         '{"data":{"number":1,"number":2}}', {"data": {"number": None}},
                         {"data": {"number": [1]}}, {"data": {"number": {}}}, {"data": {"a b": 1}},
                         {"data": {"": 1}}, {"data": {"x" * 256: 1}}, {"data": []},
-                        {"data": {}, "time": 1.5}, {"data": {}, "extra": 1},
+                        {"data": {}, "time": 1.5}, {"data": {}, "time": {"$date": NOW}},
+                        {"data": {}, "extra": 1},
                         {"data": {}, "flowVersion": ""}, {"data": {}, "flowVersion": "x" * 256},
                         {"data": {str(n): n for n in range(257)}}):
             self.assertEqual(set(self.kinds(payload)), {"state"}, payload)
@@ -93,10 +94,11 @@ class CheckerTest(unittest.TestCase):
 
     def test_commands(self):
         for payload in ({"name": "x"}, {"name": "x", "payload": None, "time": NOW},
+                        {"name": "x", "time": 1.5},
                         {"name": "x", "payload": [1], "time": {"$date": "2025-11-24T16:00:00Z"}}):
             self.assertEqual(self.kinds(payload, what="command"), [], payload)
         for payload in ("{", {}, [], {"name": ""}, {"name": "x" * 256}, {"name": 1},
-                        {"name": "x", "extra": 1}):
+                        {"name": "x", "extra": 1}, {"name": "x", "time": {"$date": 1}}):
             self.assertEqual(self.kinds(payload, what="command"), ["command"], payload)
 
     def test_what_the_broker_has_noted(self):
