@@ -23,6 +23,7 @@
 #include "config/load.hpp"
 #include "main/clock_keeper.hpp"
 #include "main/traffic_counts.hpp"
+#include "store/command_log.hpp"
 #include "store/drain_rate.hpp"
 #include "store/store.hpp"
 #include "supervisor/condition.hpp"
@@ -71,8 +72,7 @@ class Daemon {
   Uplink::Sinks uplink_sinks();
   Supervisor::Sinks supervisor_sinks();
 
-  bool post(Mail mail);                        // any thread; false: there was no room
-  void post_command(IncomingCommand command);  // the uplink thread
+  bool post(Mail mail);  // any thread; false: there was no room
   void on_mail();
   void on(UplinkStatus&& status);
   void on(IncomingCommand&& command);
@@ -81,12 +81,18 @@ class Daemon {
   void on(const TimeSyncState& state);
   void on(Loaded&& loaded);
 
+  // Commands: commands.cpp.
+  void take_command(IncomingCommand command);                       // the uplink thread
+  void refuse(const IncomingCommand& command, std::string reason);  // the uplink thread
+  void on_refused();
+  void resume_commands();
+  void watch_commands();
   void on_report(const CommandReport& report);
   void log_report(const CommandReport& report);
+  void update_routes();
   void on_reading(const Instance& instance, const Sample& sample);
   void on_second();
   void on_watchdog();
-  void update_routes();
   Result<> watch_clock();
   void reload();
   void stop();
@@ -124,12 +130,14 @@ class Daemon {
   Mailbox<Mail> mail_{4096};
   Mailbox<Loaded> loaded_{1};             // apart: a flood of other mail must not cost it its place
   std::atomic<size_t> command_bytes_{0};  // of commands in mail_
-  std::atomic<int64_t> commands_dropped_{0};  // since the last log line about it
-  Rate reports_{5, 100};                      // that are logged
+  Mailbox<CommandReport> refused_{1024};  // by the uplink thread: not even in mail_
+  std::atomic<int64_t> commands_unanswered_{0};  // for want of room there, since the last log line
+  Rate reports_{5, 100};                         // that are logged
   int64_t reports_unlogged_ = 0;
   LocalState local_state_{symbols_};
   Health health_{symbols_};
   OwnCommands own_commands_;
+  std::unique_ptr<CommandLog> command_log_;
   CommandRouter router_;
   std::optional<CommandReport> last_command_;
   TrafficCounts traffic_;      // any thread

@@ -253,7 +253,8 @@ Result<> CommandLog::abandon(const Error& why) {
   retry_at_ = BootClock::now() + kRetry;
   for (const std::string& path : paths_in(options_.folder)) {
     if (::unlink(path.c_str()) == 0 || errno == ENOENT) continue;
-    return Error{Errc::Unavailable, Error::from_errno(errno, "remove '" + path + "'").message};
+    return Error{Errc::Unavailable, "it cannot be noted that it runs, nor " +
+                                        Error::from_errno(errno, "remove '" + path + "'").message};
   }
   return {};
 }

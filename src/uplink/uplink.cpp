@@ -95,7 +95,7 @@ void Uplink::Thread::take(Fetched fetched) {
 
 void Uplink::Thread::take(Publication publication) {
   publications.add(std::move(publication));
-  if (!up || closing) give_up(publications.take_waiting());
+  if (closing) give_up(publications.take_waiting());
 }
 
 void Uplink::Thread::take(Reconnect) {
@@ -212,7 +212,6 @@ void Uplink::Thread::on_down(const std::string& reason, Line::End end) {
   status.now.in_flight = 0;
   status.now.refused_topics.clear();
   give_up(publications.take_in_flight());
-  give_up(publications.take_waiting());
   if (std::exchange(reconnect_asked, false)) {
     redial.reset();
     return connect();

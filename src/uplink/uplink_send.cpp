@@ -43,7 +43,10 @@ void Uplink::Thread::on_message(std::string_view topic, std::string_view payload
                  {{"FP_REASON", printable(topic, 100)}});
     return;
   }
-  sinks.command({.device_id = std::string(*device), .payload = std::string(payload)});
+  sinks.command({.device_id = std::string(*device),
+                 .payload = std::string(payload),
+                 .topic = std::string(topic),
+                 .received = BootClock::now()});
 }
 
 void Uplink::Thread::watch_tick() {
