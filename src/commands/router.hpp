@@ -89,6 +89,11 @@ class CommandRouter {
   // One that cannot even wait for this: what it says of itself (any thread), and its report.
   static CommandReport refusal(const IncomingCommand& incoming, std::string reason);
   void refuse(CommandReport refusal);
+  // So many more, of which there is not even a report.
+  void count_refused(int64_t commands) {
+    counts_.received += commands;
+    counts_.rejected += commands;
+  }
   void on_outcome(const message::Outcome& outcome);
   // The instance's host is gone; what it was running has failed.
   void on_instance_down(std::string_view instance, std::string_view reason);

@@ -65,6 +65,7 @@ void Daemon::watch_commands() {
     log::warning("commands come too fast to log each", {{"FP_COUNT", std::to_string(n)}});
   }
   if (const int64_t n = commands_unanswered_.exchange(0); n > 0) {
+    router_.count_refused(n);
     log::warning("commands came faster than they can be answered; they were not run",
                  {{"FP_COUNT", std::to_string(n)}});
   }

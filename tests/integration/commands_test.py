@@ -140,6 +140,40 @@ class CommandsTest(SiteTest):
         eventually(lambda: not self.agent.status()["commands"]["trouble"])
         self.agent.end()
 
+    def test_a_log_full_of_commands_that_wait_refuses_more_with_the_reason(self):
+        self.run_agent(f'options.gate = "{self.gate}"\n')
+        self.wait_until_connected()
+        for number in range(1, 8):
+            self.broker.publish(COMMANDS, payload(number) + " " * 200_000)
+        self.wait_until_received(7)
+        answer = self.answer(7)
+        self.assertEqual((answer["status"], answer["reason"]),
+                         ("rejected", "5 commands have not ended, and there is no room for more"))
+        self.gate.touch()
+        for number in range(1, 6):
+            self.assertEqual(self.answer(number)["status"], "done")
+        self.assertEqual(self.executions(), [1, 2, 3, 4, 5])
+        self.agent.end()
+
+    def test_of_a_flood_each_is_run_or_refused(self):
+        self.run_agent()
+        self.agent.wait_until_up()
+        self.wait_until_connected()
+        many = 20_000
+        subprocess.run(
+            [program("mosquitto_pub"), "-h", "127.0.0.1", "-p", str(self.broker.port), "-q", "1", "-l",
+             "-u", PLATFORM[0], "-P", PLATFORM[1], "-t", COMMANDS],
+            input="".join(payload(n) + "\n" for n in range(many)), text=True, check=True, timeout=60)
+        self.wait_until_received(many)
+
+        def all_ended():
+            c = self.agent.status()["commands"]
+            return c["open"] == 0 and c["done"] + c["rejected"] + c["failed"] == many and c
+        counts = eventually(all_ended, 20)
+        print({k: counts[k] for k in ("done", "rejected", "failed")})
+        self.assertEqual(len(self.executions()), counts["done"])
+        self.agent.end()
+
     def test_none_runs_twice_over_kills_at_any_moment(self):
         rounds = 500 if field.LONG else 50
         seed = random.randrange(1 << 32)
