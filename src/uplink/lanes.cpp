@@ -17,6 +17,8 @@ constexpr int kBacklogPercent = 75;
 constexpr size_t kLivePoints = 100;
 constexpr int64_t kLiveBytes = 4'000;
 
+constexpr int64_t kSampleBytes = 60;  // of a message: until it is known what they are here
+
 }  // namespace
 
 // ---- What has left ahead of its turn.
@@ -198,7 +200,7 @@ std::optional<Lanes::Message> Lanes::take_next(BootTime now) {
   passed_over_ = false;
   if (options_.live_first) {
     // Not behind what the backlog has on its way, but no more than the line carries.
-    const int64_t part = std::max(kLiveBytes, window_.bytes() / 4);
+    const int64_t part = array_bytes();
     if (auto live = take(Lane::Live, Traffic::Live, part, part - live_bytes_, now)) return live;
     // What the line has no room for goes before the backlog; what a limit holds back does not.
     if (live_.has_waiting() && !held_back_ && !passed_over_) return std::nullopt;
@@ -264,7 +266,12 @@ std::optional<Sender::Acknowledged> Lanes::acknowledged(int mid, BootTime now) {
   limiter_.arrived(message.record, now);
   quarantine_.acknowledged(state_topic(*message.device));
   window_.on_acknowledged(now - message.sent, message.queued, message.bytes);
-  return sender(message.lane).acknowledged(mid);
+  auto done = sender(message.lane).acknowledged(mid);
+  if (done && message.lane != Lane::Backlog) {
+    done_bytes_ += done->bytes;
+    done_samples_ += static_cast<int64_t>(done->rows.size());
+  }
+  return done;
 }
 
 std::vector<int64_t> Lanes::take_done() {
@@ -276,6 +283,20 @@ std::vector<int64_t> Lanes::take_done() {
 
 nanoseconds Lanes::batch_age(BootTime now) {
   return stretched_age(options_.batch_max_age, limiter_.limits_at(now), limiter_.live_topics(now));
+}
+
+int64_t Lanes::array_bytes() const {
+  if (!options_.live_first) return window_.array_bytes();
+  return std::max(kLiveBytes, window_.bytes() / 4);
+}
+
+bool Lanes::fills_messages(int64_t newest) const {
+  if (!item_id::is_sample(newest)) return false;
+  const int64_t before = std::max<int64_t>(0, item_id::number_of(main().newest()));
+  const int64_t each = done_samples_ > 0 ? done_bytes_ / done_samples_ : kSampleBytes;
+  const int64_t devices = std::max<int64_t>(1, options_.devices);
+  const int64_t whole = std::min(array_bytes(), options_.max_payload);
+  return (item_id::number_of(newest) - before) * each >= whole * devices;
 }
 
 }  // namespace fieldpost

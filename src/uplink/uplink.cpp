@@ -65,7 +65,9 @@ void Uplink::Thread::take(Wake) {
   answers.store(pings.load());
   // The first of a batch waits for others.
   const nanoseconds age = lanes.batch_age(BootClock::now());
-  if (age.count() == 0 || !lanes.batches()) return lanes.on_committed(newest.load());
+  if (age.count() == 0 || !lanes.batches() || lanes.fills_messages(newest.load())) {
+    return lanes.on_committed(newest.load());  // what comes next leaves by the timer that runs
+  }
   if (batch_waits || newest.load() <= lanes.newest()) return;
   batch_waits = true;
   batch.expires_after(age);

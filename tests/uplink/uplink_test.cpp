@@ -180,6 +180,17 @@ TEST(Uplink, RetainedCommandsAreIgnored) {
   for (const IncomingCommand& command : harness.received()) EXPECT_EQ(command.payload, "fresh");
 }
 
+TEST(Uplink, AFullMessageDoesNotWaitForItsAge) {
+  const LosantBroker broker;
+  Harness harness(broker.port());
+  harness.options.batch_max_age = std::chrono::hours(1);
+  harness.row_step = item_id::of_sample(1);
+  harness.start();
+  ASSERT_TRUE(harness.wait_state(State::Connected));
+  for (int i = 0; i < 2'000; ++i) harness.append(kGateway, 1);
+  EXPECT_TRUE(eventually([&] { return harness.status().published > 0; }));
+}
+
 TEST(Uplink, AnswersAreDeliveredOrGivenUpInWords) {
   LosantBroker broker;
   const Subscriber subscriber(broker.port(), "answers/#");
