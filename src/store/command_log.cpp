@@ -17,7 +17,6 @@
 namespace fieldpost {
 namespace {
 
-constexpr auto kRetry = std::chrono::seconds(2);
 constexpr size_t kFrameBytes = 9;  // of a record, beside its body (stage_file.hpp)
 constexpr size_t kStepBytes = kFrameBytes + 10 + 1;  // a step's record at most
 constexpr size_t kStepsToCome = 2;                   // of a command: Accepted, and the end
@@ -60,11 +59,13 @@ Result<> CommandLog::be_open() {
   if (!files_.empty()) return {};
   const BootTime now = BootClock::now();
   if (now < retry_at_) return Error{Errc::Unavailable, trouble_};
+  const size_t found = found_.size();
   auto opened = open_files();
   if (!opened) {
     files_.clear();
     open_.clear();
-    retry_at_ = now + kRetry;
+    found_.resize(found);  // they are found once more
+    retry_at_ = now + options_.retry;
   }
   set_trouble(opened ? "" : opened.error().message);
   return opened ? Result<>() : Error{Errc::Unavailable, trouble_};
@@ -250,7 +251,7 @@ Result<> CommandLog::abandon(const Error& why) {
   files_.clear();
   open_.clear();
   abandoned_ = true;
-  retry_at_ = BootClock::now() + kRetry;
+  retry_at_ = BootClock::now() + options_.retry;
   for (const std::string& path : paths_in(options_.folder)) {
     if (::unlink(path.c_str()) == 0 || errno == ENOENT) continue;
     return Error{Errc::Unavailable, "it cannot be noted that it runs, nor " +

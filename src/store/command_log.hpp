@@ -36,8 +36,9 @@ class CommandLog {
     std::string folder;  // made if its parent is there
     std::string boot_id;
     int64_t bytes = kBytes;
+    std::chrono::nanoseconds retry = std::chrono::seconds(2);
   };
-  // What cannot be opened is tried again, every two seconds at most, by the calls below.
+  // What cannot be opened is tried again by the calls below, after a pause.
   explicit CommandLog(Options options);
 
   // What an earlier process has left: Received, not begun; Accepted, it may have run; Expired, not
