@@ -160,10 +160,10 @@ void CommandRouter::resume(const IncomingCommand& left, CommandStatus status, Bo
                       : "the machine was started anew before it could be run");
 }
 
-CommandReport CommandRouter::refusal(const IncomingCommand& incoming, std::string reason) {
+CommandReport CommandRouter::refusal(const IncomingCommand& incoming, const std::string& reason) {
   CommandReport report{.number = incoming.number, .device_id = incoming.device_id};
   const auto json = parse_payload(incoming.payload, report);
-  report.reason = json ? std::move(reason) : json.error().message;
+  report.reason = json ? reason : json.error().message;
   return report;
 }
 

@@ -87,7 +87,7 @@ class CommandRouter {
   // may have run, and is reported as unknown; Expired is reported.
   void resume(const IncomingCommand& left, CommandStatus status, BootTime now);
   // One that cannot even wait for this: what it says of itself (any thread), and its report.
-  static CommandReport refusal(const IncomingCommand& incoming, std::string reason);
+  static CommandReport refusal(const IncomingCommand& incoming, const std::string& reason);
   void refuse(CommandReport refusal);
   // So many more, of which there is not even a report.
   void count_refused(int64_t commands) {

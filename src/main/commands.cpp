@@ -31,8 +31,8 @@ void Daemon::take_command(IncomingCommand command) {
 }
 
 // On the uplink thread.
-void Daemon::refuse(const IncomingCommand& command, std::string reason) {
-  if (refused_.post(CommandRouter::refusal(command, std::move(reason)))) return;
+void Daemon::refuse(const IncomingCommand& command, const std::string& reason) {
+  if (refused_.post(CommandRouter::refusal(command, reason))) return;
   (void)command_log_->step(command.number, CommandStatus::Rejected);
   ++commands_unanswered_;
 }

@@ -82,8 +82,8 @@ class Daemon {
   void on(Loaded&& loaded);
 
   // Commands: commands.cpp.
-  void take_command(IncomingCommand command);                       // the uplink thread
-  void refuse(const IncomingCommand& command, std::string reason);  // the uplink thread
+  void take_command(IncomingCommand command);                              // the uplink thread
+  void refuse(const IncomingCommand& command, const std::string& reason);  // the uplink thread
   void on_refused();
   void resume_commands();
   void watch_commands();

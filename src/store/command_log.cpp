@@ -185,8 +185,13 @@ Result<uint64_t> CommandLog::append(const IncomingCommand& command) {
     }
     FP_CHECK_OK(turn());
   }
-  const int64_t offset = FP_TRY(files_[active_].append(kReceived, body));
-  open_[number] = {.offset = offset, .body = body.size()};
+  const auto offset = files_[active_].append(kReceived, body);
+  if (!offset) {
+    // Half of it may be there, and before the rest of an earlier one like it that is a whole.
+    (void)abandon(offset.error());
+    return offset.error();
+  }
+  open_[number] = {.offset = *offset, .body = body.size()};
   return newest_ = number;
 }
 

@@ -52,7 +52,7 @@ class CommandLog {
 
   // Notes a command, before anybody hears that it has arrived. Returns its number. Errors: Full
   // (so many have not ended: it is to be refused), Unavailable (the log does not work; trouble()
-  // says why).
+  // says why. What it held is given up where a write failed: see step()).
   Result<uint64_t> received(const IncomingCommand& command);
 
   // Notes how far it has come; Accepted before it is handed on. A number that has ended, or 0, is
