@@ -171,7 +171,11 @@ class CommandsTest(SiteTest):
             return c["open"] == 0 and c["done"] + c["rejected"] + c["failed"] == many and c
         counts = eventually(all_ended, 20)
         print({k: counts[k] for k in ("done", "rejected", "failed")})
-        self.assertEqual(len(self.executions()), counts["done"])
+        runs = collections.Counter(self.executions())
+        self.assertEqual(max(runs.values()), 1)
+        self.assertGreaterEqual(len(runs), counts["done"])
+        # More have run only where the plugin was taken for hung, which failed what it was at.
+        self.assertLessEqual(len(runs), counts["done"] + counts["failed"])
         self.agent.end()
 
     def test_none_runs_twice_over_kills_at_any_moment(self):

@@ -154,7 +154,6 @@ TEST_F(CommandLogTest, TornAtAnyByteItIsAMomentOfItsPast) {
 }
 
 TEST_F(CommandLogTest, ForgetsWhatHasEndedWhenAFileIsFull) {
-  std::string waiting;
   {
     CommandLog log(options());
     EXPECT_TRUE(log.step(note(log, "old"), Accepted));
