@@ -273,10 +273,13 @@ class Gpio {
       names_ = chip_->line_names();
     } catch (const LineError& e) {
       chip_.reset();
-      if (chip_fault_ != e.what()) host.log(kWarning, e.what());
+      if (chip_fault_ == e.what()) return false;  // it is said once, not every time
       chip_fault_ = e.what();
-      for (Input& input : inputs_) input.fault = e.what();
-      for (Output& output : outputs_) output.fault = e.what();
+      host.log(kWarning, chip_fault_);
+      std::vector<sdk::Reading> readings;
+      for (Input& input : inputs_) miss(input, chip_fault_, readings);
+      for (Output& output : outputs_) miss(output, chip_fault_, readings);
+      if (!readings.empty()) host.emit(readings);
       return false;
     }
     chip_fault_.clear();
@@ -301,6 +304,14 @@ class Gpio {
     failed(row, ret);
   }
 
+  // What was there once has said that it is gone.
+  template <class Row>
+  static void miss(Row& row, const std::string& why, std::vector<sdk::Reading>& ret) {
+    const bool said = !row.fault.empty();
+    row.fault = why;
+    if (!said) failed(row, ret);
+  }
+
   template <class Row>
   void take(sdk::Host& host, Row& row, std::vector<sdk::Reading>& ret) {
     if (row.line) return;
@@ -318,9 +329,10 @@ class Gpio {
       row.fault.clear();
     } catch (const LineError& e) {
       row.line.reset();
-      // Once, not every time.
-      if (row.fault != e.what()) host.log(kWarning, to_string(row.row.line) + ": " + e.what());
+      if (row.fault == e.what()) return;
       row.fault = e.what();
+      host.log(kWarning, to_string(row.row.line) + ": " + row.fault);
+      failed(row, ret);
     }
   }
 

@@ -130,9 +130,16 @@ void print_clock(const Json& c) {
 }
 
 void print_commands(const Json& c) {
+  if (const std::string t = text(c, "trouble"); !t.empty()) {
+    std::cout << "commands  a crash would forget those that are running: " << t << "\n";
+  }
   if (c["received"] == 0) return;
   std::cout << "commands  " << c["received"] << " received, " << c["done"] << " done, "
-            << c["rejected"] << " rejected, " << c["failed"] << " failed\n";
+            << c["rejected"] << " rejected, " << c["failed"] << " failed";
+  for (const char* rare : {"expired", "unknown", "open"}) {
+    if (c[rare] != 0) std::cout << ", " << c[rare] << " " << rare;
+  }
+  std::cout << "\n";
 }
 
 // What goes to topics of [[publish]] and comes from those of [[subscribe]].

@@ -117,12 +117,15 @@ Result<IncomingCommand> command_of(const SubscribeConfig& entry, const std::stri
 }  // namespace
 
 CustomCommands::Read CustomCommands::read(const IncomingMessage& message) {
+  const std::scoped_lock lock(mutex_);
   ++counts_.received;
   Read read;
   for (const SubscribeConfig& entry : entries_) {
     if (!matches(entry.topic, message.topic)) continue;
     auto command = command_of(entry, message.payload);
     if (command) {
+      command->topic = message.topic;
+      command->received = message.received;
       read.commands.push_back(*std::move(command));
     } else {
       ++counts_.misfits;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // [[subscribe]]: from a message on a topic of somebody else's to a command, in the form in which
-// the platform sends one; whoever carries out commands need not know where it came from. Main
+// the platform sends one; whoever carries out commands need not know where it came from. Any
 // thread.
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -30,14 +31,21 @@ class CustomCommands {
     int64_t misfits = 0;
   };
 
-  void configure(std::vector<SubscribeConfig> entries) { entries_ = std::move(entries); }
+  void configure(std::vector<SubscribeConfig> entries) {
+    const std::scoped_lock lock(mutex_);
+    entries_ = std::move(entries);
+  }
 
   // For each entry whose topic matches, a command or why there is none. Whether its arguments are
   // what the plugin takes is not looked at. Never fails, whatever arrives.
   Read read(const IncomingMessage& message);
-  const Counts& counts() const { return counts_; }
+  Counts counts() const {
+    const std::scoped_lock lock(mutex_);
+    return counts_;
+  }
 
  private:
+  mutable std::mutex mutex_;  // guards all below
   std::vector<SubscribeConfig> entries_;
   Counts counts_;
 };

@@ -10,9 +10,9 @@
 namespace fieldpost {
 namespace {
 
-constexpr size_t kMaxRunning = 256;  // more at once are refused: a flood must not pile up
-constexpr size_t kOwnDone = 32;      // that are remembered
-constexpr size_t kMaxId = 256;       // bytes of an id as JSON: it goes into the log and the answer
+constexpr size_t kMaxOpen = 256;  // more at once are refused: a flood must not pile up
+constexpr size_t kOwnDone = 32;   // that are remembered
+constexpr size_t kMaxId = 256;    // bytes of an id as JSON: it goes into the log and the answer
 
 Json to_json(const Value& value) {
   return std::visit([](const auto& held) { return Json(held); }, value);
@@ -92,12 +92,26 @@ std::string CommandRouter::why_not_found(const CommandReport& report) const {
          (near.empty() ? "" : "; did you mean '" + std::string(near) + "'?");
 }
 
+void CommandRouter::name_device(CommandReport& report) const {
+  const auto it = std::ranges::find(routes_, report.device_id, &CommandRoute::device_id);
+  if (it != routes_.end()) report.device_name = it->device_name;
+}
+
 void CommandRouter::on_command(const IncomingCommand& incoming, BootTime now) {
   ++counts_.received;
-  CommandReport report{.device_id = incoming.device_id};
+  take(incoming, now);
+}
+
+void CommandRouter::take(const IncomingCommand& incoming, BootTime now) {
+  CommandReport report{.number = incoming.number, .device_id = incoming.device_id};
   const auto json = parse_payload(incoming.payload, report);
   if (!json) return finish(std::move(report), CommandStatus::Rejected, json.error().message);
-
+  if (const nanoseconds age = now - incoming.received; age > kTimeToLive) {
+    name_device(report);
+    return finish(
+        std::move(report), CommandStatus::Expired,
+        "it came " + about(age) + " ago and could not be run within " + about(kTimeToLive));
+  }
   const CommandRoute* const route = find(report);
   if (route == nullptr) {
     std::string reason = why_not_found(report);
@@ -113,13 +127,51 @@ void CommandRouter::on_command(const IncomingCommand& incoming, BootTime now) {
   if (route->instance.empty()) {
     return run_own(CommandRoute(*route), *arguments, incoming, *json, std::move(report));
   }
-  if (running_.size() >= kMaxRunning) {
+  if (open() >= kMaxOpen) {
     return finish(std::move(report), CommandStatus::Rejected, "too many commands are running");
   }
+  if (sinks_.starting(*route)) return waiting_.push_back(incoming);
+  call(*route, *std::move(arguments), std::move(report), now);
+}
+
+void CommandRouter::call(const CommandRoute& route, Arguments arguments, CommandReport report,
+                         BootTime now) {
+  if (const auto noted = sinks_.accepted(report.number); !noted) {
+    return finish(std::move(report), CommandStatus::Rejected, noted.error().message);
+  }
   const uint64_t id = ++last_id_;
-  const auto called = sinks_.call(*route, {id, route->index, *std::move(arguments)});
+  const auto called = sinks_.call(route, {id, route.index, std::move(arguments)});
   if (!called) return finish(std::move(report), CommandStatus::Failed, called.error().message);
   running_.emplace(id, Running{std::move(report), now + timeout_});
+}
+
+void CommandRouter::retry(BootTime now) {
+  for (const IncomingCommand& command : std::exchange(waiting_, {})) take(command, now);
+}
+
+void CommandRouter::resume(const IncomingCommand& left, CommandStatus status, BootTime now) {
+  if (status == CommandStatus::Received) return on_command(left, now);
+  ++counts_.received;
+  CommandReport report = refusal(left, "");
+  name_device(report);
+  const bool may_have_run = status == CommandStatus::Accepted;
+  finish(std::move(report), may_have_run ? CommandStatus::Unknown : CommandStatus::Expired,
+         may_have_run ? "the agent ended while it was running: whether it took effect is not known"
+                      : "the machine was started anew before it could be run");
+}
+
+CommandReport CommandRouter::refusal(const IncomingCommand& incoming, const std::string& reason) {
+  CommandReport report{.number = incoming.number, .device_id = incoming.device_id};
+  const auto json = parse_payload(incoming.payload, report);
+  report.reason = json ? reason : json.error().message;
+  return report;
+}
+
+void CommandRouter::refuse(CommandReport refusal) {
+  ++counts_.received;
+  name_device(refusal);
+  std::string reason = std::move(refusal.reason);
+  finish(std::move(refusal), CommandStatus::Rejected, std::move(reason));
 }
 
 void CommandRouter::on_outcome(const message::Outcome& outcome) {
@@ -136,6 +188,9 @@ void CommandRouter::run_own(const CommandRoute& route, const Arguments& argument
   const size_t hash = std::hash<std::string>()(incoming.payload);
   if (unique && std::ranges::find(own_done_, hash) != own_done_.end()) {
     return finish(std::move(report), CommandStatus::Rejected, "it came before");
+  }
+  if (const auto noted = sinks_.accepted(report.number); !noted) {
+    return finish(std::move(report), CommandStatus::Rejected, noted.error().message);
   }
   const message::Outcome outcome = sinks_.own(route, arguments);
   if (unique && outcome.status == message::Outcome::Status::Done) own_done_.push_back(hash);
@@ -177,6 +232,8 @@ void CommandRouter::finish(CommandReport report, CommandStatus status, std::stri
   counts_.done += status == CommandStatus::Done ? 1 : 0;
   counts_.rejected += status == CommandStatus::Rejected ? 1 : 0;
   counts_.failed += status == CommandStatus::Failed ? 1 : 0;
+  counts_.expired += status == CommandStatus::Expired ? 1 : 0;
+  counts_.unknown += status == CommandStatus::Unknown ? 1 : 0;
   sinks_.report(report);
 }
 

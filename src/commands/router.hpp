@@ -32,7 +32,8 @@ struct CommandRoute {
 
 // What became of one command, for the log and the answer.
 struct CommandReport {
-  Json id;  // as the sender gave it; null if it did not
+  uint64_t number = 0;  // of the command in the log
+  Json id;              // as the sender gave it; null if it did not
   std::string device_id;
   std::string device_name;  // empty if the device is unknown
   std::string name;         // empty if the payload could not be read
@@ -44,7 +45,7 @@ struct CommandReport {
 Json to_json(const CommandReport& report);
 
 struct CommandCounts {
-  int64_t received = 0, done = 0, rejected = 0, failed = 0;
+  int64_t received = 0, done = 0, rejected = 0, failed = 0, expired = 0, unknown = 0;
 };
 
 class CommandRouter {
@@ -52,9 +53,17 @@ class CommandRouter {
   // Bytes. Losant carries no more, and the main thread must not parse a megabyte for each of a
   // thousand hostile ones.
   static constexpr size_t kMaxPayload = size_t{256} << 10;
+  // From receipt to call. What comes while its plugin starts waits for it, over a restart of the
+  // agent too; but what somebody wanted a minute ago he may not want any more.
+  static constexpr std::chrono::seconds kTimeToLive{60};
 
   using Arguments = std::vector<std::optional<Value>>;
   struct Sinks {
+    // Whether the instance will be up, or has failed, in a moment: then the command waits.
+    std::function<bool(const CommandRoute&)> starting;
+    // Notes that the command is about to run: after a crash it is not run again. An error's message
+    // becomes the reason of the refusal.
+    std::function<Result<>(uint64_t number)> accepted;
     // Hands the call to the instance's host. An error's message becomes the reason of the failure.
     std::function<Result<>(const CommandRoute&, message::Call)> call;
     // Does what is the agent's own to do. None has the same payload as one that was done, if it
@@ -65,27 +74,45 @@ class CommandRouter {
   // `timeout` bounds the time between call and outcome.
   CommandRouter(nanoseconds timeout, Sinks sinks) : timeout_(timeout), sinks_(std::move(sinks)) {}
 
-  // Replaces all routes; commands that are running keep theirs.
+  // Replaces all routes; commands that are running keep theirs. retry() follows, unless the agent
+  // is about to end.
   void set_routes(std::vector<CommandRoute> routes);
+  // Takes up what waits for its plugin.
+  void retry(BootTime now);
   void set_timeout(nanoseconds timeout) { timeout_ = timeout; }
 
-  // Never fails: whatever arrives is called, or reported as rejected.
+  // Never fails: whatever arrives is called, or reported as rejected or expired.
   void on_command(const IncomingCommand& incoming, BootTime now);
+  // One that an earlier process has left: Received is run now, if its time has not passed; Accepted
+  // may have run, and is reported as unknown; Expired is reported.
+  void resume(const IncomingCommand& left, CommandStatus status, BootTime now);
+  // One that cannot even wait for this: what it says of itself (any thread), and its report.
+  static CommandReport refusal(const IncomingCommand& incoming, const std::string& reason);
+  void refuse(CommandReport refusal);
+  // So many more, of which there is not even a report.
+  void count_refused(int64_t commands) {
+    counts_.received += commands;
+    counts_.rejected += commands;
+  }
   void on_outcome(const message::Outcome& outcome);
   // The instance's host is gone; what it was running has failed.
   void on_instance_down(std::string_view instance, std::string_view reason);
-  // Reports what has timed out. To be called every second or so.
+  // Reports what has timed out. To be called every second or so. retry() reports what has waited
+  // for too long.
   void expire(BootTime now);
 
   const CommandCounts& counts() const { return counts_; }
-  bool idle() const { return running_.empty(); }
+  size_t open() const { return running_.size() + waiting_.size(); }  // that have not ended
 
  private:
   struct Running {
     CommandReport report;
     BootTime deadline;
   };
+  void take(const IncomingCommand& incoming, BootTime now);
+  void call(const CommandRoute& route, Arguments arguments, CommandReport report, BootTime now);
   const CommandRoute* find(const CommandReport& report) const;
+  void name_device(CommandReport& report) const;
   void run_own(const CommandRoute& route, const Arguments& arguments,
                const IncomingCommand& incoming, const Json& json, CommandReport report);
   void finish(CommandReport report, const message::Outcome& outcome);
@@ -97,7 +124,8 @@ class CommandRouter {
   std::vector<CommandRoute> routes_;
   std::map<uint64_t, Running> running_;
   uint64_t last_id_ = 0;
-  std::deque<size_t> own_done_;  // hashes of payloads of the agent's own
+  std::deque<IncomingCommand> waiting_;  // for their plugins to start
+  std::deque<size_t> own_done_;          // hashes of payloads of the agent's own
   CommandCounts counts_;
 };
 

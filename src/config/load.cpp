@@ -105,13 +105,23 @@ void finish_uplink(const Node& root, UplinkConfig& uplink, Problems& problems) {
   if (problems.kept()) problems.demote(mark, Problem::Severity::Warning);
 }
 
-// Live readings are to be acknowledged before they are due on the disk, or each is written there.
+// Live readings are to be acknowledged before they are due on the disk, or each is written there,
+// and leaves from there at once: a longer wait that somebody asks for would not be had.
 void check_flush(const Node& root, const Config& config, Problems& problems) {
   constexpr std::chrono::seconds kRoundTrip(2);
   const OutboxConfig& outbox = config.outbox;
-  if (outbox.durability != "memory") return;
-  if (outbox.flush_interval >= config.uplink.batch_max_age + kRoundTrip) return;
+  const nanoseconds age = config.uplink.batch_max_age;
+  if (outbox.durability != "memory" || outbox.flush_interval >= age + kRoundTrip) return;
   Node empty;
+  if (const Member* asked = find_table(root, "uplink", empty).find("batch_max_age")) {
+    return problems.error(asked->value.at,
+                          "uplink.batch_max_age: " + about(age) +
+                              " is more than outbox.flush_interval (" +
+                              about(outbox.flush_interval) +
+                              ") less 2 s, so what waits would leave with each flush, by way of "
+                              "the disk; set outbox.flush_interval = \"" +
+                              format_duration(age + kRoundTrip) + "\" or more, or a shorter age");
+  }
   const Node& table = find_table(root, "outbox", empty);
   const Member* given = table.find("flush_interval");
   problems.warning(given != nullptr ? given->value.at : table.at,

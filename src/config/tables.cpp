@@ -171,8 +171,9 @@ std::vector<CoreOption> uplink_options() {
       {.spec = {.name = "batch_max_age",
                 .type = Duration,
                 .fallback = "1s",
-                .help =
-                    "How long a reading may wait for others, so that they leave in one message.",
+                .help = "How long a reading may wait for others, so that they leave in one "
+                        "message; less if that is full before. outbox.flush_interval must be 2 s "
+                        "more.",
                 .min = 0,
                 .max = kHour},
        .store = into<&UplinkConfig::batch_max_age>},

@@ -21,10 +21,6 @@ constexpr auto kHostsLimit = 1800ms;
 constexpr auto kUplinkLimit = 300ms;
 constexpr auto kStoreLimit = 700ms;
 
-// Bytes of commands that this thread has not looked at yet. The broker may send faster than they
-// can be read, and the service has 256 MB in all.
-constexpr size_t kCommandBytes = size_t{4} << 20;
-
 Uplink::Options uplink_options(const Config& config, const Paths& paths) {
   const UplinkConfig& u = config.uplink;
   Uplink::Options o{.run_dir = paths.run_dir + "/uplink",  // the folder itself is open to groups
@@ -77,7 +73,15 @@ Daemon::Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble)
       config_trouble_(std::move(trouble)),
       own_commands_(own_actions()),
       router_(config_.commands.timeout,
-              {.call =
+              {.starting =
+                   [this](const CommandRoute& route) {
+                     return supervisor_.is_starting(route.instance);
+                   },
+               .accepted =
+                   [this](uint64_t number) {
+                     return command_log_->step(number, CommandStatus::Accepted);
+                   },
+               .call =
                    [this](const CommandRoute& route, message::Call call) {
                      return supervisor_.call(route.instance, std::move(call));
                    },
@@ -114,9 +118,12 @@ Result<> Daemon::start() {
       store_sinks(), symbols_);
   store_->set_keep(keep_rules(config_));
   load_traffic();
+  command_log_ = std::make_unique<CommandLog>(
+      CommandLog::Options{.folder = paths_.stage_dir(), .boot_id = boot});
   uplink_ = std::make_unique<Uplink>(uplink_options(config_, paths_), uplink_sinks());
   FP_CHECK_OK(watch_clock());
   sources_.push_back(FP_TRY(loop_->on_readable(mail_.fd(), [this] { on_mail(); })));
+  sources_.push_back(FP_TRY(loop_->on_readable(refused_.fd(), [this] { on_refused(); })));
   sources_.push_back(FP_TRY(loop_->on_readable(loaded_.fd(), [this] {
     for (Loaded& loaded : loaded_.take_all()) on(std::move(loaded));
   })));
@@ -131,6 +138,7 @@ Result<> Daemon::start() {
   configure_custom();
   configure_health();
   supervisor_.apply(config_);
+  resume_commands();
   log::info("started", {{"FP_DEVICE_ID", config_.gateway.device_id},
                         {"FP_PLUGINS", std::to_string(config_.plugins.size())}});
   shown_ = status_line();
@@ -162,16 +170,8 @@ Uplink::Sinks Daemon::uplink_sinks() {  // on the uplink thread
                       size_t max_points) { store_->fetch(lane, after, max_points); },
       .acknowledge = [this](std::vector<int64_t> rows) { store_->acknowledge(std::move(rows)); },
       .set_aside = [this](DeviceIds devices) { store_->set_aside(std::move(devices)); },
-      .command =
-          [this](IncomingCommand command) {
-            const size_t bytes = command.payload.size();
-            post_command(std::move(command), bytes);
-          },
-      .message =
-          [this](IncomingMessage message) {
-            const size_t bytes = message.payload.size();
-            post_command(std::move(message), bytes);
-          },
+      .command = [this](IncomingCommand command) { take_command(std::move(command)); },
+      .message = [this](const IncomingMessage& message) { take_message(message); },
       .status = [this](const UplinkStatus& status) { post(status); },
       .sent = [this](std::string_view device,
                      size_t bytes) { traffic_.count(device, bytes, utc_ms(BootClock::now())); },
@@ -202,15 +202,6 @@ bool Daemon::post(Mail mail) {
   return kept;
 }
 
-void Daemon::post_command(Mail command, size_t bytes) {
-  if (command_bytes_ + bytes <= kCommandBytes) {  // this thread alone adds to it
-    command_bytes_ += bytes;
-    if (post(std::move(command))) return;
-    command_bytes_ -= bytes;
-  }
-  ++commands_dropped_;
-}
-
 void Daemon::on_mail() {
   for (Mail& mail : mail_.take_all()) {
     std::visit([this](auto& m) { on(std::move(m)); }, mail);
@@ -222,31 +213,6 @@ void Daemon::on(UplinkStatus&& status) {
   const bool online = uplink_status_.state == UplinkStatus::State::Connected;
   clock_->on_line(online ? std::optional(BootTime(nanoseconds(uplink_status_.since_ns)))
                          : std::nullopt);
-}
-
-void Daemon::on(IncomingCommand&& command) {
-  command_bytes_ -= command.payload.size();
-  traffic_.count(command.device_id, command.payload.size(), utc_ms(BootClock::now()));
-  router_.on_command(command, BootClock::now());
-}
-
-void Daemon::on(IncomingMessage&& message) {
-  command_bytes_ -= message.payload.size();
-  const BootTime now = BootClock::now();
-  traffic_.count(config_.gateway.device_id, message.payload.size(), utc_ms(now));
-  const CustomCommands::Read read = custom_commands_.read(message);
-  for (const IncomingCommand& command : read.commands) router_.on_command(command, now);
-  for (const CustomCommands::Misfit& misfit : read.misfits) log_misfit(message.topic, misfit);
-}
-
-void Daemon::log_misfit(const std::string& topic, const CustomCommands::Misfit& misfit) {
-  if (!misfits_.take(1, BootClock::now())) {
-    ++misfits_unlogged_;
-    return;
-  }
-  log::warning("a message is no command", {{"FP_TOPIC", printable(topic, 100)},
-                                           {"FP_COMMAND", misfit.command},
-                                           {"FP_REASON", misfit.reason}});
 }
 
 // Readings, with what of them is for custom topics.
@@ -263,45 +229,6 @@ void Daemon::on(Delivery&& delivery) {
   }
   log::warning("an answer was not delivered: the line is down, or the broker does not take it",
                {{"FP_TOPIC", delivery.publication.topic}});
-}
-
-void Daemon::log_report(const CommandReport& report) {
-  if (!reports_.take(1, BootClock::now())) {
-    ++reports_unlogged_;
-    return;
-  }
-  const auto level =
-      report.status == CommandStatus::Done ? log::Level::Notice : log::Level::Warning;
-  const std::string device = report.device_name.empty() ? report.device_id : report.device_name;
-  log::write(level, "command " + std::string(name_of(report.status)),
-             {{"FP_DEVICE", device},
-              {"FP_COMMAND", report.name},
-              {"FP_COMMAND_ID", report.id.is_null() ? "" : dump_json(report.id)},
-              {"FP_INSTANCE", report.instance},
-              {"FP_REASON", report.reason.empty() ? "as asked" : report.reason}});
-}
-
-void Daemon::on_report(const CommandReport& report) {
-  log_report(report);
-  note_refusal(report);
-  last_command_ = report;
-  if (config_.commands.answer_topic.empty()) return;
-  Json answer = to_json(report);
-  answer["time"] = utc_ms(BootClock::now());
-  uplink_->publish({fill_topic(config_.commands.answer_topic, report), dump_json(answer)});
-}
-
-void Daemon::update_routes() {
-  std::vector<CommandRoute> routes = own_commands_.routes(config_.devices[0]);
-  for (const auto& entry : supervisor_.entries()) {
-    const auto& commands = entry->instance.commands();
-    for (uint32_t i = 0; i < commands.size(); ++i) {
-      if (!entry->instance.fits(commands[i])) continue;
-      const Instance::Device& device = entry->instance.device_of(commands[i]);
-      routes.push_back({*device.id, device.name, entry->config->name, i, commands[i].spec});
-    }
-  }
-  router_.set_routes(std::move(routes));
 }
 
 // ---- Time.
@@ -329,19 +256,9 @@ void Daemon::on(const TimeSyncState& state) {
 void Daemon::on(ClockNews&&) { clock_->look(); }
 
 void Daemon::on_second() {
-  router_.expire(BootClock::now());
+  watch_commands();
   clock_->look();
   drain_.note(BootClock::now(), uplink_status_.readings, store_->status().appended);
-  if (const int64_t n = std::exchange(reports_unlogged_, 0); n > 0) {
-    log::warning("commands come too fast to log each", {{"FP_COUNT", std::to_string(n)}});
-  }
-  if (const int64_t n = std::exchange(misfits_unlogged_, 0); n > 0) {
-    log::warning("more messages are no commands", {{"FP_COUNT", std::to_string(n)}});
-  }
-  if (const int64_t n = commands_dropped_.exchange(0); n > 0) {
-    log::warning("commands came faster than they can be read and were dropped",
-                 {{"FP_COUNT", std::to_string(n)}});
-  }
   supervisor_.watch(control_.has_watchers());
   report_health();
   save_traffic();

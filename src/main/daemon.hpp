@@ -24,6 +24,7 @@
 #include "config/load.hpp"
 #include "main/clock_keeper.hpp"
 #include "main/traffic_counts.hpp"
+#include "store/command_log.hpp"
 #include "store/drain_rate.hpp"
 #include "store/store.hpp"
 #include "supervisor/condition.hpp"
@@ -64,7 +65,7 @@ class Daemon {
     bool delivered = false;
   };
   struct ClockNews {};  // store_->clock() is another
-  using Mail = std::variant<UplinkStatus, IncomingCommand, IncomingMessage, Delivery, ClockNews>;
+  using Mail = std::variant<UplinkStatus, IncomingCommand, Delivery, ClockNews>;
 
   Result<> open_control();  // this and the next: sockets.cpp
   void keep_sockets();
@@ -74,25 +75,29 @@ class Daemon {
   Supervisor::Sinks supervisor_sinks();
 
   bool post(Mail mail);  // any thread; false: there was no room
-  // A command, or a message that may become some. The uplink thread.
-  void post_command(Mail command, size_t bytes);
   void on_mail();
   void on(UplinkStatus&& status);
   void on(IncomingCommand&& command);
-  void on(IncomingMessage&& message);
   void on(Delivery&& delivery);
   void on(ClockNews&&);
   void on(const TimeSyncState& state);
   void on(Loaded&& loaded);
 
   void keep(std::vector<DeviceSample> samples);
-  void log_misfit(const std::string& topic, const CustomCommands::Misfit& misfit);
+  // Commands: commands.cpp.
+  void take_command(IncomingCommand command);                              // the uplink thread
+  void take_message(const IncomingMessage& message);                       // the uplink thread
+  void admit(IncomingCommand command);                                     // the uplink thread
+  void refuse(const IncomingCommand& command, const std::string& reason);  // the uplink thread
+  void on_refused();
+  void resume_commands();
+  void watch_commands();
   void on_report(const CommandReport& report);
   void log_report(const CommandReport& report);
+  void update_routes();
   void on_reading(const Instance& instance, const Sample& sample);
   void on_second();
   void on_watchdog();
-  void update_routes();
   Result<> watch_clock();
   void reload();
   void stop();
@@ -131,17 +136,19 @@ class Daemon {
   SymbolTable symbols_;
   Mailbox<Mail> mail_{4096};
   Mailbox<Loaded> loaded_{1};             // apart: a flood of other mail must not cost it its place
-  std::atomic<size_t> command_bytes_{0};  // of commands and messages in mail_
-  std::atomic<int64_t> commands_dropped_{0};  // since the last log line about it
-  Rate reports_{5, 100};                      // that are logged
+  std::atomic<size_t> command_bytes_{0};  // of commands in mail_
+  Mailbox<CommandReport> refused_{1024};  // by the uplink thread: not even in mail_
+  std::atomic<int64_t> commands_unanswered_{0};  // for want of room there, since the last log line
+  Rate reports_{5, 100};                         // that are logged
   int64_t reports_unlogged_ = 0;
-  Rate misfits_{1, 20};  // that are logged
-  int64_t misfits_unlogged_ = 0;
+  Rate misfits_{1, 20};  // that are logged; the uplink thread's
+  std::atomic<int64_t> misfits_unlogged_ = 0;
   LocalState local_state_{symbols_};
   CustomCopies copies_{symbols_};
   CustomCommands custom_commands_;
   Health health_{symbols_};
   OwnCommands own_commands_;
+  std::unique_ptr<CommandLog> command_log_;
   CommandRouter router_;
   std::optional<CommandReport> last_command_;
   TrafficCounts traffic_;      // any thread

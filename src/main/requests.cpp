@@ -246,15 +246,17 @@ Json Daemon::clock_json(BootTime now) const {
 
 Json Daemon::commands_json() const {
   const CommandCounts& c = router_.counts();
-  Json json{
-      {"received", c.received}, {"done", c.done}, {"rejected", c.rejected}, {"failed", c.failed}};
+  Json json{{"received", c.received}, {"done", c.done},
+            {"rejected", c.rejected}, {"failed", c.failed},
+            {"expired", c.expired},   {"unknown", c.unknown},
+            {"open", router_.open()}, {"trouble", command_log_->trouble()}};
   if (last_command_) json["last"] = to_json(*last_command_);
   return json;
 }
 
 Json Daemon::custom_json() const {
   const UplinkStatus& u = uplink_status_;
-  const CustomCommands::Counts& s = custom_commands_.counts();
+  const CustomCommands::Counts s = custom_commands_.counts();
   return Json{{"published", u.custom_published},
               {"dropped", u.custom_dropped},
               {"received", s.received},

@@ -5,12 +5,20 @@ namespace fieldpost {
 
 std::string_view name_of(CommandStatus status) {
   switch (status) {
+    case CommandStatus::Received:
+      return "received";
+    case CommandStatus::Accepted:
+      return "accepted";
     case CommandStatus::Done:
       return "done";
     case CommandStatus::Rejected:
       return "rejected";
     case CommandStatus::Failed:
       return "failed";
+    case CommandStatus::Expired:
+      return "expired";
+    case CommandStatus::Unknown:
+      break;
   }
   return "unknown";
 }

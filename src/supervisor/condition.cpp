@@ -19,14 +19,34 @@ nanoseconds patience(const Instance& instance) {
          2;
 }
 
-Condition unit_condition(const Instance::Unit& unit, const Service& service, BootTime now) {
+// The first of a unit of which all attributes are known to fail; nullptr: that cannot be said.
+const Instance::Attribute* first_of_failed(const Instance& instance, uint32_t unit) {
+  const Instance::Attribute* first = nullptr;
+  for (const Instance::Attribute& a : instance.attributes()) {
+    if (a.unit != unit || a.symbol == nullptr) continue;
+    if (!a.fresh || a.latest.quality == Quality::Good) return nullptr;
+    if (first == nullptr) first = &a;
+  }
+  return first;
+}
+
+// It has just started, or lives from events: then only its readings say how it is.
+Condition unpolled_condition(const Instance& instance, uint32_t unit) {
+  if (const auto* failed = first_of_failed(instance, unit)) {
+    const std::string& detail = failed->latest.detail;
+    return {State::Bad, detail.empty() ? std::string(name_of(failed->latest.quality)) : detail};
+  }
+  return {instance.units()[unit].read ? State::Good : State::Unknown, ""};
+}
+
+Condition unit_condition(uint32_t index, const Service& service, BootTime now) {
   if (!service.host) return failure();
+  const Instance::Unit& unit = service.instance->units()[index];
   const HostProcess::Status& host = *service.host;
   switch (host.state) {
     case HostState::Up:
       if (!host.reason.empty()) return {State::Bad, host.reason};  // it was killed, but lives on
-      // It has just started, or the unit lives from events: then only a reading shows that it does.
-      if (!unit.known) return {unit.read ? State::Good : State::Unknown, ""};
+      if (!unit.known) return unpolled_condition(*service.instance, index);
       if (unit.good) return {State::Good, ""};
       if (unit.answered && now - unit.since < patience(*service.instance)) return {};
       return {State::Bad, unit.reason};
@@ -78,8 +98,8 @@ struct Parts {
 
 std::vector<Condition> unit_conditions(const Service& service, BootTime now) {
   std::vector<Condition> units;
-  for (const Instance::Unit& unit : service.instance->units()) {
-    units.push_back(unit_condition(unit, service, now));
+  for (uint32_t i = 0; i < service.instance->units().size(); ++i) {
+    units.push_back(unit_condition(i, service, now));
   }
   return units;
 }

@@ -73,6 +73,7 @@ void Instance::on_unit_state(const message::UnitState& state, BootTime now) {
 
 void Instance::on_host_down() {
   for (Unit& unit : units_) unit.known = unit.read = false;
+  for (Attribute& attribute : attributes_) attribute.fresh = false;
 }
 
 bool Instance::accept(const Reading& reading, BootTime time) {
@@ -85,6 +86,7 @@ bool Instance::accept(const Reading& reading, BootTime time) {
   }
   attribute.latest = reading;
   attribute.latest_time = time;
+  attribute.fresh = true;
   if (!good) return ++counts_.bad, false;
   attribute.good_time = time;
   units_[attribute.unit].good_time = time;

@@ -25,6 +25,7 @@ class Instance {
     Symbol symbol = nullptr;  // its name
     Reading latest;           // of any quality; attribute is meaningless before the first
     BootTime latest_time{};   // epoch: none yet
+    bool fresh = false;       // latest is of the host that runs
     BootTime good_time{};     // of the last good reading; epoch: none yet
     int64_t last_ms = 0;      // stamp of the newest point, so that none gets the same
   };

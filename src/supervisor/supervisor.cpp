@@ -147,6 +147,14 @@ Result<> Supervisor::call(std::string_view instance, message::Call call) {
   return FP_TRY(find(instance))->host->call(std::move(call));
 }
 
+bool Supervisor::is_starting(std::string_view instance) const {
+  return std::ranges::any_of(entries_, [&](const auto& entry) {
+    if (entry->config->name != instance || !entry->host || stopped_) return false;
+    // Down: it waits for the end of its predecessor.
+    return is_down(*entry) || entry->host->status().state == HostState::Starting;
+  });
+}
+
 Result<> Supervisor::restart(std::string_view instance) {
   Entry* const entry = FP_TRY(find(instance));
   if (stopped_ || !retired_.empty()) {  // another host may still be on its bus

@@ -49,6 +49,8 @@ class Supervisor {
 
   // Errors: NotFound, Unavailable (its host is not up; the message says why), Full.
   Result<> call(std::string_view instance, message::Call call);
+  // It will be up in a moment, or turn out not to be.
+  bool is_starting(std::string_view instance) const;
 
   // Ends the instance's host and starts it anew; one that waits for its next start, starts now.
   // Errors: NotFound, Unavailable (it cannot run; the message says why).

@@ -19,6 +19,7 @@ constexpr int64_t kLiveBytes = 4'000;
 
 // Readings for custom topics that are asked for at a time. Each is a message, so they last.
 constexpr size_t kCustomPoints = 2'000;
+constexpr int64_t kSampleBytes = 60;  // of a message: until it is known what they are here
 
 }  // namespace
 
@@ -238,7 +239,7 @@ std::optional<Lanes::Message> Lanes::take_next(BootTime now) {
 std::optional<Lanes::Message> Lanes::take_state(BootTime now) {
   if (options_.live_first) {
     // Not behind what the backlog has on its way, but no more than the line carries.
-    const int64_t part = std::max(kLiveBytes, window_.bytes() / 4);
+    const int64_t part = array_bytes();
     if (auto live = take(Lane::Live, Traffic::Live, part, part - live_bytes_, now)) return live;
     // What the line has no room for goes before the backlog; what a limit holds back does not.
     if (live_.has_waiting() && !held_back_ && !passed_over_) return std::nullopt;
@@ -360,7 +361,12 @@ std::optional<Sender::Acknowledged> Lanes::acknowledged(int mid, BootTime now) {
   limiter_.arrived(message.record, now);
   quarantine_.acknowledged(message.topic);
   if (message.qos > 0) window_.on_acknowledged(now - message.sent, message.queued, message.bytes);
-  return sender(message.lane).acknowledged(mid);
+  auto done = sender(message.lane).acknowledged(mid);
+  if (done && (message.lane == Lane::All || message.lane == Lane::Live)) {
+    done_bytes_ += done->bytes;
+    done_samples_ += static_cast<int64_t>(done->rows.size());
+  }
+  return done;
 }
 
 bool Lanes::is_unacknowledged(int mid) const {
@@ -387,6 +393,20 @@ DeviceIds Lanes::copies_on(const std::string& topic) const {
 
 nanoseconds Lanes::batch_age(BootTime now) {
   return stretched_age(options_.batch_max_age, limiter_.limits_at(now), limiter_.live_topics(now));
+}
+
+int64_t Lanes::array_bytes() const {
+  if (!options_.live_first) return window_.array_bytes();
+  return std::max(kLiveBytes, window_.bytes() / 4);
+}
+
+bool Lanes::fills_messages(int64_t newest) const {
+  if (!item_id::is_sample(newest)) return false;
+  const int64_t before = std::max<int64_t>(0, item_id::number_of(main().newest()));
+  const int64_t each = done_samples_ > 0 ? done_bytes_ / done_samples_ : kSampleBytes;
+  const int64_t devices = std::max<int64_t>(1, options_.devices);
+  const int64_t whole = std::min(array_bytes(), options_.max_payload);
+  return (item_id::number_of(newest) - before) * each >= whole * devices;
 }
 
 }  // namespace fieldpost

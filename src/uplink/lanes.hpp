@@ -103,6 +103,9 @@ class Lanes {
   bool is_held_back() const { return held_back_; }
   // How long what is new waits for others at present.
   nanoseconds batch_age(BootTime now);
+  // Whether what is new up to this item comes to a full message for each device: then it waits for
+  // no others.
+  bool fills_messages(int64_t newest) const;
   // Whether what is new is to wait for others at all: in one lane not while that is behind.
   bool batches() const { return options_.live_first || main().caught_up(); }
   int64_t newest() const { return main().newest(); }
@@ -134,6 +137,7 @@ class Lanes {
   // That takes what is new.
   Sender& main() { return options_.live_first ? live_ : backlog_; }
   const Sender& main() const { return options_.live_first ? live_ : backlog_; }
+  int64_t array_bytes() const;  // of what is new
   Sender& sender(Lane lane) {
     return lane == Lane::Custom ? custom_ : lane == Lane::Live ? live_ : backlog_;
   }
@@ -166,6 +170,7 @@ class Lanes {
   std::unordered_map<int, InFlight> in_flight_;
   int64_t in_flight_bytes_ = 0, live_bytes_ = 0;
   int64_t backlog_in_flight_ = 0, custom_in_flight_ = 0;
+  int64_t done_bytes_ = 0, done_samples_ = 0;  // of what was new, and acknowledged
   BootTime held_until_ = Limiter::kUnknown;
   bool held_back_ = false;
   bool passed_over_ = false;  // something, in the last take_message(): it is a suspect's

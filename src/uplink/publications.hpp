@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is published besides states: answers. Those that wait to be sent and those on the line,
-// unacknowledged; both limited, neither kept over a disconnection. Pure: no I/O, no clock; the
-// uplink carries out what it answers.
+// What is published besides states: answers. Those that wait to be sent, for a connection too, and
+// those on the line, unacknowledged, which are not sent again; both limited. Pure: no I/O, no
+// clock; the uplink carries out what it answers.
 #pragma once
 
 #include <atomic>

@@ -66,7 +66,9 @@ void Uplink::Thread::take(Wake) {
   answers.store(pings.load());
   // The first of a batch waits for others.
   const nanoseconds age = lanes.batch_age(BootClock::now());
-  if (age.count() == 0 || !lanes.batches()) return lanes.on_committed(newest.load());
+  if (age.count() == 0 || !lanes.batches() || lanes.fills_messages(newest.load())) {
+    return lanes.on_committed(newest.load());  // what comes next leaves by the timer that runs
+  }
   if (batch_waits || newest.load() <= lanes.newest()) return;
   batch_waits = true;
   batch.expires_after(age);
@@ -90,7 +92,7 @@ void Uplink::Thread::take(Fetched fetched) {
 
 void Uplink::Thread::take(Publication publication) {
   publications.add(std::move(publication));
-  if (!up || closing) give_up(publications.take_waiting());
+  if (closing) give_up(publications.take_waiting());
 }
 
 void Uplink::Thread::take(Reconnect) {
@@ -219,7 +221,6 @@ void Uplink::Thread::on_down(const std::string& reason, Line::End end) {
   status.now.in_flight = 0;
   status.now.refused_topics.clear();
   give_up(publications.take_in_flight());
-  give_up(publications.take_waiting());
   if (std::exchange(reconnect_asked, false)) {
     redial.reset();
     return connect();

@@ -83,8 +83,10 @@ class Uplink {
     std::function<void(Lane lane, int64_t after, size_t max_points)> fetch;
     std::function<void(std::vector<int64_t> rows)> acknowledge;
     std::function<void(DeviceIds devices)> set_aside;  // as of Store
+    // The broker hears that it came when these are done. A message is one on a topic of
+    // custom_subscriptions.
     std::function<void(IncomingCommand)> command;
-    std::function<void(IncomingMessage)> message;     // on a topic of custom_subscriptions
+    std::function<void(const IncomingMessage&)> message;
     std::function<void(const UplinkStatus&)> status;  // on change
     // A message was handed to the connection: a device's states, or, under the gateway's id, one
     // that is not state. `bytes` of payload.
@@ -104,9 +106,10 @@ class Uplink {
   void on_backlog();                   // something older than what was fetched can be fetched
   void on_stored(int64_t newest_row);  // rows up to there are on the disk
   void on_fetched(Fetched fetched);
-  void publish(Publication publication);  // QoS 1, ahead of states; not kept over a disconnection
-  void reconnect();                       // ends a back-off at once
-  void apply(Options options);            // a new configuration; reconnects only if it must
+  // QoS 1, ahead of states. Waits for a connection; what was on the line when one ends is given up.
+  void publish(Publication publication);
+  void reconnect();             // ends a back-off at once
+  void apply(Options options);  // a new configuration; reconnects only if it must
   // Asks for a sign of life; answered() counts the answers. For the watchdog.
   void ping();
   uint64_t answered() const;

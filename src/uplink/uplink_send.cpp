@@ -76,14 +76,20 @@ void Uplink::Thread::on_message(std::string_view topic, std::string_view payload
   const auto device = commanded_device(topic);
   const auto is_asked_for = [&](const Subscription& s) { return matches(s.topic, topic); };
   if (!device && std::ranges::any_of(options.custom_subscriptions, is_asked_for)) {
-    return sinks.message({.topic = std::string(topic), .payload = std::string(payload)});
+    return sinks.message({.device_id = options.client_id,
+                          .topic = std::string(topic),
+                          .payload = std::string(payload),
+                          .received = BootClock::now()});
   }
   if (!device) {
     log::warning("a message came on a topic that we did not ask for",
                  {{"FP_REASON", printable(topic, 100)}});
     return;
   }
-  sinks.command({.device_id = std::string(*device), .payload = std::string(payload)});
+  sinks.command({.device_id = std::string(*device),
+                 .payload = std::string(payload),
+                 .topic = std::string(topic),
+                 .received = BootClock::now()});
 }
 
 void Uplink::Thread::watch_tick() {

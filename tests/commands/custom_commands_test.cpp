@@ -27,7 +27,7 @@ class CustomCommandsTest : public ::testing::Test {
   // The command's payload, or why there is none.
   std::string read(const SubscribeConfig& with, const std::string& payload) {
     custom_commands_.configure({with});
-    const auto read = custom_commands_.read({"site/x/set", payload});
+    const auto read = custom_commands_.read({.topic = "site/x/set", .payload = payload});
     EXPECT_EQ(read.commands.size() + read.misfits.size(), 1U);
     return read.commands.empty() ? read.misfits.front().reason : read.commands.front().payload;
   }
@@ -114,7 +114,7 @@ TEST_F(CustomCommandsTest, NoBytesHarm) {
   for (int i = 0; i < 20'000; ++i) {
     std::string payload = R"({"x":)";
     for (size_t n = random() % 20; n > 0; --n) payload += alphabet[random() % alphabet.size()];
-    const auto read = custom_commands_.read({"site/x/set", payload});
+    const auto read = custom_commands_.read({.topic = "site/x/set", .payload = payload});
     for (const IncomingCommand& command : read.commands) {
       EXPECT_TRUE(parse_json(command.payload)) << command.payload;
     }

@@ -29,7 +29,12 @@ class RouterTest : public testing::Test {
     router_.set_routes({route});
   }
 
-  void send(const std::string& payload) { router_.on_command({kBoiler, payload}, BootTime(now_)); }
+  IncomingCommand command(const std::string& payload, uint64_t number = 0) const {
+    return {.device_id = kBoiler, .payload = payload, .received = BootTime(now_), .number = number};
+  }
+  void send(const std::string& payload, uint64_t number = 0) {
+    router_.on_command(command(payload, number), BootTime(now_));
+  }
   // The only report so far.
   CommandReport only() {
     EXPECT_EQ(reports_.size(), 1u);
@@ -39,12 +44,22 @@ class RouterTest : public testing::Test {
   nanoseconds now_ = 100s;
   std::vector<message::Call> calls_;
   std::vector<CommandReport> reports_;
+  bool starting_ = false;
+  std::vector<uint64_t> accepted_;
+  Result<> accepted_result_;
   Result<> call_result_;
   std::vector<std::vector<std::optional<Value>>> own_;
   message::Outcome own_outcome_;
   CommandRouter router_{10s,
-                        {.call =
+                        {.starting = [this](const CommandRoute&) { return starting_; },
+                         .accepted =
+                             [this](uint64_t number) {
+                               accepted_.push_back(number);
+                               return accepted_result_;
+                             },
+                         .call =
                              [this](const CommandRoute& route, message::Call call) {
+                               EXPECT_FALSE(accepted_.empty()) << "noted before it runs";
                                EXPECT_EQ(route.instance, "plc");
                                calls_.push_back(std::move(call));
                                return call_result_;
@@ -141,7 +156,7 @@ TEST_F(RouterTest, WhatIsTheAgentsOwnIsDoneAtOnceAndOnce) {
   send(R"({"name":"fp-do","payload":"x"})");
   EXPECT_EQ(only().status, CommandStatus::Done);
   EXPECT_EQ(own_, (std::vector<std::vector<std::optional<Value>>>{{std::string("x")}}));
-  EXPECT_TRUE(router_.idle());
+  EXPECT_EQ(router_.open(), 0u);
 
   for (const char* payload : {R"({"name":"fp-do","payload":{"what":"x","id":1}})",
                               R"({"name":"fp-do","payload":"x","time":5})"}) {
@@ -171,8 +186,9 @@ TEST_F(RouterTest, WhatTheAgentRefusedMayBeSentAgain) {
 }
 
 TEST_F(RouterTest, AnotherDeviceHasNoCommands) {
-  router_.on_command({"575ecf887ae143cd83dc4aa9", R"({"name":"set-point","payload":1})"},
-                     BootTime(now_));
+  IncomingCommand foreign = command(R"({"name":"set-point","payload":1})");
+  foreign.device_id = "575ecf887ae143cd83dc4aa9";
+  router_.on_command(foreign, BootTime(now_));
   EXPECT_EQ(only().reason, "this device has no commands");
 }
 
@@ -181,7 +197,7 @@ TEST_F(RouterTest, AHostThatIsDownFailsTheCommand) {
   send(R"({"name":"set-point","payload":1})");
   EXPECT_EQ(only().status, CommandStatus::Failed);
   EXPECT_EQ(only().reason, "the host is starting");
-  EXPECT_TRUE(router_.idle());
+  EXPECT_EQ(router_.open(), 0u);
 }
 
 TEST_F(RouterTest, AHostThatGoesDownFailsWhatItWasRunning) {
@@ -212,6 +228,93 @@ TEST_F(RouterTest, AFloodIsRefusedNotPiledUp) {
 }
 
 // Any bytes: one report or one call each, nothing else.
+constexpr const char* kSetPoint = R"({"name":"set-point","payload":{"id":"x1","value":5}})";
+
+TEST_F(RouterTest, WhatRunsIsNotedBeforeAndReportedUnderItsNumber) {
+  send(kSetPoint, 7);
+  ASSERT_EQ(calls_.size(), 1u);
+  EXPECT_EQ(accepted_, std::vector<uint64_t>{7});
+  router_.on_outcome({calls_[0].id, message::Outcome::Status::Done, std::nullopt, ""});
+  EXPECT_EQ(only().number, 7u);
+  send(R"({"name":"set-pint"})", 8);
+  EXPECT_EQ(reports_.back().number, 8u);
+  EXPECT_EQ(accepted_.size(), 1u) << "it is not about to run";
+}
+
+TEST_F(RouterTest, WhatCouldRunTwiceDoesNotRun) {
+  accepted_result_ = Error{Errc::Unavailable, "it cannot be noted"};
+  send(kSetPoint, 7);
+  EXPECT_TRUE(calls_.empty());
+  EXPECT_EQ(only().status, CommandStatus::Rejected);
+  EXPECT_EQ(only().reason, "it cannot be noted");
+}
+
+TEST_F(RouterTest, ACommandWaitsForItsPluginInOrderUntilItsTimeHasPassed) {
+  starting_ = true;
+  send(R"({"name":"set-point","payload":1})", 1);
+  now_ += 10s;
+  send(R"({"name":"set-point","payload":2})", 2);
+  router_.retry(BootTime(now_));
+  EXPECT_TRUE(calls_.empty() && reports_.empty() && accepted_.empty());
+  EXPECT_EQ(router_.open(), 2u);
+
+  now_ += CommandRouter::kTimeToLive - 5s;
+  router_.retry(BootTime(now_));
+  EXPECT_EQ(only().number, 1u);
+  EXPECT_EQ(only().status, CommandStatus::Expired);
+  EXPECT_EQ(only().reason, "it came 1 min 5 s ago and could not be run within 1 min 0 s");
+  send(R"({"name":"set-point","payload":3})", 3);
+  starting_ = false;
+  router_.retry(BootTime(now_));
+  EXPECT_EQ(accepted_, (std::vector<uint64_t>{2, 3}));
+  EXPECT_EQ(router_.counts().expired, 1);
+  EXPECT_EQ(router_.counts().received, 3) << "each is counted once";
+}
+
+TEST_F(RouterTest, WaitingIsBounded) {
+  starting_ = true;
+  for (int i = 0; i < 300; ++i) send(kSetPoint);
+  EXPECT_EQ(router_.open(), 256u);
+  EXPECT_EQ(reports_.size(), 44u);
+  EXPECT_EQ(reports_.back().reason, "too many commands are running");
+}
+
+TEST_F(RouterTest, WhatAnEarlierProcessHasLeftRunsOrIsReported) {
+  const IncomingCommand left = command(kSetPoint, 4);
+  now_ += 59s;
+  router_.resume(left, CommandStatus::Received, BootTime(now_));
+  ASSERT_EQ(calls_.size(), 1u);
+  EXPECT_TRUE(reports_.empty());
+  router_.resume(left, CommandStatus::Accepted, BootTime(now_));
+  EXPECT_EQ(
+      dump_json(to_json(only())),
+      R"({"id":"x1","device":"boiler","command":"set-point","status":"unknown",)"
+      R"("reason":"the agent ended while it was running: whether it took effect is not known"})");
+  EXPECT_EQ(only().number, 4u);
+  router_.resume(left, CommandStatus::Expired, BootTime(now_));
+  EXPECT_EQ(reports_.back().status, CommandStatus::Expired);
+  EXPECT_EQ(reports_.back().reason, "the machine was started anew before it could be run");
+  now_ += 2s;
+  router_.resume(left, CommandStatus::Received, BootTime(now_));
+  EXPECT_EQ(reports_.back().status, CommandStatus::Expired);
+  EXPECT_EQ(calls_.size(), 1u);
+  EXPECT_EQ(router_.counts().unknown, 1);
+  EXPECT_EQ(router_.counts().expired, 2);
+  EXPECT_EQ(router_.counts().received, 4);
+}
+
+TEST_F(RouterTest, WhatIsRefusedOnItsWayIsAnsweredLikeAnyOther) {
+  router_.refuse(CommandRouter::refusal(command(kSetPoint, 9), "too fast"));
+  EXPECT_EQ(dump_json(to_json(only())),
+            R"({"id":"x1","device":"boiler","command":"set-point","status":"rejected",)"
+            R"("reason":"too fast"})");
+  EXPECT_EQ(only().number, 9u);
+  EXPECT_EQ(router_.counts().rejected, 1);
+  const auto large = CommandRouter::refusal(command(std::string(300'000, 'x')), "");
+  EXPECT_EQ(large.reason, "the payload has 300000 bytes; at most 262144 are taken");
+  EXPECT_EQ(CommandRouter::refusal(command("{"), "too fast").reason, "the payload: not valid JSON");
+}
+
 TEST_F(RouterTest, MutationsNeverEscape) {
   const uint64_t seed = test::seed();
   SCOPED_TRACE("FIELDPOST_SEED=" + std::to_string(seed));

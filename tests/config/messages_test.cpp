@@ -76,6 +76,13 @@ const Row kRows[] = {
     {"[outbox]\nflush_interval = \"2s\"\n",
      {"5:18: warning: outbox.flush_interval: 2.0 s is less than uplink.batch_max_age + 2 s, so "
       "readings are written to the disk before the broker can have acknowledged them"}},
+    {"[uplink]\nbatch_max_age = \"60s\"\n",
+     {"5:17: uplink.batch_max_age: 1 min 0 s is more than outbox.flush_interval (5.0 s) less 2 s, "
+      "so "
+      "what waits would leave with each flush, by way of the disk; set outbox.flush_interval = "
+      "\"62s\" or more, or a shorter age"}},
+    {"[uplink]\nbatch_max_age = \"60s\"\n[outbox]\nflush_interval = \"62s\"\n", {}},
+    {"[uplink]\nbatch_max_age = \"60s\"\n[outbox]\ndurability = \"disk\"\n", {}},
     {"[outbox]\ndurability = \"paper\"\n",
      {"5:14: outbox.durability: expected one of \"memory\", \"disk\", got \"paper\""}},
     {"[clock]\ntrust = \"never\"\n",

@@ -98,6 +98,22 @@ class HealthTest(LosantSiteTest):
         self.server.ask("silent 1 off")
         self.wait_for(BOILER, "fp_online", True, 30)
 
+    def test_a_line_of_a_chip_that_was_never_there_is_seen_from_the_cloud(self):
+        self.start(lambda port: '''
+[[plugin]]
+name = "cabinet"
+type = "gpio"
+device = "boiler"
+options.chip = "no-such-chip"
+[[plugin.input]]
+attribute = "count"
+offset = 1
+edge = "both"
+''')
+        self.wait_for(BOILER, "fp_online", False)
+        self.assertIn("cabinet: no GPIO chip", self.said(BOILER, "fp_error"))
+        self.wait_for(GATEWAY, "fp_plugins_bad", 1)
+
     def test_an_outage_keeps_what_changed_in_it(self):
         self.start(lambda port: modbus(port, rows=counter()), do=["count 1 holding 0 2"])
         self.wait_for(BOILER, "fp_online", True)

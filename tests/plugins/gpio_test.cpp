@@ -220,6 +220,10 @@ TEST_F(GpioTest, ABusyLineSaysByWhomAndTakesNoOtherDown) {
 TEST_F(GpioTest, ALineThatIsNotThereIsNamedWithThoseThatAre) {
   start({{"input",
           {Row{{"attribute", "a"}, {"line", "dor"}}, Row{{"attribute", "b"}, {"offset", 99}}}}});
+  for (const char* attribute : {"a", "b"}) {
+    ASSERT_TRUE(host_->latest(attribute)) << "without a poll";
+    EXPECT_EQ(host_->latest(attribute)->quality, FP_COMM_ERROR);
+  }
   EXPECT_EQ(host_->poll(), FP_E_IO);
   EXPECT_NE(host_->error.find("no line \"dor\""), std::string::npos) << host_->error;
   EXPECT_NE(host_->error.find("\"door\""), std::string::npos) << host_->error;
@@ -231,6 +235,10 @@ TEST_F(GpioTest, AChipThatIsNotThereIsAnIoErrorThatListsThoseThatAre) {
       Row::Values{{"chip", std::string("plnt")}},
       Row::Tables{{"input", {Row{{"attribute", "a"}, {"line", "door"}}}}});
   ASSERT_EQ(host_->open(), FP_OK);
+  // Without a poll too: of what lives from edges that is all that is ever heard.
+  ASSERT_TRUE(host_->latest("a"));
+  EXPECT_EQ(host_->latest("a")->quality, FP_COMM_ERROR);
+  EXPECT_NE(host_->latest("a")->detail.find("no GPIO chip"), std::string::npos);
   EXPECT_EQ(host_->poll(), FP_E_IO);
   EXPECT_NE(host_->error.find("no GPIO chip \"plnt\""), std::string::npos) << host_->error;
   EXPECT_NE(host_->error.find(gpio_rig::chip()), std::string::npos) << host_->error;

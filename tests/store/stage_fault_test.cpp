@@ -8,10 +8,12 @@
 
 #include <cerrno>
 #include <functional>
+#include <map>
 #include <random>
 #include <set>
 
 #include "stage_fixture.hpp"
+#include "store/command_log.hpp"
 
 namespace fieldpost {
 namespace {
@@ -217,6 +219,68 @@ TEST_F(StageFault, KeepsWhatItHasTakenWhateverFails) {
     };
     StageLife(random()).live();
     ASSERT_FALSE(HasFailure());
+  }
+}
+
+// Processes with one log of commands, each ending anywhere. Runs what the contract lets run.
+class CommandLives {
+ public:
+  explicit CommandLives(uint64_t seed) : random_(seed) {}
+
+  void live() {
+    CommandLog log({.folder = dir_.path(),
+                    .boot_id = "boot",
+                    .bytes = 8192,
+                    .retry = std::chrono::seconds(0)});
+    for (int i = 0; i < 30; ++i) {
+      for (const auto& [command, status] : log.take_found()) {
+        if (status == CommandStatus::Received) go_on(log, command);
+        if (status == CommandStatus::Accepted) end(log, command, CommandStatus::Unknown);
+      }
+      IncomingCommand fresh{.payload = std::to_string(++last_) + std::string(random_() % 200, 'x')};
+      const auto number = log.received(fresh);
+      fresh.number = number.value_or(0);
+      const bool refused = !number && number.error().code == Errc::Full;
+      if (!refused && random_() % 8 > 0) go_on(log, fresh);
+      if (random_() % 40 == 0) return;  // killed
+    }
+  }
+  int most() const {
+    int most = 0;
+    for (const auto& [id, times] : runs_) most = std::max(most, times);
+    return most;
+  }
+  size_t ran() const { return runs_.size(); }
+
+ private:
+  void go_on(CommandLog& log, const IncomingCommand& command) {
+    if (!log.step(command.number, CommandStatus::Accepted)) return;
+    ++runs_[std::stoi(command.payload)];
+    if (random_() % 8 > 0) end(log, command, CommandStatus::Done);
+  }
+  static void end(CommandLog& log, const IncomingCommand& command, CommandStatus status) {
+    (void)log.step(command.number, status);
+  }
+
+  test::TempDir dir_{test::tmpfs()};
+  std::mt19937_64 random_;
+  int last_ = 0;
+  std::map<int, int> runs_;
+};
+
+TEST(CommandLogFault, NoneRunsTwiceWhateverFails) {
+  const uint64_t seed = test::seed();
+  SCOPED_TRACE("FIELDPOST_SEED=" + std::to_string(seed));
+  for (const bool half : {false, true}) {
+    CommandLives lives(seed);
+    std::mt19937_64 random(seed);
+    writes_half = half;
+    tmpfs_says = [&](Call) { return random() % 20 == 0 ? EIO : 0; };
+    for (int i = 0; i < (test::is_long() ? 5000 : 300); ++i) lives.live();
+    tmpfs_says = nullptr;
+    writes_half = false;
+    EXPECT_GT(lives.ran(), 1000u);
+    EXPECT_EQ(lives.most(), 1);
   }
 }
 

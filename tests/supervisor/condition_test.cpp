@@ -157,6 +157,22 @@ TEST_F(ConditionTest, AUnitThatIsNeverPolledIsGoodOnceItWasRead) {
   EXPECT_EQ(all()[1], kUnknown) << "that was with the host before";
 }
 
+// Its chip was never there, say: it has no poll to fail.
+TEST_F(ConditionTest, AUnitThatIsNeverPolledIsBadWhenAllThatItSaysIs) {
+  reading(0, Quality::CommError, "no chip");
+  EXPECT_EQ(all()[1], kUnknown) << "of b nothing was heard";
+  EXPECT_EQ(bad(), 0);
+  reading(1, Quality::CommError);
+  EXPECT_EQ(all()[1], (Condition{State::Bad, "line, unit-1: no chip"}));
+  EXPECT_EQ(all()[2], kUnknown);
+  EXPECT_EQ(bad(), 1);
+  reading(1, Quality::Good);
+  EXPECT_EQ(all()[1], (Condition{State::Good, "line, unit-1: a: comm-error (no chip)"}));
+  reading(1, Quality::CommError);
+  instance_->on_host_down();
+  EXPECT_EQ(all()[1], kUnknown) << "the host that said so is gone";
+}
+
 TEST_F(ConditionTest, OneOfTwoPluginsIsEnoughToBeOnline) {
   Instance other(config_, devices_, symbols_);
   unit(0, true);

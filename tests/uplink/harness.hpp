@@ -85,7 +85,7 @@ class Harness {
     int64_t newest = 0;
     {
       const std::scoped_lock lock(mutex);
-      chunk.row = newest = ++newest_row;
+      chunk.row = newest = (newest_row += row_step);
       chunk.device = symbols.intern(device);
       for (int i = 0; i < states; ++i) {
         const int64_t n = ++numbers[device];
@@ -155,6 +155,7 @@ class Harness {
 
   TempDir folder;
   std::unique_ptr<Uplink> uplink;
+  int64_t row_step = 1;  // between the ids of rows; item_id::of_sample(1) makes them samples
   // State number n is of so many ms later: not older than Losant takes, and each of its own.
   const int64_t first_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                                std::chrono::system_clock::now().time_since_epoch())

@@ -87,6 +87,26 @@ TEST_F(Window, IsKeptInMessages) {
   EXPECT_EQ(send_all(), 1);
 }
 
+// 16 KB, of which a sample is taken for 60 bytes until one has been acknowledged.
+TEST_F(Window, WhatFillsAMessageNeedNotWait) {
+  EXPECT_FALSE(lanes_.fills_messages(item_id::of_sample(266)));
+  EXPECT_TRUE(lanes_.fills_messages(item_id::of_sample(267)));
+  EXPECT_FALSE(lanes_.fills_messages(item_id::of_sample(267) + 1)) << "a row is on the disk";
+  lanes_.on_connected();
+  lanes_.on_committed(item_id::of_sample(10));
+  EXPECT_FALSE(lanes_.fills_messages(item_id::of_sample(276))) << "ten are not new";
+  EXPECT_TRUE(lanes_.fills_messages(item_id::of_sample(277)));
+  ASSERT_TRUE(lanes_.take_fetch());
+  fetched(1, 1, 570);
+  ASSERT_EQ(send_all(), 1);
+  ASSERT_TRUE(lanes_.acknowledged(mid_, now_));
+  EXPECT_TRUE(lanes_.fills_messages(item_id::of_sample(10 + 27)));
+  EXPECT_FALSE(lanes_.fills_messages(item_id::of_sample(10 + 26)));
+  lanes_.set_options({.window_messages = 3, .window_bytes = 20'000, .devices = 2});
+  EXPECT_FALSE(lanes_.fills_messages(item_id::of_sample(10 + 53)));
+  EXPECT_TRUE(lanes_.fills_messages(item_id::of_sample(10 + 54)));
+}
+
 TEST_F(Window, IsKeptInBytesButOneMessageAlwaysGoes) {
   lanes_.on_connected();
   ASSERT_TRUE(lanes_.take_fetch());

@@ -180,6 +180,17 @@ TEST(Uplink, RetainedCommandsAreIgnored) {
   for (const IncomingCommand& command : harness.received()) EXPECT_EQ(command.payload, "fresh");
 }
 
+TEST(Uplink, AFullMessageDoesNotWaitForItsAge) {
+  const LosantBroker broker;
+  Harness harness(broker.port());
+  harness.options.batch_max_age = std::chrono::hours(1);
+  harness.row_step = item_id::of_sample(1);
+  harness.start();
+  ASSERT_TRUE(harness.wait_state(State::Connected));
+  for (int i = 0; i < 2'000; ++i) harness.append(kGateway, 1);
+  EXPECT_TRUE(eventually([&] { return harness.status().published > 0; }));
+}
+
 TEST(Uplink, AnswersAreDeliveredOrGivenUpInWords) {
   LosantBroker broker;
   const Subscriber subscriber(broker.port(), "answers/#");
@@ -195,7 +206,13 @@ TEST(Uplink, AnswersAreDeliveredOrGivenUpInWords) {
   broker.stop();
   ASSERT_TRUE(harness.wait_state(State::Waiting));
   harness.uplink->publish({.topic = "answers/a", .payload = "late"});
-  ASSERT_TRUE(eventually([&] { return harness.given_up() == 2; }));
+  broker.start();
+  ASSERT_TRUE(eventually([&] { return harness.delivered() == 2; })) << "it has waited";
+  broker.stop();
+  ASSERT_TRUE(harness.wait_state(State::Waiting));
+  harness.uplink->publish({.topic = "answers/a", .payload = "too late"});
+  harness.uplink->stop(std::chrono::milliseconds(100));
+  EXPECT_EQ(harness.given_up(), 2u);
 }
 
 TEST(Uplink, LogsInWithWhatIsInTheFilesNow) {

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands and the end of the agent: what was acknowledged is run once, or its answer says why not.
+"""
+import collections
+import json
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from fakes import field  # noqa: E402  pylint: disable=wrong-import-position
+from fakes.field import BUILD, GATEWAY, PLATFORM, eventually, program  # noqa: E402
+from fakes.site import HEAD, QUIET, SiteTest, uplink  # noqa: E402
+
+COMMANDS = f"losant/{GATEWAY}/command"
+
+
+def payload(number):
+    return json.dumps({"name": "tally", "payload": {"id": number, "n": number}})
+
+
+class CommandsTest(SiteTest):
+    def setUp(self):
+        super().setUp()
+        self.broker = self.field.broker()
+        self.witness = self.field.witness(self.broker)
+        self.tally = self.field.folder / "tally"
+        self.gate = self.field.folder / "gate"
+        self.agent = None
+
+    def run_agent(self, options=""):
+        config = (HEAD + QUIET + uplink(self.broker.port)
+                  + '[commands]\nanswer_topic = "answers/${device_id}"\n'
+                  + f'[[plugin]]\nname = "counts"\ntype = "tally"\ninterval = "10s"\n'
+                  f'options.file = "{self.tally}"\n{options}')
+        self.agent = self.field.agent(config, args=["--plugin-dir", BUILD / "tests/plugins"])
+
+    def wait_until_connected(self):
+        def connected():
+            try:
+                return self.agent.status()["uplink"]["state"] == "connected"
+            except (OSError, ValueError):
+                return False
+        eventually(connected, 20, "a connection")
+
+    def send(self, number):
+        self.broker.publish(COMMANDS, payload(number))
+
+    def wait_until_received(self, count):
+        eventually(lambda: self.agent.status()["commands"]["received"] == count)
+
+    def answers(self):
+        """By the id of the command, all there were."""
+        found = collections.defaultdict(list)
+        for _, topic, text in list(self.witness.messages):
+            if topic == f"answers/{GATEWAY}":
+                answer = json.loads(text)
+                found[answer["id"]].append(answer)
+        return found
+
+    def answer(self, number):
+        return eventually(lambda: self.answers()[number], 20, f"an answer to {number}")[0]
+
+    def executions(self):
+        return [int(n) for n in self.tally.read_text().split()] if self.tally.exists() else []
+
+    def test_one_that_was_running_is_unknown_and_not_run_again(self):
+        self.run_agent()
+        self.agent.wait_until_up()
+        self.wait_until_connected()
+        host = self.agent.plugin("counts")["pid"]
+        subprocess.run(["kill", "-STOP", str(host)], check=True)
+        self.send(1)
+        self.wait_until_received(1)
+        self.assertEqual(self.agent.status()["commands"]["open"], 1)
+        self.agent.end(signal.SIGKILL)
+        self.run_agent()
+        answer = self.answer(1)
+        self.assertEqual((answer["status"], answer["command"]), ("unknown", "tally"), answer)
+        self.assertIn("whether it took effect is not known", answer["reason"])
+        self.assertIn("command unknown", self.agent.text())
+        self.assertIn("1 unknown", self.agent.cli("status").stdout)
+        self.agent.wait_until_up()
+        self.send(2)
+        self.assertEqual(self.answer(2)["status"], "done")
+        self.assertEqual(self.executions(), [2])
+        self.agent.end()
+
+    def test_one_that_had_not_begun_runs_once_when_its_plugin_is_up(self):
+        waits = f'options.gate = "{self.gate}"\n'
+        self.run_agent(waits)
+        for _ in range(3):
+            self.wait_until_connected()
+            if not self.answers() and self.agent.status()["commands"]["received"] == 0:
+                self.send(1)
+            self.wait_until_received(1)
+            self.assertEqual(self.agent.status()["commands"]["open"], 1)
+            self.agent.end(signal.SIGKILL)
+            self.run_agent(waits)
+        self.assertEqual(self.executions(), [])
+        self.gate.touch()
+        self.assertEqual(self.answer(1)["status"], "done")
+        self.agent.end(signal.SIGKILL)
+        self.run_agent(waits)
+        self.agent.wait_until_up()
+        self.wait_until_connected()
+        self.send(2)
+        self.answer(2)
+        self.assertEqual(self.executions(), [1, 2])
+        self.assertEqual(len(self.answers()[1]), 1)
+        self.agent.end()
+
+    def test_a_stop_leaves_what_had_not_begun_to_the_next_start(self):
+        waits = f'options.gate = "{self.gate}"\n'
+        self.run_agent(waits)
+        self.wait_until_connected()
+        self.send(1)
+        self.wait_until_received(1)
+        self.assertEqual(self.agent.end(), 0)
+        self.gate.touch()
+        self.run_agent(waits)
+        self.assertEqual(self.answer(1)["status"], "done")
+        self.assertEqual(self.executions(), [1])
+        self.agent.end()
+
+    def test_without_a_log_commands_run_and_it_says_so(self):
+        (self.field.folder / "run/stage/commands.0").mkdir(parents=True)
+        self.run_agent()
+        self.agent.wait_until_up()
+        self.wait_until_connected()
+        self.send(1)
+        self.assertEqual(self.answer(1)["status"], "done")
+        self.assertIn("commands cannot be noted", self.agent.text())
+        self.assertIn("a crash would forget", self.agent.cli("status").stdout)
+        (self.field.folder / "run/stage/commands.0").rmdir()
+        eventually(lambda: not self.agent.status()["commands"]["trouble"])
+        self.agent.end()
+
+    def test_a_log_full_of_commands_that_wait_refuses_more_with_the_reason(self):
+        self.run_agent(f'options.gate = "{self.gate}"\n')
+        self.wait_until_connected()
+        for number in range(1, 8):
+            self.broker.publish(COMMANDS, payload(number) + " " * 200_000)
+        self.wait_until_received(7)
+        answer = self.answer(7)
+        self.assertEqual((answer["status"], answer["reason"]),
+                         ("rejected", "5 commands have not ended, and there is no room for more"))
+        self.gate.touch()
+        for number in range(1, 6):
+            self.assertEqual(self.answer(number)["status"], "done")
+        self.assertEqual(self.executions(), [1, 2, 3, 4, 5])
+        self.agent.end()
+
+    def test_of_a_flood_each_is_run_or_refused(self):
+        self.run_agent()
+        self.agent.wait_until_up()
+        self.wait_until_connected()
+        many = 20_000
+        subprocess.run(
+            [program("mosquitto_pub"), "-h", "127.0.0.1", "-p", str(self.broker.port), "-q", "1", "-l",
+             "-u", PLATFORM[0], "-P", PLATFORM[1], "-t", COMMANDS],
+            input="".join(payload(n) + "\n" for n in range(many)), text=True, check=True, timeout=60)
+        self.wait_until_received(many)
+
+        def all_ended():
+            c = self.agent.status()["commands"]
+            return c["open"] == 0 and c["done"] + c["rejected"] + c["failed"] == many and c
+        counts = eventually(all_ended, 20)
+        print({k: counts[k] for k in ("done", "rejected", "failed")})
+        runs = collections.Counter(self.executions())
+        self.assertEqual(max(runs.values()), 1)
+        self.assertGreaterEqual(len(runs), counts["done"])
+        # More have run only where the plugin was taken for hung, which failed what it was at.
+        self.assertLessEqual(len(runs), counts["done"] + counts["failed"])
+        self.agent.end()
+
+    def test_none_runs_twice_over_kills_at_any_moment(self):
+        rounds = 500 if field.LONG else 50
+        seed = random.randrange(1 << 32)
+        print(f"seed {seed}")
+        chance = random.Random(seed)
+        # One process for all: a new one for each would be slower than the commands.
+        source = subprocess.Popen(  # pylint: disable=consider-using-with
+            [program("mosquitto_pub"), "-h", "127.0.0.1", "-p", str(self.broker.port), "-q", "1", "-l",
+             "-u", PLATFORM[0], "-P", PLATFORM[1], "-t", COMMANDS],
+            stdin=subprocess.PIPE, text=True, bufsize=1)
+        self.addCleanup(source.wait)
+        self.addCleanup(source.stdin.close)
+        number = 0
+        for _ in range(rounds):
+            self.run_agent('options.work = "3ms"\n')
+            end = time.monotonic() + chance.uniform(0.05, 0.5)
+            while time.monotonic() < end:
+                number += 1
+                source.stdin.write(payload(number) + "\n")
+                time.sleep(0.004)  # the pace of commands, not a wait
+            self.agent.end(signal.SIGKILL)
+        self.run_agent()
+        self.agent.wait_until_up()
+        self.wait_until_connected()
+        self.send(number + 1)
+        self.assertEqual(self.answer(number + 1)["status"], "done")
+        eventually(lambda: self.agent.status()["commands"]["open"] == 0)
+        self.check(collections.Counter(self.executions()), self.answers())
+        self.agent.end()
+
+    def check(self, runs, answers):
+        said = collections.Counter(a["status"] for list_ in answers.values() for a in list_)
+        print(f"{len(runs)} ran; answers: {dict(said)}")
+        self.assertEqual({n: c for n, c in runs.items() if c > 1}, {}, "ran twice")
+        for number, given in answers.items():
+            states = {a["status"] for a in given}
+            self.assertEqual(len(states), 1, given)
+            if states == {"done"}:
+                self.assertEqual(runs[number], 1, given)
+            if states & {"rejected", "expired"}:
+                self.assertEqual(runs[number], 0, given)
+        # The kills have met what they were to meet.
+        self.assertGreater(said["unknown"], 0)
+        self.assertGreater(said["done"], 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
