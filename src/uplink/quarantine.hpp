@@ -49,7 +49,7 @@ class Quarantine {
   bool release(BootTime now);
 
   Standing standing_of(const std::string& topic) const;
-  std::vector<std::string> suspects() const;  // in the order in which they should be tried
+  std::vector<std::string> suspects() const;           // in the order in which they should be tried
   bool is_idle() const { return in_flight_.empty(); }  // nothing is on its way
   // A suspect is on its way: nothing else leaves before the answer to it.
   bool is_trying() const { return trying_; }

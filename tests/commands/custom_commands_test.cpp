@@ -96,11 +96,11 @@ TEST_F(CustomCommandsTest, EveryEntryWithTheTopicGetsTheMessage) {
   SubscribeConfig none = entry({});
   none.topic = "site/y/set";
   custom_commands_.configure({entry({{"a", "", true}}), other, none});
-  const auto read = custom_commands_.read({"site/x/set", "t"});
+  const auto read = custom_commands_.read({.topic = "site/x/set", .payload = "t"});
   ASSERT_EQ(read.commands.size(), 2U);
   EXPECT_EQ(read.commands[1].payload, R"({"name":"blink","payload":{}})");
   EXPECT_EQ(read.commands[1].device_id, "575ecf887ae143cd83dc4aa3");
-  EXPECT_TRUE(custom_commands_.read({"elsewhere", "t"}).commands.empty());
+  EXPECT_TRUE(custom_commands_.read({.topic = "elsewhere", .payload = "t"}).commands.empty());
 }
 
 // What arrives is anybody's.
