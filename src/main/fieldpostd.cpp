@@ -11,6 +11,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "main/await_config.hpp"
 #include "main/daemon.hpp"
 #include "supervisor/probe.hpp"
 
@@ -64,12 +65,12 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
 }
 
 struct Chosen {
-  Config config;
-  std::string trouble;  // why it is not the one that was to be used
+  std::optional<Config> config;
+  std::string trouble;  // why it is not the one that was to be used, or there is none
 };
 
 // The configuration to run on: the given one, or else the last one that worked.
-std::optional<Chosen> choose_config(const Options& options) {
+Chosen choose_config(const Options& options) {
   const Paths& paths = options.paths;
   Probe probe(paths.plugin_host, paths.plugin_dir);
   const Loaded given = load_config(paths.config, probe);
@@ -79,14 +80,14 @@ std::optional<Chosen> choose_config(const Options& options) {
       log::warning("cannot keep this configuration as the last good one",
                    {{"FP_REASON", kept.error().message}});
     }
-    return Chosen{given.config, ""};
+    return {given.config, ""};
   }
-  if (options.strict) return std::nullopt;
+  if (options.strict) return {std::nullopt, given.why_unusable()};
   const Loaded last = load_config(paths.last_good_config(), probe);
-  if (!last.usable()) return std::nullopt;
+  if (!last.usable()) return {std::nullopt, given.why_unusable()};
   log::error("the configuration has errors; running on the last one that worked");
-  return Chosen{last.config,
-                "running on the last configuration that worked, because: " + given.why_unusable()};
+  return {last.config,
+          "running on the last configuration that worked, because: " + given.why_unusable()};
 }
 
 Result<> make_folder(const std::string& path, mode_t mode) {
@@ -103,15 +104,19 @@ int run(const Options& options) {
     if (!made) log::error("cannot start in full", {{"FP_REASON", made.error().message}});
   }
   auto chosen = choose_config(options);
-  if (!chosen) {
+  if (!chosen.config) {
     log::error("no usable configuration; see the messages above, and `fieldpost check`");
-    return kConfig;
+    const bool is_service = ::secure_getenv("NOTIFY_SOCKET") != nullptr;
+    if (options.strict || !is_service) return kConfig;
   }
   block_signals({SIGTERM, SIGINT});  // from here on they are the loop's
+  for (; !chosen.config; chosen = choose_config(options)) {
+    if (!await_config(options.paths.config, chosen.trouble)) return EXIT_SUCCESS;
+  }
   auto loop = EventLoop::create();
   if (!loop)
     return log::error("no event loop", {{"FP_REASON", loop.error().message}}), EXIT_FAILURE;
-  Daemon daemon(*loop, options.paths, std::move(chosen->config), std::move(chosen->trouble));
+  Daemon daemon(*loop, options.paths, *std::move(chosen.config), std::move(chosen.trouble));
   if (const auto started = daemon.start(); !started) {
     log::error("cannot start", {{"FP_REASON", started.error().message}});
     std::_Exit(EXIT_FAILURE);  // threads may be running

@@ -293,6 +293,34 @@ class SpineTest(LosantSiteTest):
         self.assertEqual(agent.child.wait(20), 78)
         self.assertEqual(list((self.field.folder / "state").iterdir()), [])
 
+    def test_a_service_without_a_usable_configuration_waits_for_one(self):
+        notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(notified.close)
+        notified.settimeout(20)
+        notified.bind(str(self.field.folder / "notify"))
+
+        def run_without():
+            return self.field.agent(HEAD.replace("name", "nmae") + uplink(1),
+                                    env={"NOTIFY_SOCKET": str(self.field.folder / "notify")})
+
+        def expect(text):
+            while text not in (said := notified.recv(65536).decode()):
+                self.assertIsNone(agent.child.poll())
+            return said
+        agent = run_without()
+        said = expect("waits for a usable configuration")
+        self.assertIn("READY=1", said)
+        self.assertIn("device.name: missing", said)
+        expect("WATCHDOG=1")
+        agent.child.terminate()
+        self.assertEqual(agent.child.wait(5), 0)
+        agent = run_without()
+        expect("waits for a usable configuration")
+        agent.child.send_signal(signal.SIGHUP)
+        expect("waits for a usable configuration")
+        agent.config.write_text(HEAD + uplink(1))
+        agent.wait_until_up()
+
     def test_a_reload_restarts_only_what_changed(self):
         self.start(lambda port: modbus(port, rows=counter()) + sim(), do=["count 1 holding 0 2"])
         eventually(lambda: len(self.delivered()) > 3)
