@@ -9,6 +9,8 @@ from machine import Failed, Machine
 ID = "575ecf887ae143cd83dc4aa2"
 SITE = "/etc/fieldpost/conf.d/10-gateway.toml"
 OUTBOX = "/var/lib/fieldpost"
+# As fstab wants it: the second disk for the state.
+STATE_MOUNT = "/dev/vdb /var/lib/fieldpost ext4 defaults,noatime,nofail 0 2"
 # A reading as it arrived: when (UTC in s, of the guest), its own time in ms, and the value.
 Arrival = collections.namedtuple("Arrival", "at time value")
 
@@ -80,6 +82,11 @@ class Gateway(Machine):
         """Writes the site's file, and starts the service."""
         self.write(SITE, text)
         self.run("systemctl restart fieldpost", timeout=90)
+
+    def mount_state(self):
+        """Puts the service's state on the small second disk, now and at every boot."""
+        self.run(f"mkdir -p {OUTBOX} && echo {STATE_MOUNT} >> /etc/fstab && systemctl daemon-reload && "
+                 f"mount {OUTBOX}")
 
     def show(self, *properties):
         """Of the service, as a list."""

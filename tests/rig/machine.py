@@ -19,6 +19,11 @@ STATE_MB = 32  # the second disk, /dev/vdb: an ext4 for /var/lib/fieldpost
 BOOT = 240     # seconds; 20 to 70 on two shared cores
 
 
+def tests_folder():
+    """Where the built test programs are."""
+    return pathlib.Path(os.environ.get("FIELDPOST_BUILD_DIR") or ROOT / "build/dev") / "tests"
+
+
 class Failed(Exception):
     """What the scenario claims does not hold, or a command failed."""
 
@@ -104,14 +109,14 @@ class Machine:
             self.process.wait()
             self.process = None
 
-    def reboot(self):
+    def reboot(self, rtc=None):
         """Shuts down, and boots again from what is on the disks."""
         self.request("systemctl reboot --no-block", b"", 10)
         try:
             self.process.wait(120)  # -no-reboot: QEMU ends where the machine would begin again
         except subprocess.TimeoutExpired as error:
             raise Failed("the machine did not shut down within 120 s") from error
-        self.start()
+        self.start(rtc=rtc)
 
     def save(self, snapshot):
         """Writes memory and disks to the folder, and ends."""

@@ -34,7 +34,7 @@ def packages():
 def facts(name):
     """Of a scenario, without running it: its constants and its first line of documentation."""
     tree = ast.parse((SCENARIOS / name).read_text(encoding="utf-8"))
-    found = {"LIMIT": LIMIT, "SNAPSHOT": "installed", "SHORT": False, "LONG": False}
+    found = {"LIMIT": LIMIT, "SNAPSHOT": "installed", "SHORT": False, "LOG_WRITES": False}
     for node in tree.body:
         if isinstance(node, ast.Assign) and node.targets[0].id in found:
             found[node.targets[0].id] = ast.literal_eval(node.value)
@@ -46,11 +46,9 @@ def facts(name):
 def snapshot(image, kind):
     """The folder of a snapshot, made if it is not there: "fresh", a booted Debian; "installed", one
     with the packages of dist/, not set up."""
-    if kind == "fresh":
-        folder = CACHE / "snapshots" / f"fresh-{image.name}"
-    else:
-        digest = hashlib.sha256(b"".join(path.read_bytes() for path in packages())).hexdigest()[:12]
-        folder = CACHE / "snapshots" / f"installed-{image.name}-{digest}"
+    parts = [HERE / "machine.py"] + (packages() if kind == "installed" else [])
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()[:12]
+    folder = CACHE / "snapshots" / f"{kind}-{image.name}-{digest}"
     if folder.exists():
         return folder
     before = None if kind == "fresh" else snapshot(image, "fresh")
@@ -87,7 +85,7 @@ def run_one(name, image):
     started = time.monotonic()
     status = 1
     try:
-        machine.start(snapshot(image, known["SNAPSHOT"]))
+        machine.start(snapshot(image, known["SNAPSHOT"]), log_writes=known["LOG_WRITES"])
         step(f"restored in {time.monotonic() - started:.1f} s")
         runpy.run_path(str(SCENARIOS / name))["scenario"](machine)
         status = 0
