@@ -74,9 +74,9 @@ class Gateway(Machine):
 
     def install(self, packages):
         """As a user would, without network: what it depends on is in the image."""
-        self.push(packages, "/root/packages")
+        self.push(packages, "/srv/packages")
         return self.run("DEBIAN_FRONTEND=noninteractive apt-get -q -y install "
-                        "/root/packages/*.deb 2>&1", timeout=240)
+                        "/srv/packages/*.deb 2>&1", timeout=240)
 
     def set_up(self, text):
         """Writes the site's file, and starts the service."""

@@ -49,7 +49,7 @@ def carry_out(request, stdin):
     with open("/run/rig.out", "w+b") as out:
         try:
             status = subprocess.run(["/bin/bash", "-c", request["cmd"]], input=stdin, stdout=out,
-                                    stderr=subprocess.STDOUT, timeout=request["timeout"], cwd="/root",
+                                    stderr=subprocess.STDOUT, timeout=request["timeout"], cwd="/srv",
                                     start_new_session=True, check=False).returncode
         except subprocess.TimeoutExpired:
             status = 124
