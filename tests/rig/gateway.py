@@ -21,8 +21,9 @@ device_id = "{id}"
 url = "{url}"
 limits = "plain"
 backoff_max = "2s"
+batch_max_age = "500ms"
 [outbox]
-flush_interval = "1s"
+flush_interval = "3s"
 [clock]
 trust = "{trust}"
 [health]
