@@ -211,6 +211,9 @@ class Machine:
         self.run(f"install -D -m {mode} /dev/stdin {path}", text.encode())
 
     def push(self, files, folder):
+        for file in files:
+            if not os.path.exists(file):
+                raise Failed(f"{file} is not there: scripts/test --rig builds it")
         names = [word for file in map(pathlib.Path, files) for word in ("-C", file.parent, file.name)]
         archive = subprocess.run(["tar", "-c", *names], stdout=subprocess.PIPE, check=True).stdout
         self.run(f"mkdir -p {folder} && tar -x --no-same-owner -C {folder}", archive)

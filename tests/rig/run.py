@@ -36,7 +36,7 @@ def facts(name):
     tree = ast.parse((SCENARIOS / name).read_text(encoding="utf-8"))
     found = {"LIMIT": LIMIT, "SNAPSHOT": "installed", "SHORT": False, "LOG_WRITES": False}
     for node in tree.body:
-        if isinstance(node, ast.Assign) and node.targets[0].id in found:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in found:
             found[node.targets[0].id] = ast.literal_eval(node.value)
     return found | {"doc": ast.get_docstring(tree).splitlines()[0]}
 
