@@ -3,7 +3,9 @@
 """Runs the scenarios, one after the other, each in a machine of its own; scripts/rig explains."""
 import argparse
 import ast
+import fcntl
 import hashlib
+import inspect
 import os
 import pathlib
 import runpy
@@ -17,7 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(HERE))
 from gateway import Gateway, eventually, step  # noqa: E402  pylint: disable=wrong-import-position
-from machine import CACHE, ROOT, Failed  # noqa: E402  pylint: disable=wrong-import-position
+from machine import CACHE, ROOT, Failed, Machine  # noqa: E402  pylint: disable=wrong-import-position
 
 SCENARIOS = HERE / "scenarios"
 LIMIT = 300  # seconds for a scenario that does not set its own
@@ -46,8 +48,10 @@ def facts(name):
 def snapshot(image, kind):
     """The folder of a snapshot, made if it is not there: "fresh", a booted Debian; "installed", one
     with the packages of dist/, not set up."""
-    parts = [HERE / "machine.py"] + (packages() if kind == "installed" else [])
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()[:12]
+    parts = [inspect.getsource(Machine.qemu).encode()]
+    if kind == "installed":
+        parts += [path.read_bytes() for path in packages()]
+    digest = hashlib.sha256(b"".join(parts)).hexdigest()[:12]
     folder = CACHE / "snapshots" / f"{kind}-{image.name}-{digest}"
     if folder.exists():
         return folder
@@ -139,8 +143,10 @@ def run_limited(name, image):
 
 def run_all(names, image):
     passed, failed = 0, []
-    for kind in sorted({facts(name)["SNAPSHOT"] for name in names}):
-        snapshot(image, kind)
+    with open(CACHE / "lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at a time must not both make them
+        for kind in sorted({facts(name)["SNAPSHOT"] for name in names}):
+            snapshot(image, kind)
     for name in names:
         started = time.monotonic()
         good, text = run_limited(name, image)

@@ -17,7 +17,7 @@ class WriteLog:
     """Of a machine that may still run: what is written goes on being found."""
 
     def __init__(self, path):
-        self.file = open(path, "rb")  # pylint: disable=consider-using-with
+        self.file = open(path, "rb", buffering=0)  # pylint: disable=consider-using-with
         self.entries = []
         self.sector = self.at = None
 
