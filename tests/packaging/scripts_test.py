@@ -55,7 +55,8 @@ class Summary(unittest.TestCase):
 class Scripts(unittest.TestCase):
     def test_shell_parses(self):
         for name in ("scripts/lib.sh", "scripts/test", "scripts/package", "scripts/demo",
-                     "scripts/losant-like-broker",
+                     "scripts/losant-like-broker", "scripts/rig", "tests/rig/build_kernel",
+                     "tests/rig/build_image", "tests/rig/guest/rig-hw",
                      "scripts/update-readme", ".ci/run", "tests/packaging/root.sh",
                      "tests/packaging/install_test", "tests/packaging/live_test"):
             done = subprocess.run(["bash", "-n", f"{ROOT}/{name}"], capture_output=True, check=False)

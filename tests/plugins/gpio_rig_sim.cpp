@@ -69,6 +69,9 @@ std::string chip() {
 }
 
 void pull(unsigned offset, bool high) {
+  // The simulator's interrupt is a bit that is looked at a moment after a pull: the next one before
+  // that would be the same interrupt. Nothing tells when it was.
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
   write_text(attributes(offset) / "pull", high ? "pull-up" : "pull-down");
 }
 

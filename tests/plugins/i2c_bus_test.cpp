@@ -56,8 +56,9 @@ TEST(I2cDev, TransfersOnAnAdapterThatOnlySpeaksSmbus) {
   round_trip({0x20, 0x12, 0x34});
   round_trip({0x30, 0x01, 0x02, 0x03, 0x04});
   std::array<uint8_t, 1> in{};
+  // i2c-stub's own answer where no chip is; real adapters have others.
   EXPECT_TRUE(contains(thrown([&] { bus->transfer(0x49, std::array<uint8_t, 1>{0}, in); }),
-                       "wired and powered"));
+                       i2c::explain(ENODEV)));
 }
 
 }  // namespace
