@@ -59,8 +59,8 @@ offset = 1
 """
 
 
-def config(port, interval="20ms", flush="1s"):
-    return HEAD + QUIET + uplink(port) + f'[outbox]\nflush_interval = "{flush}"\n' + SIM.format(interval=interval)
+def config(port, interval="20ms", flush="1s", order="live-first"):
+    return HEAD + QUIET + uplink(port) + f'order = "{order}"\n[outbox]\nflush_interval = "{flush}"\n' + SIM.format(interval=interval)
 
 
 def parse(text):
@@ -112,7 +112,8 @@ class OutboxTest(unittest.TestCase):
     # ---- Of a running agent.
 
     def test_an_export_has_each_reading_once_and_as_it_is_delivered(self):
-        self.start_offline(interval="10ms")
+        # In order, so that what the witness misses is what was first.
+        self.start_offline(interval="10ms", order="oldest-first")
         eventually(lambda: self.waits()["waiting"] > 3000, 30)
         waiting = self.waits()["waiting"]
         # Not through text=True: that makes line ends alike.
