@@ -30,6 +30,12 @@ Result<std::string> read_file(const std::string& path, size_t limit) {
   }
 }
 
+FileStamp file_stamp(const std::string& path) {
+  struct stat st {};
+  if (::stat(path.c_str(), &st) != 0) return {};
+  return {int64_t{st.st_mtim.tv_sec} * 1'000'000'000 + st.st_mtim.tv_nsec, st.st_size, st.st_ino};
+}
+
 namespace {
 
 Result<> write_all(int fd, std::string_view content, const std::string& path) {

@@ -30,8 +30,6 @@ constexpr nanoseconds kTimeToExit = seconds(1);  // after it has said or shown t
 constexpr nanoseconds kStall = seconds(1);       // of our loop, after which nobody is judged
 constexpr int kStderrLeftBehind = 32;            // blocks: more than a pipe holds
 
-milliseconds to_ms(nanoseconds t) { return std::chrono::ceil<milliseconds>(t); }
-
 // The log of an instance's life: a line for each change that people care about.
 void log_state(const std::string& name, HostState state, const std::string& reason) {
   switch (state) {
@@ -61,7 +59,8 @@ struct HostProcess::Impl {
       : loop(l),
         options(std::move(o)),
         sinks(std::move(s)),
-        backoff(to_ms(options.timing.first_pause), to_ms(options.timing.longest_pause)),
+        backoff(std::chrono::ceil<milliseconds>(options.timing.first_pause),
+                std::chrono::ceil<milliseconds>(options.timing.longest_pause)),
         budget(static_cast<size_t>(options.timing.exits),
                std::chrono::ceil<seconds>(options.timing.stable)) {}
   ~Impl() { bury(); }
@@ -184,6 +183,7 @@ void HostProcess::Impl::on_timer() {
 
 void HostProcess::Impl::spawn() {
   ++status.starts;
+  status.plugin = file_stamp(options.plugin);
   said = std::make_unique<HostConversation>(options.config, sinks);
   kill_reason.clear();
   end_of_file = false;

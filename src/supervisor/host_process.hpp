@@ -13,6 +13,7 @@
 
 #include "base/clock.hpp"
 #include "base/event_loop.hpp"
+#include "base/file.hpp"
 #include "model/message.hpp"
 #include "supervisor/host_fsm.hpp"
 #include "supervisor/host_link.hpp"
@@ -54,6 +55,7 @@ class HostProcess {
     std::string reason;  // why it is not Up: "killed by signal 11 (Segmentation fault)", …
     pid_t pid = -1;      // -1: no process
     int64_t starts = 0;  // processes started so far
+    FileStamp plugin{};  // the .so as it was at the last start
     BootTime since{};    // of the last change of state
     BootTime retry{};    // of the next start in Backoff, Degraded and Failed
   };

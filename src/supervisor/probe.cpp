@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -132,14 +131,13 @@ std::vector<std::string> Probe::types() {
   return found;
 }
 
-Result<Probe::FileStamp> Probe::stamp_of(const std::string& type) const {
-  struct stat st {};
-  const std::string path = plugin_dir_ + "/" + type + ".so";
-  if (!is_local_name(type) || ::stat(path.c_str(), &st) != 0) {
+Result<FileStamp> Probe::stamp_of(const std::string& type) const {
+  const FileStamp stamp =
+      is_local_name(type) ? file_stamp(plugin_dir_ + "/" + type + ".so") : FileStamp{};
+  if (stamp == FileStamp{}) {
     return Error{Errc::NotFound, "no plugin '" + printable(type, 80) + "' is installed"};
   }
-  return FileStamp{int64_t{st.st_mtim.tv_sec} * 1'000'000'000 + st.st_mtim.tv_nsec, st.st_size,
-                   st.st_ino};
+  return stamp;
 }
 
 // Runs a host to its end and returns what it said. A host that died instead is an error, unless it

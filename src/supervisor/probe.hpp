@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/file.hpp"
 #include "config/config.hpp"
 #include "model/message.hpp"
 
@@ -26,12 +27,6 @@ class Probe : public PluginProbe {
   Result<Verdict> declare(const std::string& type, const InstanceConfig& config) override;
 
  private:
-  struct FileStamp {
-    int64_t mtime_ns = 0;
-    int64_t size = 0;
-    uint64_t inode = 0;
-    bool operator==(const FileStamp&) const = default;
-  };
   struct Remembered {
     FileStamp stamp;
     Result<PluginInfo> info;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/file.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "config/diff.hpp"
@@ -25,6 +26,10 @@ Supervisor::Supervisor(EventLoop& loop, Options options, Sinks sinks, SymbolTabl
 
 Supervisor::~Supervisor() = default;
 
+std::string Supervisor::path_of(const std::string& type) const {
+  return options_.plugin_dir + "/" + type + ".so";
+}
+
 std::unique_ptr<Supervisor::Entry> Supervisor::make(const PluginConfig& plugin) {
   auto config = std::make_unique<PluginConfig>(plugin);
   Instance instance(*config, config_.devices, *symbols_);
@@ -34,9 +39,7 @@ std::unique_ptr<Supervisor::Entry> Supervisor::make(const PluginConfig& plugin) 
     return entry;
   }
   entry->host = std::make_unique<HostProcess>(
-      *loop_,
-      HostProcess::Options{options_.plugin_host, options_.plugin_dir + "/" + plugin.type + ".so",
-                           plugin.instance},
+      *loop_, HostProcess::Options{options_.plugin_host, path_of(plugin.type), plugin.instance},
       sinks_of(*entry));
   return entry;
 }
@@ -87,8 +90,17 @@ void Supervisor::apply(const Config& config) {
     before[pair.before]->config = std::move(kept);
     entries_[pair.after] = std::move(before[pair.before]);
   };
-  std::ranges::for_each(changes.unchanged, keep);
-  std::ranges::for_each(changes.remapped, keep);
+  // What runs is what was loaded; a package may have brought another since.
+  const auto keep_if_current = [&](const ConfigDiff::Pair& pair) {
+    const auto& host = before[pair.before]->host;
+    const std::string& type = config.plugins[pair.after].type;
+    if (!host || host->status().plugin == file_stamp(path_of(type))) return keep(pair);
+    log::notice("the plugin's file has changed; it is started anew",
+                {{"FP_PLUGIN", config.plugins[pair.after].name}});
+    entries_[pair.after] = make(config.plugins[pair.after]);
+  };
+  std::ranges::for_each(changes.unchanged, keep_if_current);
+  std::ranges::for_each(changes.remapped, keep_if_current);
   for (const size_t i : changes.added) entries_[i] = make(config.plugins[i]);
   for (const auto& pair : changes.changed) entries_[pair.after] = make(config.plugins[pair.after]);
   // Last: a host that stops calls back, and what it calls looks at all entries.

@@ -40,8 +40,9 @@ class Supervisor {
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
-  // Makes the running instances those of `config`: stops what is gone, restarts what changed,
-  // starts what is new, and leaves alone what is the same. Keeps a copy.
+  // Makes the running instances those of `config`: stops what is gone, restarts what changed
+  // (also where the plugin's file did), starts what is new, and leaves alone what is the same.
+  // Keeps a copy.
   void apply(const Config& config);
 
   // Ends every host; `done` is called when all are gone, at the latest after the hosts' grace.
@@ -68,6 +69,7 @@ class Supervisor {
   int up() const;  // how many hosts are up
 
  private:
+  std::string path_of(const std::string& type) const;  // of the plugin's file
   std::unique_ptr<Entry> make(const PluginConfig& plugin);
   Result<Entry*> find(std::string_view instance);  // with a host
   void retire(std::unique_ptr<Entry> entry);

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -320,6 +321,39 @@ class SpineTest(LosantSiteTest):
         expect("waits for a usable configuration")
         agent.config.write_text(HEAD + uplink(1))
         agent.wait_until_up()
+
+    def test_a_reload_takes_up_plugins_that_were_installed_or_replaced(self):
+        """As after apt has brought a plugin's package: the files of the folder are others now."""
+        plugins = self.field.folder / "plugins"
+        plugins.mkdir()
+
+        def install(name):  # as dpkg does: a new file, renamed over the old one
+            shutil.copy2(field.BUILD / f"plugins/{name}.so", plugins / "new")
+            os.rename(plugins / "new", plugins / f"{name}.so")
+        install("sim")
+        self.broker = self.field.broker()
+        self.witness = self.field.witness(self.broker)
+        self.server = self.field.modbus(do=["count 1 holding 0 2"])
+        self.agent = self.field.agent(HEAD + uplink(self.broker.port) + sim()
+                                      + modbus(self.server.port, rows=counter()),
+                                      args=["--plugin-dir", plugins])
+        self.agent.wait_until_up()
+        self.assertIn("'modbus' is not installed", self.agent.plugin("plc")["reason"])
+        first = self.agent.plugin("sim")["pid"]
+        install("modbus")
+        self.assertEqual(self.agent.cli("reload").returncode, 0)
+        eventually(lambda: self.agent.plugin("plc")["state"] == "up")
+        eventually(lambda: len(self.delivered()) > 3)
+        self.assertEqual(self.agent.plugin("sim")["pid"], first, "its file is the same")
+        reading = self.agent.plugin("plc")["pid"]
+        install("sim")
+        self.assertEqual(self.agent.cli("reload").returncode, 0)
+        eventually(lambda: self.agent.plugin("sim").get("pid") not in (None, first))
+        self.assertEqual(self.agent.plugin("plc")["pid"], reading)
+        self.assertEqual(gaps(self.delivered()), 0)
+        (plugins / "sim.so").unlink()
+        self.assertEqual(self.agent.cli("reload").returncode, 0)
+        self.assertIn("'sim' is not installed", self.agent.plugin("sim")["reason"])
 
     def test_a_reload_restarts_only_what_changed(self):
         self.start(lambda port: modbus(port, rows=counter()) + sim(), do=["count 1 holding 0 2"])
