@@ -13,6 +13,7 @@
 #include "base/text.hpp"
 #include "main/await_config.hpp"
 #include "main/daemon.hpp"
+#include "main/selftest.hpp"
 #include "supervisor/probe.hpp"
 
 namespace {
@@ -26,6 +27,7 @@ constexpr int kConfig = 78;  // EX_CONFIG
 struct Options {
   Paths paths = default_paths();
   bool strict = false;
+  bool selftest = false;
 };
 
 // An exit status if there is nothing more to do.
@@ -45,6 +47,9 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
   o.add_options()("strict", po::bool_switch(&options.strict),
                   "with an invalid configuration, end with status 78 instead of running the last "
                   "one that worked");
+  o.add_options()("selftest", po::bool_switch(&options.selftest),
+                  "try the libraries, an outbox in a temporary folder and each installed plugin, "
+                  "print a line for each, and end: status 0 if all work, else 1");
   o.add_options()("version", "print the version")("help,h", "print this");
   po::variables_map given;
   log::Level parsed{};
@@ -134,5 +139,9 @@ int main(int argc, char** argv) {
   block_signals({SIGCHLD, SIGHUP});
   Options options;
   if (const auto status = parse(argc, argv, options)) return *status;
+  if (options.selftest) {
+    log::set_level(log::Level::Warning);  // what goes well is said in its own lines
+    return selftest(options.paths, std::cout) ? EXIT_SUCCESS : EXIT_FAILURE;
+  }
   return run(options);
 }

@@ -9,6 +9,8 @@
 #include "store/medium.hpp"
 
 namespace fieldpost {
+
+std::string sqlite_version() { return sqlite3_libversion(); }
 namespace {
 
 // The one place that knows what SQLite's codes mean to a caller.

@@ -18,6 +18,8 @@ struct sqlite3_stmt;
 
 namespace fieldpost {
 
+std::string sqlite_version();  // of the library that is loaded
+
 // A prepared statement. Parameters and columns count from 1 and 0, as in SQLite.
 class Statement {
  public:

@@ -65,6 +65,12 @@ Session& self(void* user) { return *static_cast<Session*>(user); }
 
 }  // namespace
 
+std::string mosquitto_version() {
+  int major = 0, minor = 0, revision = 0;
+  mosquitto_lib_version(&major, &minor, &revision);
+  return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(revision);
+}
+
 void Session::Destroy::operator()(mosquitto* m) const { mosquitto_destroy(m); }
 
 Session::Session(Options options, OnMessage on_message)

@@ -23,6 +23,8 @@ struct mosquitto_message;  // NOLINT(readability-identifier-naming): libmosquitt
 
 namespace fieldpost {
 
+std::string mosquitto_version();  // of the library that is loaded
+
 class Session {
  public:
   struct Options {

@@ -46,6 +46,8 @@ std::string our_clock() {
 
 }  // namespace
 
+std::string openssl_version() { return OpenSSL_version(OPENSSL_VERSION_STRING); }
+
 Result<> expect_host(ssl_st* ssl, const std::string& host) {
   const std::string name = certified_name(host);
   if (is_numeric(name)) {

@@ -12,6 +12,8 @@ struct x509_store_ctx_st;
 
 namespace fieldpost {
 
+std::string openssl_version();  // of the library that is loaded
+
 // The certificate must be for `host`, a name or a numeric address; a name is also sent (SNI). What
 // says only how to get there, an address's scope ("fe80::1%eth0") or a dot at the end, is not part
 // of it.
