@@ -1,49 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# A throw-away Debian in $R with the packages of dist/ in its /tmp, for the tests beside this file.
-# Needs root (or sudo) and, the first time, the network; the base system is kept as
-# build/package-root/*.tar.
+# For the tests beside this file: the packages of dist/ that are for this machine, in the array
+# `debs`, and throw-away Debians to try them in. Needs root (or sudo) and, the first time, the network.
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
+. "$root/scripts/roots.sh"
+become_root "$@"
 
-if [ "$(id -u)" != 0 ]; then
-  command -v sudo >/dev/null || { echo "needs root or sudo" && exit 77; }
-  exec sudo -- "$0" "$@"
-fi
-need_packages package
-deb=$(echo "$root"/dist/fieldpost_*_"$(dpkg --print-architecture)".deb)
-dev=$(echo "$root"/dist/libfieldpost-dev_*_all.deb)
-if ! [ -f "$deb" ] || ! [ -f "$dev" ]; then
-  echo "no packages in dist/: run scripts/package"
-  exit 1
-fi
-
-cache=$root/build/package-root
-mkdir -p "$cache"
-R=$(mktemp -d -p "$cache" root.XXXXXX)
-trap 'rm -rf --one-file-system "$R"' EXIT
-# Of its own mounts and processes, so that nothing is left running or mounted, however this ends.
-inside() { unshare --mount --pid --fork --kill-child --mount-proc="$R/proc" chroot "$R" \
-  env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"; }
+# long_only WHAT: ends the script, as skipped, unless `scripts/test --long` runs it.
+long_only() {
+  [ -z "${FIELDPOST_LONG:-}" ] || return 0
+  echo "$1: only with --long"
+  exit 77
+}
 fail() { echo "FAILED: $*" >&2 && exit 1; }
 step() { printf -- '-- %s\n' "$*"; }
 
-# Everything the packages depend on is in the base system, so that installing needs no network.
-depends=$(for package in "$deb" "$dev"; do
-  dpkg-deb -f "$package" Depends
-done | tr ',' '\n' | sed 's/|.*//; s/(.*//; s/ //g; /^$/d; /^fieldpost$/d' | sort -u | paste -sd,)
+need_packages package
+arch=$(dpkg --print-architecture)
 suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
-base=$cache/$suite-$(sha256sum <<<"$depends" | cut -c1-12).tar
-if [ ! -f "$base" ]; then
-  step "making a base system (kept for the next time)"
-  rm -f "$cache"/*.tar
-  # shellcheck disable=SC2016 # apt fills these in
-  sources=$(apt-get indextargets --format 'deb $(REPO_URI) $(CODENAME) $(COMPONENT)' \
-    'Created-By: Packages' 'Origin: Debian' | sort -u)
-  mmdebstrap --quiet --format=tar --mode=root --variant=minbase --aptopt='Acquire::Retries "5"' \
-    --include="$depends" "$suite" "$base.new" - <<<"$sources"
-  mv "$base.new" "$base"
-fi
-tar -C "$R" -xf "$base" --exclude='./dev/*'
-for node in null zero full random urandom tty; do cp -a "/dev/$node" "$R/dev/"; done
-cp "$deb" "$dev" "$R/tmp/"
+mark=~deb$(. /etc/os-release && echo "$VERSION_ID")
+changes=$(echo "$root"/dist/fieldpost_*"${mark}_$arch".changes)
+[ -f "$changes" ] || fail "no packages in dist/: run scripts/package"
+mapfile -t debs < <(sed -n '/^Files:/,/^[A-Z]/s/^ .* \(.*[a-z0-9]_.*\.deb\)$/\1/p' "$changes" |
+  grep -v -- -dbgsym_ | sed "s|^|$root/dist/|")
+cache=$root/build/package-root
+mkdir -p "$cache"
+
+# names_of FILE...: their packages' names.
+names_of() { for deb in "$@"; do dpkg-deb -f "$deb" Package; done; }
+
+# fresh_root NAME [PACKAGE...]: $R, with all that the packages depend on, so that installing them
+# needs no network, with these besides, and with the packages themselves in /srv.
+fresh_root() {
+  local name=$1 depends
+  shift
+  depends=$(for deb in "${debs[@]}"; do dpkg-deb -f "$deb" Depends; done | tr ',' '\n' |
+    sed 's/|.*//; s/(.*//; s/ //g; /^$/d; /^fieldpost/d' | cat - <(printf '%s\n' "$@") |
+    sed '/^$/d' | sort -u | paste -sd,)
+  make_root "$name-$suite" "$suite" "" --variant=minbase --include="$depends"
+  unpack_root "$tar"
+  cp "${debs[@]}" "$R/srv/"
+}

@@ -58,7 +58,10 @@ class Scripts(unittest.TestCase):
                      "scripts/losant-like-broker", "scripts/rig", "tests/rig/build_kernel",
                      "tests/rig/build_image", "tests/rig/guest/rig-hw",
                      "scripts/update-readme", ".ci/run", "tests/packaging/root.sh",
-                     "tests/packaging/install_test", "tests/packaging/live_test"):
+                     "tests/packaging/install_test", "tests/packaging/live_test",
+                     "tests/packaging/autopkgtest_test", "tests/packaging/piuparts_test",
+                     "tests/packaging/reproducible_test", "scripts/roots.sh", "debian/tests/sdk-build",
+                     "debian/fieldpost.postinst", "debian/fieldpost.preinst.armhf"):
             done = subprocess.run(["bash", "-n", f"{ROOT}/{name}"], capture_output=True, check=False)
             self.assertEqual(b"", done.stderr)
 
@@ -79,6 +82,40 @@ class Scripts(unittest.TestCase):
             self.assertEqual(project, re.match(r"fieldpost \(([\d.]+)\)", file.read())[1])
         with open(f"{ROOT}/NEWS.md", encoding="utf-8") as file:
             self.assertIn(f"## {project}", file.read())
+
+
+class Package(unittest.TestCase):
+    def test_the_trigger_watches_where_plugins_are_installed(self):
+        folders = set()
+        for name in os.listdir(f"{ROOT}/debian"):
+            if name.endswith(".install"):
+                with open(f"{ROOT}/debian/{name}", encoding="utf-8") as file:
+                    folders.update("/" + os.path.dirname(line.split()[0]) for line in file
+                                   if line.rstrip().endswith(".so"))
+        with open(f"{ROOT}/debian/fieldpost.triggers", encoding="utf-8") as file:
+            watched = re.findall(r"^interest-noawait (\S+)$", file.read(), flags=re.M)
+        self.assertEqual(sorted(folders), watched)
+
+    def install_on(self, machine):
+        """What the armhf package's preinst does where `uname -m` says so."""
+        with tempfile.TemporaryDirectory() as folder:
+            with open(f"{folder}/uname", "w", encoding="utf-8") as file:
+                file.write(f"#!/bin/sh\necho {machine}\n")
+            os.chmod(f"{folder}/uname", 0o755)
+            return subprocess.run(["sh", f"{ROOT}/debian/fieldpost.preinst.armhf", "install"],
+                                  env={"PATH": f"{folder}:{os.environ['PATH']}"},
+                                  capture_output=True, text=True, check=False)
+
+    def test_armv6_is_refused_in_words(self):
+        done = self.install_on("armv6l")
+        self.assertEqual(1, done.returncode)
+        for words in ("armv6l", "Raspberry Pi 1", "ARMv7"):
+            self.assertIn(words, done.stderr)
+
+    def test_newer_processors_are_not(self):
+        for machine in ("armv7l", "armv8l", "aarch64"):
+            done = self.install_on(machine)
+            self.assertEqual((0, ""), (done.returncode, done.stderr), machine)
 
 
 class ManualPages(unittest.TestCase):
