@@ -159,7 +159,7 @@ std::string systemd_library() {
 bool say(std::ostream& out, const std::string& what, const Result<>& result) {
   out << (result ? "ok      " : "FAILED  ") << what;
   if (!result) out << ": " << result.error().message;
-  out << std::endl;  // at once: what comes next may hang
+  out << '\n' << std::flush;  // at once: what comes next may hang
   return static_cast<bool>(result);
 }
 
