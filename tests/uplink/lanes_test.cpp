@@ -296,7 +296,7 @@ TEST_P(OneWrong, AmongTenWaitsAndDelaysNobody) {
 
 // With the pauses that a broker gets which ends connections.
 TEST_P(OneWrong, OrThreeAreFoundBeforeAnybodyNotices) {
-  for (const uint64_t seed : {1, 2, 3, 4, 5}) {
+  for (const uint64_t seed : {1U, 2U, 3U, 4U, 5U}) {
     for (const std::set<std::string>& wrong :
          {std::set<std::string>{"d3"}, {"d0", "d5", "d9"}, {"d7", "d8", "d9"}}) {
       Redial redial(1s, 5min, seed);

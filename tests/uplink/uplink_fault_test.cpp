@@ -359,7 +359,7 @@ TEST(UplinkFault, AStaleSocketIsRemovedAndAnythingElseIsNot) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   path.copy(address.sun_path, sizeof address.sun_path - 1);
-  (void)::bind(stale.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  ASSERT_EQ(::bind(stale.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
   ASSERT_TRUE(harness.wait_state(State::Connected)) << harness.reasons();
   EXPECT_FALSE(std::filesystem::exists(path));  // nobody else can connect
 }
