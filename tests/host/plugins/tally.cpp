@@ -39,7 +39,7 @@ struct Tally {
     uint32_t polls;
   };
 
-  Tally(Host& host, const Plan& p) : plan(p), work(host.options().duration("work")) {
+  Tally(Host& host, const Plan& plan) : polls(plan.polls), work(host.options().duration("work")) {
     const std::string gate = host.options().text("gate");
     while (::access(gate.c_str(), F_OK) != 0) rest(std::chrono::milliseconds(5));
     const std::string file = host.options().text("file");
@@ -50,7 +50,7 @@ struct Tally {
   Tally(const Tally&) = delete;
   Tally& operator=(const Tally&) = delete;
 
-  void poll(Host& host, unsigned) { host.emit(plan.polls, ++count); }
+  void poll(Host& host, unsigned) { host.emit(polls, ++count); }
 
   std::optional<Value> command(Host&, const Call& call) {
     const std::string line = std::to_string(static_cast<long>(call.number(0))) + "\n";
@@ -59,7 +59,7 @@ struct Tally {
     return Value(call.number(0));
   }
 
-  const Plan& plan;
+  uint32_t polls;
   std::chrono::nanoseconds work;
   int fd = -1;
   double count = 0;
