@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands/custom_commands.hpp"
 
-#include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include "base/json.hpp"
 #include "base/text.hpp"
 #include "commands/router.hpp"
 #include "model/topic.hpp"
+#include "model/value_json.hpp"
 
 namespace fieldpost {
 namespace {
@@ -17,44 +16,13 @@ Error misfit(std::string reason) { return {Errc::Invalid, std::move(reason)}; }
 
 std::string shown(std::string_view text) { return "\"" + printable(text, 80) + "\""; }
 
-// A token of a JSON pointer as it was before '~' and '/' were escaped.
-std::string unescaped(std::string_view token) {
-  std::string text;
-  for (size_t i = 0; i < token.size(); ++i) {
-    if (token[i] != '~' || i + 1 == token.size()) {
-      text += token[i];
-    } else {
-      text += token[++i] == '1' ? '/' : '~';
-    }
-  }
-  return text;
-}
-
-const Json* member_of(const Json& json, std::string_view token) {
-  if (json.is_object()) {
-    const auto it = json.find(unescaped(token));
-    return it == json.end() ? nullptr : &*it;
-  }
-  size_t index = 0;
-  const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), index);
-  const bool is_index = error == std::errc{} && end == token.data() + token.size();
-  return json.is_array() && is_index && index < json.size() ? &json[index] : nullptr;
-}
-
 // nullptr: there is nothing at that place.
-const Json* find(const Json& json, std::string_view pointer) {
-  const Json* at = &json;
-  while (!pointer.empty() && at != nullptr) {
-    pointer.remove_prefix(1);  // '/'
-    const size_t end = std::min(pointer.find('/'), pointer.size());
-    at = member_of(*at, pointer.substr(0, end));
-    pointer.remove_prefix(end);
+const Json* find(const Json& json, const std::string& pointer) {
+  try {
+    return &json.at(Json::json_pointer(pointer));
+  } catch (const Json::exception&) {  // also where an index is none
+    return nullptr;
   }
-  return at;
-}
-
-Json to_json(const Value& value) {
-  return std::visit([](const auto& held) { return Json(held); }, value);
 }
 
 // One message, as the arguments of one entry.

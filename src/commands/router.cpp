@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "commands/arguments.hpp"
 #include "model/names.hpp"
+#include "model/value_json.hpp"
 
 namespace fieldpost {
 namespace {
@@ -13,10 +14,6 @@ namespace {
 constexpr size_t kMaxOpen = 256;  // more at once are refused: a flood must not pile up
 constexpr size_t kOwnDone = 32;   // that are remembered
 constexpr size_t kMaxId = 256;    // bytes of an id as JSON: it goes into the log and the answer
-
-Json to_json(const Value& value) {
-  return std::visit([](const auto& held) { return Json(held); }, value);
-}
 
 // Fills in what the payload says of itself, also when it turns out to be unusable, so that the
 // answer can name it. Errors: Invalid.

@@ -5,6 +5,7 @@
 
 #include "base/text.hpp"
 #include "main/daemon.hpp"
+#include "model/value_json.hpp"
 
 namespace fieldpost {
 namespace {
@@ -120,7 +121,7 @@ void Daemon::on_reading(const Instance& instance, const Sample& sample) {
               {"attribute", a.spec.name},
               {"quality", name_of(r.quality)}};
     if (r.quality == Quality::Good) {
-      line["value"] = std::visit([](const auto& v) { return Json(v); }, r.value);
+      line["value"] = to_json(r.value);
     } else {
       line["detail"] = r.detail;
     }

@@ -7,6 +7,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "config/diff.hpp"
+#include "model/value_json.hpp"
 
 namespace fieldpost {
 namespace {
@@ -207,7 +208,7 @@ Json to_json(const Instance& instance, const Instance::Attribute& a, BootTime no
   json["quality"] = name_of(a.latest.quality);
   json["age_s"] = seconds(now - a.latest_time);
   if (a.latest.quality == Quality::Good) {
-    json["value"] = std::visit([](const auto& v) { return Json(v); }, a.latest.value);
+    json["value"] = fieldpost::to_json(a.latest.value);
   } else {
     json["detail"] = a.latest.detail;
   }
