@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <optional>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "config/node.hpp"
 #include "config/options.hpp"
@@ -13,14 +15,21 @@
 
 namespace fieldpost {
 
-// Reads a row; whether it is to be used.
-template <class Read>
-bool read_entry(Problems& problems, Read read) {
-  const size_t errors = problems.errors();
-  const size_t mark = problems.mark();
-  read();
-  if (problems.kept()) return problems.demote(mark, Problem::Severity::Warning).empty();
-  return problems.errors() == errors;
+// The rows of a section that are to be used.
+template <class Entry, class Reader>
+std::vector<Entry> read_entries(const Node& root, std::string_view section, Reader& reader,
+                                Problems& problems) {
+  std::vector<Entry> entries;
+  for (const Node& row : rows_of(root, section)) {
+    const size_t errors = problems.errors();
+    const size_t mark = problems.mark();
+    Entry entry;
+    reader.read(row, entry);
+    const bool good = problems.kept() ? problems.demote(mark, Problem::Severity::Warning).empty()
+                                      : problems.errors() == errors;
+    if (good) entries.push_back(std::move(entry));
+  }
+  return entries;
 }
 
 inline bool is_given(const Node& row, std::string_view key) {

@@ -94,20 +94,21 @@ class PublishReader {
   // Messages in a window, if each poll brings a reading: more than the broker bears would pile up.
   void check_rate(const Node& row, const PublishConfig& entry) {
     const RateLimits limits = config_->uplink.rate_limits();
-    std::map<std::string, double> topics;
+    const double window = std::chrono::duration<double>(limits.window).count();
+    auto most = topics_.end();
     for (const PluginConfig& plugin : config_->plugins) {
       const double seconds = std::chrono::duration<double>(plugin.instance.interval).count();
       for (size_t i = 0; seconds > 0 && i < plugin.attribute_device.size(); ++i) {
         const DeviceConfig& device = config_->devices[plugin.attribute_device[i]];
         const std::string& attribute = plugin.declaration.attributes[i].spec.name;
         if (!selects(entry, device.name, attribute)) continue;
-        topics[topic_of(entry, device.name, attribute)] +=
-            std::chrono::duration<double>(limits.window).count() / seconds;
+        const auto topic = topics_.try_emplace(topic_of(entry, device.name, attribute), 0).first;
+        topic->second += window / seconds;
+        all_ += window / seconds;
+        if (most == topics_.end() || topic->second > most->second) most = topic;
       }
     }
-    const auto most = std::ranges::max_element(topics, {}, [](const auto& t) { return t.second; });
-    if (most == topics.end()) return;
-    for (const auto& [topic, messages] : topics) all_ += messages;
+    if (most == topics_.end()) return;
     if (limits.per_topic > 0 && most->second > limits.per_topic) {
       return warn(row, most->second, "on '" + most->first + "'", limits.per_topic);
     }
@@ -134,7 +135,8 @@ class PublishReader {
   const Config* config_;
   Problems* problems_;
   std::map<std::string, Location> names_;
-  double all_ = 0;
+  std::map<std::string, double> topics_;  // messages in a window, of the entries so far
+  double all_ = 0;                        // of all of them
   bool said_ = false;
 };
 
@@ -142,12 +144,7 @@ class PublishReader {
 
 void read_publishes(const Node& root, Config& config, Problems& problems) {
   PublishReader reader(config, problems);
-  std::vector<PublishConfig> entries;
-  for (const Node& row : rows_of(root, "publish")) {
-    PublishConfig entry;
-    if (read_entry(problems, [&] { reader.read(row, entry); })) entries.push_back(std::move(entry));
-  }
-  config.publishes = std::move(entries);
+  config.publishes = read_entries<PublishConfig>(root, "publish", reader, problems);
 }
 
 }  // namespace fieldpost

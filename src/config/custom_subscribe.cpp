@@ -231,12 +231,7 @@ class SubscribeReader {
 
 void read_subscribes(const Node& root, Config& config, Problems& problems) {
   SubscribeReader reader(config, problems);
-  std::vector<SubscribeConfig> entries;
-  for (const Node& row : rows_of(root, "subscribe")) {
-    SubscribeConfig entry;
-    if (read_entry(problems, [&] { reader.read(row, entry); })) entries.push_back(std::move(entry));
-  }
-  config.subscribes = std::move(entries);
+  config.subscribes = read_entries<SubscribeConfig>(root, "subscribe", reader, problems);
 }
 
 }  // namespace fieldpost

@@ -106,14 +106,16 @@ void finish_uplink(const Node& root, UplinkConfig& uplink, Problems& problems) {
 }
 
 // Live readings are to be acknowledged before they are due on the disk, or each is written there,
-// and leaves from there at once: a longer wait that somebody asks for would not be had.
+// and leaves from there at once: a longer wait that somebody asks for would not be had. A
+// configuration that was kept has worked, and does.
 void check_flush(const Node& root, const Config& config, Problems& problems) {
   constexpr std::chrono::seconds kRoundTrip(2);
   const OutboxConfig& outbox = config.outbox;
   const nanoseconds age = config.uplink.batch_max_age;
   if (outbox.durability != "memory" || outbox.flush_interval >= age + kRoundTrip) return;
   Node empty;
-  if (const Member* asked = find_table(root, "uplink", empty).find("batch_max_age")) {
+  const Member* asked = find_table(root, "uplink", empty).find("batch_max_age");
+  if (asked != nullptr && !problems.kept()) {
     return problems.error(asked->value.at,
                           "uplink.batch_max_age: " + about(age) +
                               " is more than outbox.flush_interval (" +

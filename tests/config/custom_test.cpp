@@ -3,6 +3,7 @@
 // [[publish]] and [[subscribe]]: what they become, and every refusal in its words.
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -194,6 +195,9 @@ TEST_F(Custom, SaysWhenATopicGetsMoreThanTheBrokerBears) {
       with("500ms", "a/${attribute}").at(0).substr(0, 86),
       "~/fieldpost.toml:21:9: warning: publish.topic: up to 30 messages in 15 s on 'a/temp', ");
   EXPECT_EQ(with("600ms", "a"), Lines{});
+  EXPECT_EQ(with("600ms", "a\"\n[[publish]]\nname = \"q\"\ntopic = \"b"), Lines{});
+  EXPECT_EQ(with("600ms", "a\"\n[[publish]]\nname = \"q\"\ntopic = \"a").size(), 1U)
+      << "two entries share a topic";
   EXPECT_EQ(with("10ms", "a", "[uplink]\nlimits = \"plain\"\n"), Lines{});
 }
 
@@ -343,6 +347,16 @@ TEST_F(Custom, AKeptConfigurationLeavesOutWhatNoLongerFits) {
   EXPECT_TRUE(again.usable());
   EXPECT_EQ(again.config.publishes, loaded.config.publishes);
   EXPECT_TRUE(again.config.subscribes.empty());
+}
+
+// That was checked less strictly once.
+TEST_F(Custom, AKeptConfigurationMayLetReadingsWaitTooLong) {
+  const std::string kept = scratch_.path() + "/kept";
+  ASSERT_TRUE(keep_config(load(""), kept));
+  std::ofstream(kept + "/fieldpost.toml", std::ios::app) << "[uplink]\nbatch_max_age = \"4s\"\n";
+  const Loaded again = load_config(kept, probe_);
+  EXPECT_TRUE(again.usable()) << again.why_unusable();
+  EXPECT_EQ(again.problems.size(), 1U);
 }
 
 TEST_F(Custom, ACopyIsKeptAsItsReading) {
