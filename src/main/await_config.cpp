@@ -6,7 +6,8 @@
 #include <time.h>
 
 #include <filesystem>
-#include <map>
+
+#include "config/read.hpp"
 
 namespace fieldpost {
 namespace {
@@ -15,31 +16,35 @@ namespace fs = std::filesystem;
 
 constexpr timespec kLookEvery{.tv_sec = 1, .tv_nsec = 0};
 
-// When each file was written. A file of the configuration has others in the conf.d beside it.
-std::map<fs::path, fs::file_time_type> look_at(const fs::path& path) {
-  std::map<fs::path, fs::file_time_type> times;
-  std::error_code error;  // what cannot be read has not changed
-  const auto look = [&](const fs::path& folder) {
-    for (const auto& entry : fs::directory_iterator(folder, error)) {
-      if (entry.path().extension() == ".toml") times[entry.path()] = entry.last_write_time(error);
-    }
-  };
-  const bool is_folder = fs::is_directory(path, error);
-  if (!is_folder) times[path] = fs::last_write_time(path, error);
-  if (is_folder) look(path);
-  look((is_folder ? path : path.parent_path()) / "conf.d");
-  return times;
+// What cannot be read has not changed.
+void add_files(const fs::path& folder, std::string_view extension, ConfigStamps& stamps) {
+  std::error_code error;
+  fs::directory_iterator it(folder, error);
+  for (; !error && it != fs::directory_iterator(); it.increment(error)) {
+    if (it->path().extension() == extension) stamps[it->path()] = file_stamp(it->path());
+  }
 }
 
 }  // namespace
 
-bool await_config(const std::string& path, const std::string& why) {
+ConfigStamps config_stamps(const Paths& paths) {
+  std::error_code ignored;  // then it is none
+  const fs::path given = paths.config;
+  const bool is_folder = fs::is_directory(given, ignored);
+  const fs::path main_file = is_folder ? given / kMainFile : given;
+  ConfigStamps stamps{{main_file, file_stamp(main_file)}};
+  add_files(main_file.parent_path() / kDropInFolder, ".toml", stamps);
+  add_files(paths.plugin_dir, ".so", stamps);
+  return stamps;
+}
+
+bool await_config(const Paths& paths, const ConfigStamps& seen, const std::string& why) {
   sigset_t signals;
   sigemptyset(&signals);
   for (const int signal : {SIGHUP, SIGTERM, SIGINT}) sigaddset(&signals, signal);
   sd_notifyf(0, "READY=1\nSTATUS=waits for a usable configuration (see fieldpost check): %s",
              why.c_str());
-  for (const auto before = look_at(path); look_at(path) == before; sd_notify(0, "WATCHDOG=1")) {
+  for (; config_stamps(paths) == seen; sd_notify(0, "WATCHDOG=1")) {
     const int signal = sigtimedwait(&signals, nullptr, &kLookEvery);
     if (signal > 0) return signal == SIGHUP;
   }

@@ -120,6 +120,7 @@ Result<> Daemon::start() {
   load_traffic();
   command_log_ = std::make_unique<CommandLog>(
       CommandLog::Options{.folder = paths_.stage_dir(), .boot_id = boot});
+  configure_custom();  // before messages can come
   uplink_ = std::make_unique<Uplink>(uplink_options(config_, paths_), uplink_sinks());
   FP_CHECK_OK(watch_clock());
   sources_.push_back(FP_TRY(loop_->on_readable(mail_.fd(), [this] { on_mail(); })));
@@ -135,7 +136,6 @@ Result<> Daemon::start() {
   }
   store_->start();
   local_state_.configure(config_);
-  configure_custom();
   configure_health();
   supervisor_.apply(config_);
   resume_commands();

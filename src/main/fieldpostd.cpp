@@ -108,6 +108,7 @@ int run(const Options& options) {
         make_folder(options.paths.state_dir, 0750)}) {
     if (!made) log::error("cannot start in full", {{"FP_REASON", made.error().message}});
   }
+  auto seen = config_stamps(options.paths);  // before it is read
   auto chosen = choose_config(options);
   if (!chosen.config) {
     log::error("no usable configuration; see the messages above, and `fieldpost check`");
@@ -116,7 +117,8 @@ int run(const Options& options) {
   }
   block_signals({SIGTERM, SIGINT});  // from here on they are the loop's
   for (; !chosen.config; chosen = choose_config(options)) {
-    if (!await_config(options.paths.config, chosen.trouble)) return EXIT_SUCCESS;
+    if (!await_config(options.paths, seen, chosen.trouble)) return EXIT_SUCCESS;
+    seen = config_stamps(options.paths);
   }
   auto loop = EventLoop::create();
   if (!loop)
