@@ -12,7 +12,8 @@ void StateNotes::add_to(std::vector<DeviceSample>& samples, const Instance& inst
     sample.points.push_back(
         {symbols_->intern(state_meta::kSequence), static_cast<double>(next(sample))});
     for (const Instance::Attribute& a : instance.attributes()) {
-      const bool is_read = a.latest_time != BootTime{};
+      // Of samples that came together one may be older than what is known by now.
+      const bool is_read = a.latest_time != BootTime{} && in_ms(a.latest_time) <= sample.time.ms;
       if (!is_read || a.latest.quality == Quality::Good || a.symbol == nullptr) continue;
       if (instance.devices()[a.device].id != sample.device) continue;
       const auto name = [&](std::string_view prefix) {

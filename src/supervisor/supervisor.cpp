@@ -95,7 +95,8 @@ void Supervisor::apply(const Config& config) {
   const auto keep_if_current = [&](const ConfigDiff::Pair& pair) {
     const auto& host = before[pair.before]->host;
     const std::string& type = config.plugins[pair.after].type;
-    if (!host || host->status().plugin == file_stamp(path_of(type))) return keep(pair);
+    const bool has_loaded = host && host->status().starts > 0;
+    if (!has_loaded || host->status().plugin == file_stamp(path_of(type))) return keep(pair);
     log::notice("the plugin's file has changed; it is started anew",
                 {{"FP_PLUGIN", config.plugins[pair.after].name}});
     entries_[pair.after] = make(config.plugins[pair.after]);

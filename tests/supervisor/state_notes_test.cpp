@@ -84,5 +84,15 @@ TEST_F(StateNotesTest, WhatHasNoGoodValueIsNamedUntilItHas) {
   EXPECT_EQ(later.at('b'), (Meta{{"sequence", 2.0}})) << "the meter's trouble is the meter's";
 }
 
+TEST_F(StateNotesTest, ASampleIsNotToldOfWhatCameLater) {
+  const auto at = [](int64_t ms) { return BootTime(std::chrono::milliseconds(ms)); };
+  auto samples = instance_->on_samples(
+      {{Sample{at(1000), {good(0), good(1)}}, Sample{at(2000), {good(0), bad(1)}}}});
+  notes_.add_to(samples, *instance_);
+  ASSERT_EQ(samples.size(), 2U);
+  EXPECT_EQ(samples[0].points.size(), 3U) << "two readings and their number";
+  EXPECT_EQ(samples[1].points.size(), 4U) << "one reading, its number, quality and age";
+}
+
 }  // namespace
 }  // namespace fieldpost
