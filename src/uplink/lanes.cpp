@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "model/custom_device.hpp"
 #include "uplink/setup.hpp"
 
 namespace fieldpost {
@@ -387,7 +388,11 @@ DeviceIds Lanes::copies_on(const std::string& topic) const {
   DeviceIds devices;
   const auto found = copies_.find(topic);
   if (found == copies_.end()) return devices;
-  for (const Symbol device : found->second) devices.insert(*device);
+  for (const Symbol device : found->second) {
+    // Its entry may have another topic since.
+    const auto custom = parse_custom_device(*device);
+    if (custom && topics_.topic_of(*device, custom->attribute) == topic) devices.insert(*device);
+  }
   return devices;
 }
 

@@ -261,6 +261,9 @@ TEST_F(CustomLane, ATopicThatIsSetAsideLetsOthersPass) {
   EXPECT_EQ(send_all(), Topics{"a/d2"});
   EXPECT_EQ(lanes_.copies_on("a/d1"), DeviceIds{"publish:e:d1"});
   EXPECT_EQ(lanes_.copies_on("other"), DeviceIds{});
+  options_.publishes = {entry("e", "b/${device}")};
+  lanes_.set_options(options_);
+  EXPECT_EQ(lanes_.copies_on("a/d1"), DeviceIds{}) << "it leaves elsewhere now";
 }
 
 // What was on its way when the line broke comes again, and what was acknowledged does not.
