@@ -93,10 +93,10 @@ class CommandsTest(SiteTest):
     def test_one_that_had_not_begun_runs_once_when_its_plugin_is_up(self):
         waits = f'options.gate = "{self.gate}"\n'
         self.run_agent(waits)
+        self.wait_until_connected()
+        self.send(1)
         for _ in range(3):
             self.wait_until_connected()
-            if not self.answers() and self.agent.status()["commands"]["received"] == 0:
-                self.send(1)
             self.wait_until_received(1)
             self.assertEqual(self.agent.status()["commands"]["open"], 1)
             self.agent.end(signal.SIGKILL)

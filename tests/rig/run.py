@@ -8,6 +8,7 @@ import hashlib
 import inspect
 import os
 import pathlib
+import platform
 import runpy
 import shutil
 import signal
@@ -26,7 +27,8 @@ LIMIT = 300  # seconds for a scenario that does not set its own
 
 
 def packages():
-    found = sorted((ROOT / "dist").glob("fieldpost*_amd64.deb"))
+    release = platform.freedesktop_os_release()["VERSION_ID"]  # the guest is what the host is
+    found = sorted((ROOT / "dist").glob(f"fieldpost*~deb{release}_amd64.deb"))
     found = [path for path in found if "-dbgsym_" not in path.name]
     if not found:
         sys.exit("no packages in dist/: run scripts/package")
