@@ -129,10 +129,13 @@ Result<std::unique_ptr<StageLog>> StageLog::open_in_memory(const Options& option
 Result<bool> StageLog::stay_in_place() {
   const std::scoped_lock lock(mutex_);
   bool remade = false;
-  for (File& file : files_) {
-    if (file.file.in_place()) continue;
-    FP_CHECK_OK(file.file.remake());
-    remade = true;
+  // Twice: whoever clears the folder may be at it, and have been between the two.
+  for (int pass = 0; pass < 2; ++pass) {
+    for (File& file : files_) {
+      if (file.file.in_place()) continue;
+      FP_CHECK_OK(file.file.remake());
+      remade = true;
+    }
   }
   return remade;
 }
@@ -203,6 +206,7 @@ void StageLog::on_samples(uint8_t file, int64_t offset, std::span<const std::byt
   Staged staged;
   while (reader.next(files_[file].names, &staged)) readings.push_back(staged.sample.points.size());
   if (!reader.done() || readings.empty() || reader.first() <= newest_) return;
+  complete_ = true;  // or they had gone to the file before
   // Appended long ago: it is due.
   add_entry({.first = reader.first(),
              .count = static_cast<uint32_t>(readings.size()),

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import struct
@@ -178,11 +179,10 @@ class LineTest(SiteTest):
             readings = "".join(json.dumps({"device": f"d{d}", "data": {"n": 1}}) + "\n" for d in devices)
             sent = self.agent.cli("send", input=readings)
             self.assertEqual(sent.returncode, 0, sent.stderr)
-            return "devices share the rate limits" in self.agent.cli("status").stdout
-        eventually(said, 20)
-        self.assertGreater(self.uplink()["batch_age_s"], 3)
-        self.assertRegex(self.agent.cli("status").stdout,
-                         r"new readings wait up to \d.* s for others: \d+ devices share the rate limits")
+            return self.uplink()["batch_age_s"] > 3 and re.search(
+                r"new readings wait up to \d.* s for others: \d+ devices share the rate limits",
+                self.agent.cli("status").stdout)
+        eventually(said, 30)
 
     # ---- What a broker that does not work costs: 1 % of a core.
 

@@ -131,6 +131,27 @@ TEST_F(StageRecovery, WhatAnEarlierLogLeftInTheFilesIsGone) {
   EXPECT_EQ(pending(*open()), range(1, 2));
 }
 
+// Not what a torn write leaves: its checksum holds.
+TEST_F(StageRecovery, SamplesStandThoughTheRecordBeforeThemMakesNoSense) {
+  append(*open(), 3);
+  {
+    StageFile file = StageFile::open(first_, 0).value();
+    std::vector<std::pair<uint8_t, std::vector<std::byte>>> records;
+    ASSERT_TRUE(file.scan([&](int64_t, uint8_t type, std::span<const std::byte> body) {
+      records.emplace_back(type, std::vector(body.begin(), body.end()));
+    }));
+    ASSERT_EQ(records.size(), 2U);  // how far the disk has come, and the samples
+    records.front().second.assign(1, std::byte{0xFF});
+    ASSERT_TRUE(file.begin(StageFile::Header(file.header())));
+    for (const auto& [type, body] : records) ASSERT_TRUE(file.append(type, body));
+  }
+  auto log = open();
+  ASSERT_NE(log, nullptr);
+  EXPECT_EQ(pending(*log), range(1, 3));
+  append(*log, 1);
+  EXPECT_EQ(pending(*open()), range(1, 4));
+}
+
 TEST_F(StageRecovery, NumbersGoOnWhenTheOlderFileIsLostAndAllOfItWasAcknowledged) {
   int64_t newest = 0;
   {

@@ -197,9 +197,10 @@ TEST(StageGone, AClearedRunDirectoryIsNoticedAndCostsNothing) {
   fs::remove_all(o.run_folder);
   store.append(one(2));
   const auto deadline = BootClock::now() + kPatience;
-  while (!fs::exists(o.run_folder + "/stage.1") && BootClock::now() < deadline) {
-    std::this_thread::sleep_for(1ms);
-  }
+  const auto are_back = [&] {
+    return fs::exists(o.run_folder + "/stage.0") && fs::exists(o.run_folder + "/stage.1");
+  };
+  while (!are_back() && BootClock::now() < deadline) std::this_thread::sleep_for(1ms);
   fs::copy(o.run_folder, dir / "later");  // as after a kill
   const auto later = StageLog::open(stage_options(dir / "later"), testing::symbols()).value();
   EXPECT_EQ(later->read(0, SIZE_MAX)->size(), 2U);
