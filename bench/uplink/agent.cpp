@@ -10,9 +10,9 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <filesystem>
 #include <mutex>
-#include <optional>
 #include <thread>
 
 #include "config/forms.hpp"
@@ -59,7 +59,7 @@ class Feeder {
   void ask(Lane lane, size_t max_points) {
     {
       const std::scoped_lock lock(mutex_);
-      asked_ = {lane, max_points};
+      asked_.emplace_back(lane, max_points);
     }
     wake_.notify_one();
   }
@@ -68,9 +68,10 @@ class Feeder {
   void run() {
     std::unique_lock lock(mutex_);
     while (true) {
-      wake_.wait(lock, [this] { return stop_ || asked_; });
+      wake_.wait(lock, [this] { return stop_ || !asked_.empty(); });
       if (stop_) return;
-      const auto [lane, points] = *std::exchange(asked_, std::nullopt);
+      const auto [lane, points] = asked_.front();
+      asked_.pop_front();
       lock.unlock();
       answer_(next(lane, points));
       lock.lock();
@@ -78,7 +79,9 @@ class Feeder {
   }
 
   Fetched next(Lane lane, size_t max_points) {
-    if (lane == Lane::Live) return {.lane = lane, .from = kNewest, .up_to = kNewest, .end = true};
+    if (lane == Lane::Live || lane == Lane::Custom) {
+      return {.lane = lane, .from = kNewest, .up_to = kNewest, .end = true};
+    }
     Fetched fetched{.lane = lane};
     for (size_t points = 0; points < max_points; points += kStates * bench::kPerDevice) {
       Chunk& chunk = fetched.chunks.emplace_back(ring_[static_cast<size_t>(row_) % kRing]);
@@ -96,7 +99,7 @@ class Feeder {
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stop_ = false;
-  std::optional<std::pair<Lane, size_t>> asked_;
+  std::deque<std::pair<Lane, size_t>> asked_;  // a lane asks again only when it has its answer
   std::thread thread_;
 };
 
