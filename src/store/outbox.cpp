@@ -51,6 +51,8 @@ Result<> Outbox::Impl::prepare(SymbolTable& symbols) {
       "bytes = ?"));
   find_row = FP_TRY(database.prepare(
       "SELECT id FROM chunk WHERE id > ? AND id <= ? AND device = ? ORDER BY id LIMIT 1"));
+  find_custom = FP_TRY(database.prepare(
+      "SELECT 1 FROM device WHERE losant_id >= 'publish:' AND losant_id < 'publish;' LIMIT 1"));
   count_row = FP_TRY(database.prepare("SELECT n, length(body) FROM chunk WHERE id = ?"));
   return prepare_room();
 }

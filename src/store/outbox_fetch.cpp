@@ -13,9 +13,13 @@ Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points, const
   size_t points = 0;
   int64_t in_one_piece = item_id::kBeforeAll;  // up to this id
   o.last_fetch = {.up_to = after};
+  o.release(lane, o.row_of(after));
+  if (lane == Lane::Custom && !FP_TRY(o.has_custom_devices())) {
+    o.last_fetch.up_to = std::max(after, o.id_of(o.newest));
+    return chunks;
+  }
   const ResetGuard guard(o.select);
   o.select.bind(1, o.row_of(after));
-  o.release(lane, o.row_of(after));
   for (;;) {
     auto step = o.select.step();
     if (!step && !chunks.empty()) break;  // what is there first; the next fetch meets the error
@@ -40,6 +44,12 @@ Result<std::vector<Chunk>> Outbox::fetch(int64_t after, size_t max_points, const
   if (in_one_piece != item_id::kBeforeAll) std::ranges::stable_sort(chunks, {}, &Chunk::row);
   if (!chunks.empty()) o.last_fetch.up_to = std::max(o.last_fetch.up_to, chunks.back().row);
   return chunks;
+}
+
+// Without [[publish]] there are none, and a backlog of months need not be gone through for them.
+Result<bool> Outbox::Impl::has_custom_devices() {
+  const ResetGuard guard(find_custom);
+  return find_custom.step();
 }
 
 const Outbox::LastFetch& Outbox::last_fetch() const { return impl_->last_fetch; }

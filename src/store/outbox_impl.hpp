@@ -97,6 +97,7 @@ struct Outbox::Impl {
   bool is_unstamped(int64_t row_boot) const;
   void release(Lane lane, int64_t after);
   bool is_torn(int64_t row, const std::vector<Chunk>& chunks, const Handover& handover) const;
+  Result<bool> has_custom_devices();
   Result<bool> is_passed_over(int64_t device, Lane lane, const DeviceIds& aside);
   Result<size_t> take(int64_t row, int64_t after, const Handover& handover, Lane lane,
                       std::vector<Chunk>& ret_chunks);
@@ -146,7 +147,7 @@ struct Outbox::Impl {
   Database database;
   std::unique_ptr<Dictionary> attributes, devices;
   Statement insert, select, erase, erase_thinned, keep_damaged, trim_damaged, oldest, insert_epoch,
-      update_state, find_row, count_row, next_summary, select_row, insert_thinned, update_row,
+      update_state, find_row, find_custom, count_row, next_summary, select_row, insert_thinned, update_row,
       put_unstamped, erase_unstamped, update_mark;
 
   int64_t boot = 0;                             // 0: not in the table yet

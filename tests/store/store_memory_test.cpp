@@ -319,6 +319,16 @@ TEST_F(StoreCustomLane, TheSameOnTheDisk) {
   EXPECT_EQ(lane(Lane::Custom), Found{});
 }
 
+// A backlog of months is not gone through for what is not there.
+TEST_F(StoreCustomLane, WithoutAnyItsEndIsFoundAtOnce) {
+  start(50ms);
+  for (int64_t n = 1; n <= 3; ++n) append("d", n, static_cast<double>(n));
+  ASSERT_TRUE(on_disk(3));
+  EXPECT_EQ(lane(Lane::Custom), Found{});
+  EXPECT_TRUE(ears_.fetched().end);
+  EXPECT_FALSE(ears_.fetched().has_gaps);
+}
+
 // The uplink is through with what is new, and has a copy on its way, when a flush takes all.
 TEST_F(StoreCustomLane, EachLaneHoldsItsOwnOverAFlush) {
   start(100ms);
