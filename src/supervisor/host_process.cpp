@@ -30,11 +30,14 @@ constexpr nanoseconds kTimeToExit = seconds(1);  // after it has said or shown t
 constexpr nanoseconds kStall = seconds(1);       // of our loop, after which nobody is judged
 constexpr int kStderrLeftBehind = 32;            // blocks: more than a pipe holds
 
-// The log of an instance's life: a line for each change that people care about.
-void log_state(const std::string& name, HostState state, const std::string& reason) {
+// The log of an instance's life: a line for each change that people care about. One that ends too
+// often gets a line for each end, and the next good word when it has been up for a while.
+void log_state(const std::string& name, HostState state, const std::string& reason,
+               bool too_often) {
   switch (state) {
     case HostState::Up:
-      return log::info("the plugin is up", {{"FP_PLUGIN", name}});
+      return log::write(too_often ? log::Level::Debug : log::Level::Info, "the plugin is up",
+                        {{"FP_PLUGIN", name}});
     case HostState::Backoff:
       return log::warning("the plugin ended and will be started again",
                           {{"FP_PLUGIN", name}, {"FP_REASON", reason}});
@@ -83,6 +86,7 @@ struct HostProcess::Impl {
   void on_stderr();
   void on_exit(const siginfo_t& info);
   HostEvent judge_exit(const siginfo_t& info, BootTime now);
+  void forget_past_if_stable(BootTime now);
   void check_life();
   void check_life_after(nanoseconds delay);
 
@@ -149,7 +153,7 @@ void HostProcess::Impl::tell() {
   if (told == std::pair(status.state, status.reason)) return;
   const bool other_state = told.first != status.state;
   told = {status.state, status.reason};
-  if (other_state) log_state(options.config.name, status.state, status.reason);
+  if (other_state) log_state(options.config.name, status.state, status.reason, overdrawn);
   sinks.state();
 }
 
@@ -299,10 +303,7 @@ HostEvent HostProcess::Impl::judge_exit(const siginfo_t& info, BootTime now) {
     if (by_itself && info.si_code == CLD_EXITED) status.reason.clear();
     return HostEvent::Exit;
   }
-  if (up_since && now - *up_since >= options.timing.stable) {
-    backoff.reset();
-    overdrawn = false;
-  }
+  forget_past_if_stable(now);
   if (by_itself && refused && refused->kind == message::Refused::Kind::Lasting) {
     return HostEvent::Refused;
   }
@@ -313,6 +314,14 @@ HostEvent HostProcess::Impl::judge_exit(const siginfo_t& info, BootTime now) {
   // of quick restarts.
   overdrawn = budget.spend(now) || overdrawn;
   return overdrawn ? HostEvent::ExitOften : HostEvent::Exit;
+}
+
+void HostProcess::Impl::forget_past_if_stable(BootTime now) {
+  if (!up_since || now - *up_since < options.timing.stable) return;
+  backoff.reset();
+  if (!std::exchange(overdrawn, false)) return;
+  log::info("the plugin stays up, and is started at once again when it ends",
+            {{"FP_PLUGIN", options.config.name}});
 }
 
 // ---- Messages.
@@ -352,6 +361,7 @@ void HostProcess::Impl::check_life_after(nanoseconds delay) {
 void HostProcess::Impl::check_life() {
   if (status.state != HostState::Up) return;
   const BootTime now = BootClock::now();
+  forget_past_if_stable(now);
   const nanoseconds deadline = options.config.deadline;
   if (ping_sent && heard < *ping_sent) {
     // We were held up or suspended ourselves: then it had no time to answer either.

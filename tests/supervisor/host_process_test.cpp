@@ -228,6 +228,48 @@ TEST_F(HostProcessTest, CrashingTooOftenMeansLongPausesButNotTheEnd) {
   EXPECT_TRUE(w->is(HostState::Starting));
 }
 
+int count(const std::string& text, std::string_view line) {
+  int found = 0;
+  for (size_t at = 0; (at = text.find(line, at)) != std::string::npos; ++at) ++found;
+  return found;
+}
+
+// A plugin that crashes for weeks must not fill the journal.
+TEST_F(HostProcessTest, OneThatCrashesOftenGetsOneLineForEachEnd) {
+  ::testing::internal::CaptureStderr();
+  auto w = run_puppet(
+      puppet("crash"),
+      {.first_pause = 5ms, .longest_pause = 5ms, .long_pause = 5ms, .stable = 1min, .exits = 2});
+  const bool crashed = until([&] { return w->host.status().starts == 6; });
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  ASSERT_TRUE(crashed) << log;
+  EXPECT_EQ(count(log, "info: puppet-crash: the plugin is up"), 3) << log;
+  EXPECT_EQ(count(log, "the plugin ended and will"), 2) << log;
+  EXPECT_EQ(count(log, "the plugin ends too often"), 3) << log;
+}
+
+TEST_F(HostProcessTest, OneThatStaysUpAfterAllIsSaidToBeUp) {
+  ::testing::internal::CaptureStderr();
+  auto config = puppet("good");
+  config.deadline = 400ms;
+  auto w = run_puppet(config, {.ping = 50ms,
+                               .first_pause = 5ms,
+                               .longest_pause = 5ms,
+                               .long_pause = 5ms,
+                               .stable = 2s,
+                               .exits = 1});
+  const auto is_up = [&] { return w->is(HostState::Up); };
+  while (!w->was(HostState::Degraded) && until(is_up)) {
+    ::kill(w->host.status().pid, SIGKILL);
+    if (!until([&] { return !is_up(); })) break;
+  }
+  const bool back = until(is_up);
+  const bool stayed = until([&] { return BootClock::now() - w->host.status().since > 3s; });
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  ASSERT_TRUE(back && stayed) << log;
+  EXPECT_EQ(count(log, "the plugin stays up"), 1) << log;
+}
+
 TEST_F(HostProcessTest, RefusalsAreFailedOrRetriedAfterTheirKind) {
   using S = HostState;
   const std::tuple<const char*, S, const char*> expected[] = {
