@@ -147,8 +147,8 @@ struct Outbox::Impl {
   Database database;
   std::unique_ptr<Dictionary> attributes, devices;
   Statement insert, select, erase, erase_thinned, keep_damaged, trim_damaged, oldest, insert_epoch,
-      update_state, find_row, find_custom, count_row, next_summary, select_row, insert_thinned, update_row,
-      put_unstamped, erase_unstamped, update_mark;
+      update_state, find_row, find_custom, count_row, next_summary, select_row, insert_thinned,
+      update_row, put_unstamped, erase_unstamped, update_mark;
 
   int64_t boot = 0;                             // 0: not in the table yet
   WallView own_wall;                            // of this boot, stored or not
