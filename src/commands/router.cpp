@@ -12,8 +12,9 @@ namespace fieldpost {
 namespace {
 
 constexpr size_t kMaxOpen = 256;  // more at once are refused: a flood must not pile up
-constexpr size_t kOwnDone = 32;   // that are remembered
-constexpr size_t kMaxId = 256;    // bytes of an id as JSON: it goes into the log and the answer
+constexpr size_t kMaxWaiting = size_t{1} << 20;  // bytes of those that wait for their plugins
+constexpr size_t kOwnDone = 32;                  // that are remembered
+constexpr size_t kMaxId = 256;  // bytes of an id as JSON: it goes into the log and the answer
 
 // Fills in what the payload says of itself, also when it turns out to be unusable, so that the
 // answer can name it. Errors: Invalid.
@@ -127,8 +128,19 @@ void CommandRouter::take(const IncomingCommand& incoming, BootTime now) {
   if (open() >= kMaxOpen) {
     return finish(std::move(report), CommandStatus::Rejected, "too many commands are running");
   }
-  if (sinks_.starting(*route)) return waiting_.push_back(incoming);
+  if (sinks_.starting(*route)) return wait(incoming, std::move(report));
   call(*route, *std::move(arguments), std::move(report), now);
+}
+
+// They are parsed anew with each retry(), and held in memory even if no log holds them.
+void CommandRouter::wait(const IncomingCommand& incoming, CommandReport report) {
+  size_t bytes = incoming.payload.size();
+  for (const IncomingCommand& other : waiting_) bytes += other.payload.size();
+  if (bytes > kMaxWaiting) {
+    return finish(std::move(report), CommandStatus::Rejected,
+                  "too many large commands wait for their plugins to start");
+  }
+  waiting_.push_back(incoming);
 }
 
 void CommandRouter::call(const CommandRoute& route, Arguments arguments, CommandReport report,

@@ -110,6 +110,7 @@ class CommandRouter {
     BootTime deadline;
   };
   void take(const IncomingCommand& incoming, BootTime now);
+  void wait(const IncomingCommand& incoming, CommandReport report);
   void call(const CommandRoute& route, Arguments arguments, CommandReport report, BootTime now);
   const CommandRoute* find(const CommandReport& report) const;
   void name_device(CommandReport& report) const;

@@ -200,12 +200,12 @@ bool CommandLog::has_room(size_t body) const {
   return files_[active_].has_room(body + (open_.size() + 1) * kStepsToCome * kStepBytes);
 }
 
-// Whether it would have, when what has ended is forgotten.
+// Whether the other would have, where what has ended is forgotten.
 bool CommandLog::would_hold(size_t body) const {
   constexpr size_t kEach = kFrameBytes + (1 + kStepsToCome) * kStepBytes;  // Accepted goes over too
   size_t bytes = kOverhead + body + kEach;
   for (const auto& [number, open] : open_) bytes += open.body + kEach;
-  return bytes <= static_cast<size_t>(files_[active_].bytes());
+  return bytes <= static_cast<size_t>(files_[1 - active_].bytes());
 }
 
 // Goes over to the other file. The one before is emptied: should the new one be damaged, it must

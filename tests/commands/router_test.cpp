@@ -279,6 +279,17 @@ TEST_F(RouterTest, WaitingIsBounded) {
   EXPECT_EQ(reports_.back().reason, "too many commands are running");
 }
 
+TEST_F(RouterTest, WaitingIsBoundedInBytesToo) {
+  starting_ = true;
+  const std::string large = kSetPoint + std::string(200'000, ' ');
+  for (int i = 0; i < 6; ++i) send(large);
+  EXPECT_EQ(router_.open(), 5u);
+  EXPECT_EQ(only().reason, "too many large commands wait for their plugins to start");
+  starting_ = false;
+  router_.retry(BootTime(now_));
+  EXPECT_EQ(calls_.size(), 5u);
+}
+
 TEST_F(RouterTest, WhatAnEarlierProcessHasLeftRunsOrIsReported) {
   const IncomingCommand left = command(kSetPoint, 4);
   now_ += 59s;
