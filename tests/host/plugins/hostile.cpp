@@ -90,7 +90,8 @@ const bool is_early = opens(AF_NETLINK);
 
 // What could be done, as a list. `folder` is one with the file "secret" in it.
 std::string try_all(const Section& options) {
-  const auto pid = static_cast<pid_t>(options.integer("pid"));
+  const auto given = static_cast<pid_t>(options.integer("pid"));
+  const pid_t pid = given != 0 ? given : ::getppid();
   const std::string folder = options.text("folder");
   std::string done;
   const auto note = [&](bool succeeded, const char* what) {
@@ -127,7 +128,10 @@ std::string try_all(const Section& options) {
 }
 
 constexpr fp_option kOptions[] = {
-    Option{.name = "pid", .type = FP_OPT_INTEGER, .required = true, .help = "Whom to look into."},
+    Option{.name = "pid",
+           .type = FP_OPT_INTEGER,
+           .required = true,
+           .help = "Whom to look into; 0: the agent."},
     Option{.name = "folder", .required = true, .help = "Where the file 'secret' is."},
     Option{.name = "mode", .fallback = "run", .help = "run, ask, i386 or leak."}};
 constexpr fp_attribute kAttributes[] = {
