@@ -3,6 +3,7 @@
 // fieldpostd: the supervisor process.
 #include <boost/program_options.hpp>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include <cstdlib>
@@ -136,6 +137,8 @@ int run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Plugins run as the same user: none may look into this process, which has the secrets.
+  (void)::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   // Not those that end it: until the loop runs there is nothing to put in order, and plugins that
   // are asked about the configuration may take their time.
   block_signals({SIGCHLD, SIGHUP});
