@@ -186,10 +186,12 @@ typedef struct fp_host {
 
 /* ---- What the plugin offers. ----------------------------------------------------------------- */
 
-/* What the instance's process must be able to do beyond files it has opened: flags. */
+/* What the instance's process must be able to do beyond threads and ordinary files: flags. What is
+ * not declared fails with EPERM, from the loading of the plugin on. In declare nothing can be
+ * written, and no flag counts. */
 #define FP_NEEDS_DEVICES 1u /* opens device files */
-#define FP_NEEDS_NETWORK 2u /* opens sockets */
-#define FP_NEEDS_EXEC 4u    /* runs programs */
+#define FP_NEEDS_NETWORK 2u /* opens sockets: AF_INET, AF_INET6, AF_UNIX */
+#define FP_NEEDS_EXEC 4u    /* starts programs or processes, and signals them */
 
 /* One command to run. */
 typedef struct fp_call {

@@ -19,7 +19,8 @@ void print_options(const std::vector<OptionSpec>& options, std::string_view inde
 
 void print_info(const PluginInfo& info) {
   std::cout << info.type << " " << info.version << " (ABI " << info.abi_major << "."
-            << info.abi_minor << "): " << info.summary << "\n";
+            << info.abi_minor << "): " << info.summary << "\n"
+            << "Its sandbox: " << words_of_needs(info.needs) << "\n";
   if (!info.options.empty()) std::cout << "\nOptions (options.NAME in [[plugin]]):\n";
   print_options(info.options, "  ");
   for (const TableSpec& table : info.tables) {

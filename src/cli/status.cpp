@@ -179,6 +179,9 @@ void print_plugin(const Json& p) {
   if (const std::string why = text(p, "reason"); !why.empty()) std::cout << ": " << why;
   if (p["restarts"] != 0) std::cout << "; restarted " << p["restarts"] << " times";
   std::cout << "\n";
+  if (p.contains("sandbox")) {
+    std::cout << "  sandbox: " << text(p["sandbox"], "text") << "\n";
+  }
   for (const Json& u : p["units"]) {
     std::cout << "  " << text(u, "name") << ": " << text(u, "state");
     if (const std::string why = text(u, "reason"); !why.empty()) std::cout << " (" << why << ")";

@@ -29,6 +29,13 @@ class InstanceReader {
     plugin.type = core.type;
     plugin.instance.interval = core.interval;
     plugin.instance.deadline = core.deadline;
+    plugin.instance.sandbox.on = core.sandbox != "off";
+    if (!plugin.instance.sandbox.on) {
+      problems_->warning(value_at(row, "sandbox"),
+                         "plugin.sandbox: '" + core.name +
+                             "' runs without a sandbox: it may read the credentials, and use the "
+                             "network");
+    }
     size_t device = 0;
     if (const Member* given = row.find("device"); given != nullptr && is_text(given->value)) {
       device = find_device(core.device, given->value.at, "plugin.device", *config_, *problems_);
@@ -48,6 +55,7 @@ class InstanceReader {
     const Result<PluginInfo>& info = plugins_->describe(plugin.type);
     Result<> read;
     if (info) {
+      plugin.instance.sandbox.needs = info->needs;
       read = SectionReader(*info, *config_, plugin, origin, *problems_).read(row, device, keep);
       if (read) return;
     }

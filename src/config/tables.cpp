@@ -423,6 +423,14 @@ std::vector<CoreOption> plugin_options() {
                         "stay, until there is nothing else to give.",
                 .choices = keep_words()},
        .store = into<&PluginRow::keep>},
+      {.spec = {.name = "sandbox",
+                .type = Choice,
+                .fallback = "on",
+                .help = "\"on\": the plugin can do what it says it needs, and no more; "
+                        "`fieldpost status` says what. \"off\": all that the agent itself can, "
+                        "for one that does not run otherwise.",
+                .choices = {"on", "off"}},
+       .store = into<&PluginRow::sandbox>},
   };
 }
 

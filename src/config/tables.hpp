@@ -52,6 +52,7 @@ struct PluginRow {
   std::string name, type, device;
   nanoseconds interval{}, deadline{};
   Keep keep = Keep::Thin;
+  std::string sandbox;  // "on" or "off"
 };
 // What the core takes in every row of a plugin's tables, and in every unit.
 struct RowKeys {

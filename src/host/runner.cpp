@@ -64,36 +64,35 @@ bool is_sound(const InstanceConfig& config) {
 
 }  // namespace
 
-Runner::Runner(const Plugin& plugin, Channel& channel)
-    : plugin_(plugin), channel_(channel), log_(STDERR_FILENO) {}
-
-HostExit Runner::check() {
-  if (const auto end = configure()) return *end;
-  return declare(true).value_or(HostExit::Done);
-}
-
-HostExit Runner::run() {
-  if (const auto end = configure()) return *end;
-  if (const auto end = declare(false)) return *end;
-  if (const auto end = open()) return *end;
-  serve();
-  return close();
-}
-
-std::optional<HostExit> Runner::configure() {
-  auto message = channel_.wait_for_message();
+std::expected<InstanceConfig, HostExit> receive_config(Channel& channel) {
+  auto message = channel.wait_for_message();
   if (!message) {
-    return message.error().code == Errc::Unavailable ? HostExit::Done : HostExit::Protocol;
+    const bool gone = message.error().code == Errc::Unavailable;
+    return std::unexpected(gone ? HostExit::Done : HostExit::Protocol);
   }
   auto* configure = std::get_if<message::Configure>(&*message);
-  if (configure == nullptr || !is_sound(configure->config)) return HostExit::Protocol;
-  config_ = std::move(configure->config);
+  if (configure == nullptr || !is_sound(configure->config)) {
+    return std::unexpected(HostExit::Protocol);
+  }
+  return std::move(configure->config);
+}
+
+Runner::Runner(const Plugin& plugin, Channel& channel, InstanceConfig config)
+    : plugin_(plugin), channel_(channel), log_(STDERR_FILENO), config_(std::move(config)) {
   ::prctl(PR_SET_NAME, config_.name.c_str());  // for people who look at ps and top
   api_ = std::make_unique<HostApi>(
       config_, log_, [this](message::Samples&& samples) { send(std::move(samples)); });
   config_.sections = {};  // the plugin's to ask for, and nobody else's
   health_.resize(config_.units.size());
-  return std::nullopt;
+}
+
+HostExit Runner::check() { return declare(true).value_or(HostExit::Done); }
+
+HostExit Runner::run() {
+  if (const auto end = declare(false)) return *end;
+  if (const auto end = open()) return *end;
+  serve();
+  return close();
 }
 
 std::optional<HostExit> Runner::declare(bool go_on_with_problems) {

@@ -4,6 +4,7 @@
 // called from here and from nowhere else.
 #pragma once
 
+#include <expected>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,12 +26,15 @@ enum class HostExit : int {
   Protocol = 3,  // the supervisor's messages make no sense
 };
 
+// Receives Configure, the supervisor's first message. Otherwise: what to exit with.
+std::expected<InstanceConfig, HostExit> receive_config(Channel& channel);
+
 class Runner {
  public:
   // `plugin` and `channel` outlive this object. StopSignal must be installed.
-  Runner(const Plugin& plugin, Channel& channel);
+  Runner(const Plugin& plugin, Channel& channel, InstanceConfig config);
 
-  // Receives Configure and answers what the plugin declares for it. Opens nothing.
+  // Answers what the plugin declares for the configuration. Opens nothing.
   HostExit check();
   // The same, and then opens the plugin and serves it until the end of file, SIGTERM or a fault of
   // the plugin. Closes it.
@@ -39,7 +43,6 @@ class Runner {
  private:
   using Refusal = message::Refused;
 
-  std::optional<HostExit> configure();
   std::optional<HostExit> declare(bool go_on_with_problems);
   std::optional<HostExit> open();
   void serve();

@@ -224,7 +224,9 @@ Result<> check_calls(const fp_plugin& plugin) {
   if ((plugin.event_fd == nullptr) != (plugin.on_event == nullptr)) {
     return invalid("event_fd() and on_event() go together");
   }
-  constexpr uint32_t kKnownNeeds = FP_NEEDS_DEVICES | FP_NEEDS_NETWORK | FP_NEEDS_EXEC;
+  static_assert(FP_NEEDS_DEVICES == kNeedsDevices && FP_NEEDS_NETWORK == kNeedsNetwork &&
+                FP_NEEDS_EXEC == kNeedsExec);
+  constexpr uint32_t kKnownNeeds = kNeedsDevices | kNeedsNetwork | kNeedsExec;
   if ((plugin.needs & ~kKnownNeeds) != 0) return invalid("it has needs that are not known");
   return {};
 }

@@ -5,6 +5,8 @@
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -54,6 +56,22 @@ Uplink::Options uplink_options(const Config& config, const Paths& paths) {
   return o;
 }
 
+// What is not for plugins: the outbox and what the agent keeps beside it, secrets, the broker's
+// side of the line.
+void hide_from_plugins(Config& config, const Paths& paths) {
+  const UplinkConfig& u = config.uplink;
+  const char* const credentials = ::secure_getenv("CREDENTIALS_DIRECTORY");
+  std::vector<std::string> hidden;
+  for (const std::string& path :
+       {paths.state_dir, paths.run_dir, std::string(credentials == nullptr ? "" : credentials),
+        u.access_key_file, u.access_secret_file, u.proxy_login_file, u.key_file}) {
+    std::error_code error;
+    const auto real = std::filesystem::weakly_canonical(path, error);
+    if (!path.empty() && !error) hidden.push_back(real);
+  }
+  for (PluginConfig& plugin : config.plugins) plugin.instance.sandbox.hidden = hidden;
+}
+
 bool trusts_clock(const Config& config) { return config.clock.trust == "always"; }
 
 }  // namespace
@@ -93,7 +111,9 @@ Daemon::Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble)
       supervisor_(loop, {paths_.plugin_dir, paths_.plugin_host}, supervisor_sinks(), symbols_),
       control_(loop, [this](const Json& request, ControlRight right, bool* watch, UniqueFd passed) {
         return handle(request, right, watch, std::move(passed));
-      }) {}
+      }) {
+  hide_from_plugins(config_, paths_);
+}
 
 Daemon::~Daemon() {
   if (loader_.joinable()) loader_.join();
@@ -304,6 +324,7 @@ void Daemon::on(Loaded&& loaded) {
       log::notice("[outbox] has changed; that takes effect at the next start");
     }
     config_ = loaded.config;
+    hide_from_plugins(config_, paths_);
     config_trouble_.clear();
     store_->set_keep(keep_rules(config_));
     router_.set_timeout(config_.commands.timeout);

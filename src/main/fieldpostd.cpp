@@ -4,6 +4,7 @@
 #include <boost/program_options.hpp>
 #include <malloc.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include <cstdlib>
@@ -140,6 +141,8 @@ int main(int argc, char** argv) {
   // What one thread allocates another frees, and an arena for each keeps what it was given: 1 MB
   // less of ours (bench/README.md), and none of them allocates so often that it would wait.
   ::mallopt(M_ARENA_MAX, 1);
+  // Plugins run as the same user: none may look into this process, which has the secrets.
+  (void)::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   // Not those that end it: until the loop runs there is nothing to put in order, and plugins that
   // are asked about the configuration may take their time.
   block_signals({SIGCHLD, SIGHUP});

@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,7 +16,10 @@
 #include <string>
 #include <string_view>
 
+#include "host/call_filter.hpp"
 #include "host/channel.hpp"
+#include "host/file_wall.hpp"
+#include "host/limits.hpp"
 #include "host/loader.hpp"
 #include "host/runner.hpp"
 #include "host/stop_signal.hpp"
@@ -26,8 +28,6 @@ namespace fieldpost {
 namespace {
 
 constexpr int kSocket = 3;
-constexpr rlim_t kMemory = rlim_t{256} << 20;  // address space; a leak ends in this process
-constexpr rlim_t kDescriptors = 256;
 
 int usage() {
   (void)std::fputs(
@@ -44,27 +44,6 @@ bool is_socket_of_supervisor(int fd) {
   return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
 }
 
-void limit(decltype(RLIMIT_CORE) resource, rlim_t value) {
-  rlimit now{};
-  if (::getrlimit(resource, &now) != 0) return;
-  const rlim_t bounded =
-      now.rlim_max == RLIM_INFINITY || value < now.rlim_max ? value : now.rlim_max;
-  const rlimit wanted{bounded, bounded};
-  (void)::setrlimit(resource, &wanted);  // lowering cannot fail
-}
-
-// What the plugin's code must not have, before any of it runs.
-void confine() {
-  limit(RLIMIT_CORE, 0);  // a core would hold what the plugin has read
-  limit(RLIMIT_NOFILE, kDescriptors);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  limit(RLIMIT_AS, kMemory);  // sanitizers reserve terabytes of it
-#endif
-  (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  (void)::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  (void)::fcntl(kSocket, F_SETFD, FD_CLOEXEC);  // not for programs that the plugin starts
-}
-
 // True if the supervisor was already gone.
 bool follow_parent() {
   const pid_t parent = ::getppid();
@@ -72,19 +51,60 @@ bool follow_parent() {
   return ::getppid() != parent;
 }
 
+// Before any of the plugin's code runs: its constructors are that, too.
+Confinement confine(const Sandbox& sandbox) {
+  if (!sandbox.on) return {};
+  const bool files = hide_files(sandbox.hidden);  // opens folders, so it comes first
+  return {.calls = filter_calls(sandbox.needs), .files = files};
+}
+
+// The same for one that is only asked about itself or a configuration. It keeps no secret that it
+// might have read: it can write nowhere and talk to nobody.
+void confine_to_answers() {
+  (void)forbid_writing();
+  (void)filter_calls(0);
+}
+
+HostExit refuse(Channel& channel, const std::string& why) {
+  (void)channel.send(message::Refused{message::Refused::Kind::Lasting, why});
+  return HostExit::Refused;
+}
+
+HostExit describe(Channel& channel, const std::string& path) {
+  confine_to_answers();
+  const auto plugin = load_plugin(path);
+  if (!plugin) return refuse(channel, plugin.error().message);
+  const auto sent = channel.send(message::Described{plugin->info});
+  return sent ? HostExit::Done : HostExit::Protocol;
+}
+
+HostExit check(Channel& channel, const std::string& path, InstanceConfig config) {
+  confine_to_answers();
+  const auto plugin = load_plugin(path);
+  if (!plugin) return refuse(channel, plugin.error().message);
+  return Runner(*plugin, channel, std::move(config)).check();
+}
+
+HostExit run(Channel& channel, const std::string& path, InstanceConfig config) {
+  const Sandbox& sandbox = config.sandbox;
+  (void)channel.send(message::Confined{confine(sandbox)});
+  const auto plugin = load_plugin(path);
+  if (!plugin) return refuse(channel, plugin.error().message);
+  if (sandbox.on && (plugin->info.needs & ~sandbox.needs) != 0) {
+    return refuse(channel, "it needs more than when the configuration was read (" +
+                               words_of_needs(plugin->info.needs) +
+                               "); `fieldpost reload` reads it again");
+  }
+  return Runner(*plugin, channel, std::move(config)).run();
+}
+
 HostExit serve(std::string_view verb, const std::string& path) {
   Channel channel(kSocket);
-  const auto plugin = load_plugin(path);
-  if (!plugin) {
-    (void)channel.send(message::Refused{message::Refused::Kind::Lasting, plugin.error().message});
-    return HostExit::Refused;
-  }
-  if (verb == "describe") {
-    const auto sent = channel.send(message::Described{plugin->info});
-    return sent ? HostExit::Done : HostExit::Protocol;
-  }
-  Runner runner(*plugin, channel);
-  return verb == "check" ? runner.check() : runner.run();
+  if (verb == "describe") return describe(channel, path);
+  auto config = receive_config(channel);
+  if (!config) return config.error();
+  return verb == "check" ? check(channel, path, *std::move(config))
+                         : run(channel, path, *std::move(config));
 }
 
 }  // namespace
@@ -100,7 +120,8 @@ int main(int argc, char** argv) {
     return static_cast<int>(HostExit::Usage);
   }
   if (follow_parent()) return static_cast<int>(HostExit::Done);
-  confine();
+  limit_process();
+  (void)::fcntl(kSocket, F_SETFD, FD_CLOEXEC);  // not for programs that the plugin starts
   const HostExit end = serve(verb, argv[2]);
   // Not exit(): destructors and exit handlers of a plugin may crash or hang, and nothing of ours
   // is left to be written.

@@ -71,10 +71,17 @@ void fields(Io& io, Is<ConfigSection> auto& v) {
   io.map(v.values, kMaxTableRows);
 }
 template <class Io>
+void fields(Io& io, Is<Sandbox> auto& v) {
+  io(v.on);
+  io(v.needs);
+  io.list(v.hidden, kMaxTableRows);
+}
+template <class Io>
 void fields(Io& io, Is<InstanceConfig> auto& v) {
   io(v.name);
   io(v.interval);
   io(v.deadline);
+  io(v.sandbox);
   io.list(v.sections, kMaxReadings);
   io.list(v.units, kMaxTableRows);
 }
@@ -165,6 +172,11 @@ void fields(Io& io, Is<Outcome> auto& v) {
 }
 template <class Io>
 void fields(Io&, Is<Pong> auto&) {}
+template <class Io>
+void fields(Io& io, Is<Confined> auto& v) {
+  io(v.in_force.calls);
+  io(v.in_force.files);
+}
 
 namespace {
 

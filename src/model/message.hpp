@@ -46,6 +46,13 @@ struct Ping {
 
 // ---- Host to supervisor.
 
+// What is in force before any of the plugin's code runs; the first message of a host that is to run
+// it, and never sent again.
+struct Confined {
+  Confinement in_force;
+  bool operator==(const Confined&) const = default;
+};
+
 struct Described {
   PluginInfo info;
   bool operator==(const Described&) const = default;
@@ -100,7 +107,7 @@ struct Pong {
 
 // The position in this list is the frame's type: append only.
 using Any = std::variant<Configure, Call, Ping, Described, Problem, Declared, Ready, Refused,
-                         Samples, UnitState, Outcome, Pong>;
+                         Samples, UnitState, Outcome, Pong, Confined>;
 
 inline constexpr size_t kMaxMessage = size_t{1} << 20;
 inline constexpr size_t kHeaderSize = 16;

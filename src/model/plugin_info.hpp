@@ -12,6 +12,7 @@
 
 #include "base/clock.hpp"
 #include "model/option.hpp"
+#include "model/sandbox.hpp"
 #include "model/value.hpp"
 
 namespace fieldpost {
@@ -50,7 +51,7 @@ struct PluginInfo {
   std::string version;
   std::string summary;
   uint32_t abi_major = 0, abi_minor = 0;
-  uint32_t needs = 0;  // FP_NEEDS_…
+  uint32_t needs = 0;  // kNeeds… of model/sandbox.hpp
   std::vector<OptionSpec> options;
   std::vector<TableSpec> tables;
   std::vector<AttributeSpec> attributes;
@@ -70,6 +71,7 @@ struct InstanceConfig {
   std::string name;
   nanoseconds interval{};  // between polls of a unit; 0: never polled
   nanoseconds deadline{};  // of any call into the plugin
+  Sandbox sandbox;
   // sections[0] is the instance. Rows of one table and parent stand in the order of the file.
   std::vector<ConfigSection> sections;
   // The section of each unit; {0} when there are no rows for units.

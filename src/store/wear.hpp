@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the outbox costs the disk, as the kernel counts it for the store thread: pages that it made
-// dirty on a block device, less those that were dropped before they were written. A tmpfs does not
-// count. The file system's own journal comes on top; nobody can tell which thread caused that.
+// dirty on a block device. A tmpfs does not count. The file system's own journal comes on top;
+// nobody can tell which thread caused that.
 #pragma once
 
 #include <chrono>
@@ -39,8 +39,8 @@ class Wear {
   int64_t total_ = 0;
 };
 
-// Of the calling thread, in bytes: write_bytes - cancelled_write_bytes of /proc/thread-self/io
-// (proc(5)). Nothing where that cannot be read.
+// Of the calling thread, in bytes: ru_oublock of getrusage(2), which is write_bytes of proc(5)'s
+// io. Nothing where the kernel does not count.
 std::optional<int64_t> bytes_written_by_this_thread();
 
 }  // namespace fieldpost

@@ -22,6 +22,13 @@ struct HostConversation::Listener {
 
   bool serving() const { return state == HostState::Up || state == HostState::Stopping; }
 
+  // The plugin shares the connection, but was not there yet when this was sent.
+  Result<Turn> operator()(message::Confined&& confined) const {
+    if (self.confinement_) return invalid("spoke twice of its sandbox");
+    self.confinement_ = confined.in_force;
+    return Turn::None;
+  }
+
   Result<Turn> operator()(message::Declared&& declared) const {
     if (self.declaration_) return invalid("declared twice");
     if (const auto good = vet(declared.declaration, self.config_); !good) {

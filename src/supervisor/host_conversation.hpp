@@ -27,6 +27,8 @@ class HostConversation {
   Result<Turn> hear(message::Any&& message, HostState state, BootTime now);
   const std::optional<Declaration>& declaration() const { return declaration_; }
   const std::optional<message::Refused>& refused() const { return refused_; }
+  // What its sandbox does; nothing before it has said so.
+  const std::optional<Confinement>& confinement() const { return confinement_; }
 
   // Errors: Full. A call that was sent waits for its outcome.
   Result<> admit_call() const;
@@ -40,6 +42,7 @@ class HostConversation {
   const HostProcess::Sinks& sinks_;
   std::optional<Declaration> declaration_;
   std::optional<message::Refused> refused_;
+  std::optional<Confinement> confinement_;
   std::set<uint64_t> calls_;
   bool ready_ = false;
 };

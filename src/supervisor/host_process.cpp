@@ -23,8 +23,7 @@
 namespace fieldpost {
 namespace {
 
-using std::chrono::milliseconds;
-using std::chrono::seconds;
+using std::chrono::milliseconds, std::chrono::seconds;
 
 constexpr nanoseconds kTimeToExit = seconds(1);  // after it has said or shown that it is ending
 constexpr nanoseconds kStall = seconds(1);       // of our loop, after which nobody is judged
@@ -188,11 +187,11 @@ void HostProcess::Impl::on_timer() {
 void HostProcess::Impl::spawn() {
   ++status.starts;
   status.plugin = file_stamp(options.plugin);
+  status.confinement.reset();
   said = std::make_unique<HostConversation>(options.config, sinks);
   kill_reason.clear();
   end_of_file = false;
-  up_since.reset();
-  ping_sent.reset();
+  up_since = ping_sent = std::nullopt;
   if (const auto started = try_spawn(); !started) {
     bury();
     status.reason = started.error().message;
@@ -330,6 +329,7 @@ void HostProcess::Impl::on_message(message::Any&& message) {
   heard = BootClock::now();
   const auto turn = said->hear(std::move(message), status.state, heard);
   if (!turn) return condemn(turn.error().message);
+  status.confinement = said->confinement();
   switch (*turn) {
     case HostConversation::Turn::None:
       return;

@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/clock.hpp"
@@ -56,8 +57,9 @@ class HostProcess {
     pid_t pid = -1;      // -1: no process
     int64_t starts = 0;  // processes started so far
     FileStamp plugin{};  // the .so as it was at the last start
-    BootTime since{};    // of the last change of state
-    BootTime retry{};    // of the next start in Backoff, Degraded and Failed
+    std::optional<Confinement> confinement{};  // of the process; what its sandbox does
+    BootTime since{};                          // of the last change of state
+    BootTime retry{};                          // of the next start in Backoff, Degraded and Failed
   };
 
   HostProcess(EventLoop& loop, Options options, Sinks sinks);

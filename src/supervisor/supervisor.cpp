@@ -217,6 +217,17 @@ Json to_json(const Instance& instance, const Instance::Attribute& a, BootTime no
   return json;
 }
 
+Json to_json(const Sandbox& sandbox, const Confinement& in_force) {
+  const bool calls = sandbox.on && in_force.calls;
+  return {{"text", describe(sandbox, in_force)},
+          {"on", sandbox.on},
+          {"sockets", !calls                                 ? "any"
+                      : (sandbox.needs & kNeedsNetwork) != 0 ? "network"
+                                                             : "none"},
+          {"programs", !calls || (sandbox.needs & kNeedsExec) != 0 ? "any" : "none"},
+          {"files_confined", sandbox.on && in_force.files}};
+}
+
 }  // namespace
 
 Json to_json(const Supervisor::Entry& entry, BootTime now) {
@@ -226,6 +237,9 @@ Json to_json(const Supervisor::Entry& entry, BootTime now) {
     json["state"] = name_of(s.state);
     if (!s.reason.empty()) json["reason"] = s.reason;
     if (s.pid > 0) json["pid"] = s.pid;
+    if (s.confinement) {
+      json["sandbox"] = to_json(entry.config->instance.sandbox, *s.confinement);
+    }
     json["since_s"] = seconds(now - s.since);
     if (s.retry > now) json["retry_s"] = seconds(s.retry - now);
     json["restarts"] = std::max<int64_t>(0, s.starts - 1);

@@ -224,6 +224,23 @@ TEST_F(Load, KeepsAsTheRowSaysOrItsUnitOrItsInstance) {
                                                   {{id, "lamp"}, Thin}}));
 }
 
+TEST_F(Load, TheSandboxOfAnInstanceIsAsItsPluginNeeds) {
+  PluginInfo gpio = probe.installed.at("gpio").value();
+  gpio.needs = kNeedsDevices;
+  probe.add(gpio);
+  const auto gpio_with = [](const std::string& name, const std::string& line) {
+    return "[[plugin]]\nname = \"" + name + "\"\ntype = \"gpio\"\n" + line +
+           "[[plugin.input]]\nattribute = \"" + name + "\"\noffset = 1\n";
+  };
+  const Loaded loaded = load(gpio_with("a", "") + gpio_with("b", "sandbox = \"off\"\n"));
+  ASSERT_EQ(loaded.config.plugins.size(), 2u);
+  EXPECT_EQ(loaded.config.plugins[0].instance.sandbox, (Sandbox{true, kNeedsDevices, {}}));
+  EXPECT_FALSE(loaded.config.plugins[1].instance.sandbox.on);
+  EXPECT_EQ(words(loaded),
+            Lines{"~/fieldpost.toml:13:11: warning: plugin.sandbox: 'b' runs without a sandbox: it "
+                  "may read the credentials, and use the network"});
+}
+
 TEST_F(Load, SaysWhatKeepAndSizeMayBe) {
   const Loaded loaded = load(
       "[outbox]\nmax_size = \"15MB\"\n[[plugin]]\nname = \"a\"\n"

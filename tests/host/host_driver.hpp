@@ -37,6 +37,7 @@ inline InstanceConfig puppet(const std::string& mode, size_t n = 0, nanoseconds 
   config.name = "puppet-" + mode;
   config.interval = interval;
   config.deadline = 10s;
+  config.sandbox.needs = kNeedsExec;
   config.sections.push_back({0, "", {{"mode", mode}, {"nap", 0.0}}});
   if (n > 0) config.units.clear();
   for (size_t i = 0; i < n; ++i) {

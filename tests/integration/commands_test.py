@@ -28,8 +28,11 @@ class CommandsTest(SiteTest):
         super().setUp()
         self.broker = self.field.broker()
         self.witness = self.field.witness(self.broker)
-        self.tally = self.field.folder / "tally"
-        self.gate = self.field.folder / "gate"
+        # A folder of the plugin's own: beside those of the agent it makes none (docs/security.md).
+        machine = self.field.folder / "machine"
+        machine.mkdir()
+        self.tally = machine / "tally"
+        self.gate = machine / "gate"
         self.agent = None
 
     def run_agent(self, options=""):

@@ -34,6 +34,7 @@ InstanceConfig some_config() {
   config.sections.push_back({0, "", {{"url", std::string("tcp://127.0.0.1:502")}, {"unit", 1.0}}});
   config.sections.push_back({0, "register", {{"attribute", std::string("t")}, {"on", true}}});
   config.units = {0};
+  config.sandbox = {.on = true, .needs = kNeedsNetwork, .hidden = {"/var/lib/fieldpost"}};
   return config;
 }
 
@@ -69,7 +70,8 @@ std::vector<Any> one_of_each() {
           message::Samples{{sample, sample}},
           message::UnitState{2, false, "silent"},
           message::Outcome{UINT64_MAX, message::Outcome::Status::Failed, Value(false), "why"},
-          message::Pong{}};
+          message::Pong{},
+          message::Confined{{.calls = true}}};
 }
 
 TEST(Message, EachComesBackAsItWas) {

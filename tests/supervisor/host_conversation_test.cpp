@@ -92,6 +92,16 @@ TEST_F(HostConversationTest, CallsEndWithTheProcess) {
   EXPECT_TRUE(said_.admit_call());
 }
 
+// The plugin shares the connection: it must not be able to say that it is confined.
+TEST_F(HostConversationTest, ItsSandboxIsToldOnceAndFirst) {
+  EXPECT_FALSE(said_.confinement());
+  ASSERT_TRUE(is(message::Confined{{.files = true}}, HostState::Starting, Turn::None));
+  EXPECT_EQ(said_.confinement(), Confinement{.files = true});
+  EXPECT_EQ(fault(message::Confined{{.calls = true}}, HostState::Starting),
+            "spoke twice of its sandbox");
+  EXPECT_EQ(said_.confinement(), Confinement{.files = true});
+}
+
 TEST_F(HostConversationTest, KeepsWhyItWasRefused) {
   EXPECT_TRUE(is(message::Refused{message::Refused::Kind::Lasting, "no bus"}, HostState::Starting,
                  Turn::Refused));

@@ -244,6 +244,7 @@ struct Puppet {
 FP_PLUGIN(Puppet, {.type = "puppet",
                    .version = "1.0.0",
                    .summary = "Does what it is told.",
+                   .needs = FP_NEEDS_EXEC,  // it leaves children behind
                    .options = kOptions,
                    .tables = kTables,
                    .attributes = kAttributes,

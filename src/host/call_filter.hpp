@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+namespace fieldpost {
+
+// From now on system calls that a plugin with these needs (model/sandbox.hpp) has no business with
+// fail with EPERM, for this process and what it starts:
+//   always          what looks into other processes, changes the system or opens a wide door into
+//                   the kernel: ptrace, bpf, io_uring, namespaces, …
+//   without network socket(); with it, all families but the internet's and local ones
+//   without exec    running a program, a second process, and signals to any other
+// System calls of another architecture (i386 on amd64) end the process. Not an allow list: what a
+// device library calls is not known here, and the unit has one.
+// Call it while there is one thread, after PR_SET_NO_NEW_PRIVS. False: this kernel has no seccomp
+// filters.
+bool filter_calls(uint32_t needs);
+
+}  // namespace fieldpost

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A plugin that tries what none should, and reports what it got away with: in `run` as a reading,
+// while it is asked about its configuration as a problem of it. HOSTILE_NEEDS is what it declares.
+#include <fcntl.h>
+#include <fieldpost/plugin.hpp>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <thread>
+
+namespace {
+
+using namespace fieldpost::sdk;
+
+bool opens(int family) {
+  const int fd = ::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd >= 0) ::close(fd);
+  return fd >= 0;
+}
+
+// What is refused is refused with EPERM; what the kernel has looked at ends otherwise.
+bool reaches_kernel(long result) { return result >= 0 || errno != EPERM; }
+
+bool reads(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  char byte = 0;
+  const bool read = fd >= 0 && ::read(fd, &byte, 1) == 1;
+  if (fd >= 0) ::close(fd);
+  return read;
+}
+
+bool writes(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (fd >= 0) ::close(fd);
+  return fd >= 0;
+}
+
+bool looks_into(pid_t pid) {
+  const int fd = ::open(("/proc/" + std::to_string(pid) + "/mem").c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd >= 0) ::close(fd);
+  return fd >= 0;
+}
+
+bool copies_from(pid_t pid) {
+  char byte = 0;
+  const iovec here{&byte, 1};
+  const iovec there = here;  // if it has nothing there: EFAULT
+  return ::process_vm_readv(pid, &here, 1, &there, 1, 0) == 1 || errno == EFAULT;
+}
+
+bool traces(pid_t pid) { return ::ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) == 0; }
+
+bool ends_well(pid_t child) {
+  int status = -1;
+  return child > 0 && ::waitpid(child, &status, 0) == child && status == 0;
+}
+
+bool forks() {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  return ends_well(child);
+}
+
+bool runs_a_program() {
+  pid_t child = -1;
+  char name[] = "true";
+  char* argv[] = {name, nullptr};
+  return ::posix_spawn(&child, "/bin/true", nullptr, nullptr, argv, nullptr) == 0 &&
+         ends_well(child);
+}
+
+bool has_threads() {
+  bool ran = false;
+  std::thread([&] { ran = true; }).join();
+  return ran;
+}
+
+// Of a family that no plugin may use, before anything was asked of this one.
+const bool is_early = opens(AF_NETLINK);
+
+// What could be done, as a list. `folder` is one with the file "secret" in it.
+std::string try_all(const Section& options) {
+  const auto given = static_cast<pid_t>(options.integer("pid"));
+  const pid_t pid = given != 0 ? given : ::getppid();
+  const std::string folder = options.text("folder");
+  std::string done;
+  const auto note = [&](bool succeeded, const char* what) {
+    if (succeeded) done += (done.empty() ? "" : " ") + std::string(what);
+  };
+  note(has_threads(), "thread");
+  note(is_early, "early");
+  note(opens(AF_UNIX), "unix");
+  note(opens(AF_INET), "inet");
+  note(opens(AF_NETLINK), "netlink");
+  note(runs_a_program(), "exec");
+  note(forks(), "fork");
+  note(::kill(pid, 0) == 0, "signal");
+  note(looks_into(pid), "memory");
+  note(copies_from(pid), "copy");
+  note(traces(pid), "trace");
+  note(reaches_kernel(::syscall(SYS_bpf, -1, nullptr, 0)), "bpf");
+  note(reaches_kernel(::syscall(SYS_keyctl, -1)), "keyctl");
+  note(reaches_kernel(::syscall(SYS_io_uring_setup, 0, nullptr)), "io_uring");
+  note(reaches_kernel(::syscall(SYS_unshare, CLONE_NEWUSER | CLONE_FS)), "unshare");
+  note(reads(folder + "/secret"), "read");
+  note(reads("/proc/self/root" + folder + "/secret"), "detour");
+  note(writes(folder + "/secret"), "write");
+  note(writes(folder + "/planted"), "plant");
+  note(::rename((folder + "/secret").c_str(), (folder + "/moved").c_str()) == 0, "rename");
+  return done;
+}
+
+[[maybe_unused]] void call_as_i386() {
+#ifdef __x86_64__
+  long result = 20;  // getpid
+  asm volatile("int $0x80" : "+a"(result) : : "memory");
+#endif
+}
+
+constexpr fp_option kOptions[] = {
+    Option{.name = "pid",
+           .type = FP_OPT_INTEGER,
+           .required = true,
+           .help = "Whom to look into; 0: the agent."},
+    Option{.name = "folder", .required = true, .help = "Where the file 'secret' is."},
+    Option{.name = "mode", .fallback = "run", .help = "run, ask, i386 or leak."}};
+constexpr fp_attribute kAttributes[] = {
+    Attribute{.name = "done", .type = FP_STRING, .help = "What it got away with."}};
+
+struct Hostile {
+  struct Plan {
+    explicit Plan(Declare& declare) {
+      const Section options = declare.options();
+      done = declare.attribute(0, options, kAttributes[0]);
+      if (options.text("mode") == "ask") declare.problem(options, "mode", try_all(options));
+    }
+    uint32_t done = 0;
+  };
+  Hostile(Host&, const Plan& p) : plan(p) {}
+
+  void poll(Host& host) {
+    const std::string mode = host.options().text("mode");
+    if (mode == "i386") call_as_i386();
+    if (mode == "leak") {
+      for (;;) kept.emplace_back(1 << 20, 'x');
+    }
+    if (report.empty()) report = try_all(host.options());
+    host.emit(plan.done, report);
+  }
+
+  Plan plan;
+  std::string report;
+  std::vector<std::string> kept;
+};
+
+}  // namespace
+
+FP_PLUGIN(Hostile, {.type = HOSTILE_TYPE,
+                    .version = "1.0.0",
+                    .summary = "Tries what it may not.",
+                    .needs = HOSTILE_NEEDS,
+                    .options = kOptions,
+                    .attributes = kAttributes})

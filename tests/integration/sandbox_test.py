@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a plugin that wants out gets away with under the whole agent: it tries the agent's own memory,
+outbox and secret (tests/host/plugins/hostile.cpp), and `fieldpost status` says what holds it.
+"""
+import os
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from fakes import field  # noqa: E402  pylint: disable=wrong-import-position
+from fakes.field import eventually  # noqa: E402
+from fakes.site import HEAD, SiteTest, uplink  # noqa: E402
+
+PLUGINS = field.BUILD / "tests/plugins"
+# Root may look into anybody, which the agent's user may not.
+PREFIX = ("setpriv", "--bounding-set", "-sys_ptrace") if os.geteuid() == 0 else ()
+# The files it tries. What it tries besides is the same wherever it runs.
+FILES = {"read", "detour", "write", "plant", "rename"}
+
+
+def hostile(name, kind, folder, extra=""):
+    """An instance with a device of its own."""
+    number = sum(name.encode()) % 256
+    return f"""
+[[device]]
+name = "{name}"
+id = "575ecf887ae143cd83dc4b{number:02x}"
+[[plugin]]
+name = "{name}"
+type = "{kind}"
+device = "{name}"
+{extra}
+options.pid = 0
+options.folder = "{folder}"
+"""
+
+
+class SandboxTest(SiteTest):
+    def setUp(self):
+        super().setUp()
+        self.broker = self.field.broker()
+        self.state = self.field.folder / "state"
+        self.secrets = self.field.folder / "secrets"
+        for folder in (self.state, self.state / "loose", self.secrets):
+            folder.mkdir(parents=True)
+            (folder / "secret").write_text("not for plugins")
+            (folder / "secret").chmod(0o600)
+
+    def run_agent(self, *instances):
+        config = (HEAD + uplink(self.broker.port) + f'access_key_file = "{self.secrets}/secret"\n'
+                  f'access_secret_file = "{self.secrets}/secret"\n' + "".join(instances))
+        self.agent = self.field.agent(config, prefix=PREFIX, args=("--plugin-dir", PLUGINS))
+        self.agent.wait_until_up()
+
+    def done(self, name):
+        """What this instance could do."""
+        def value():
+            return self.agent.plugin(name)["attributes"][0].get("value")
+        return set(eventually(value, what=f"a report of {name}").split())
+
+    def test_a_plugin_gets_at_what_its_needs_say_and_no_more(self):
+        self.run_agent(hostile("state", "hostile", self.state),
+                       hostile("keys", "hostile", self.secrets),
+                       hostile("net", "hostile_network", self.state),
+                       hostile("exec", "hostile_exec", self.state))
+        expected = {"state": {"thread"}, "keys": {"thread"}, "net": {"thread", "unix", "inet"},
+                    "exec": {"thread", "exec", "fork", "signal"}}
+        words = {"state": "no sockets, no programs", "keys": "no sockets, no programs",
+                 "net": "network, no programs", "exec": "no sockets, programs"}
+        shown = self.agent.cli("status").stdout
+        for name, can in expected.items():
+            sandbox = self.agent.plugin(name)["sandbox"]
+            self.assertEqual(self.done(name) - FILES, can, name)
+            files = "files confined" if sandbox["files_confined"] else "files not confined"
+            self.assertEqual(sandbox["text"], f"{words[name]}, {files}")
+            self.assertIn(f"\n  sandbox: {words[name]}, {files}\n", shown)
+        told = field.cli("plugins", "help", "hostile_network", "--plugin-dir", PLUGINS).stdout
+        self.assertIn("\nIts sandbox: network, no programs\n", told)
+        self.assertEqual(self.agent.plugin("net")["sandbox"]["sockets"], "network")
+        self.assertEqual(self.agent.plugin("exec")["sandbox"]["programs"], "any")
+        if not sandbox["files_confined"]:
+            self.skipTest("this kernel has no Landlock: files are not confined")
+        for name in expected:
+            self.assertEqual(self.done(name) & FILES, set(), name)
+
+    def test_without_a_sandbox_all_but_the_memory_of_the_agent_is_open(self):
+        self.run_agent(hostile("loose", "hostile", self.state / "loose", 'sandbox = "off"'))
+        done = self.done("loose")
+        self.assertLessEqual({"early", "unix", "inet", "exec", "signal", *FILES}, done)
+        self.assertEqual(done & {"memory", "copy", "trace"}, set())
+        self.assertEqual(self.agent.plugin("loose")["sandbox"]["text"], "off, as configured")
+        self.assertIn("plugin.sandbox: 'loose' runs without a sandbox", self.agent.text())
+
+    def test_a_sandbox_that_is_switched_off_restarts_its_plugin_alone(self):
+        one = hostile("one", "hostile", self.state)
+        self.run_agent(one, hostile("other", "hostile", self.state))
+        pids = {name: self.agent.plugin(name)["pid"] for name in ("one", "other")}
+        text = self.agent.config.read_text()
+        self.agent.config.write_text(text.replace(one, one + 'sandbox = "off"\n'))
+        self.assertEqual(self.agent.cli("reload").returncode, 0)
+        eventually(lambda: "exec" in self.done("one"), what="a report from outside")
+        self.assertNotEqual(self.agent.plugin("one")["pid"], pids["one"])
+        self.assertEqual(self.agent.plugin("other")["pid"], pids["other"])
+
+
+if __name__ == "__main__":
+    unittest.main()
