@@ -33,6 +33,14 @@ void outbox_options(po::options_description& o) {
                   "where the outbox of an agent that does not run is");
 }
 
+void report_options(po::options_description& o) {
+  o.add_options()("state-dir",
+                  po::value<std::string>()->default_value(Paths().state_dir)->value_name("PATH"),
+                  "where the outbox and the black box are");
+  o.add_options()("unit", po::value<std::string>()->default_value("fieldpost")->value_name("UNIT"),
+                  "the service whose log is taken");
+}
+
 constexpr size_t kAny = SIZE_MAX;
 
 constexpr Subcommand kSubcommands[] = {
@@ -63,6 +71,15 @@ constexpr Subcommand kSubcommands[] = {
      "and with --output a new one of that; FILE stays as it is. Without a running agent, or with "
      "--file, the file is read directly and nothing is written.",
      outbox_options, 1, 2, outbox},
+    {"report", "FILE.tar.gz", "Put together what support needs, without secrets",
+     "Configuration, status, versions, the newest log, black box, plugins and how much waits for "
+     "the "
+     "broker, in one file that only its owner may read. Works while the agent is down. Secrets are "
+     "left out or masked as ***, comments of the configuration are left out; readings are not in "
+     "it. "
+     "As root: others may read less, and it says what is missing. `sudo fieldpost report "
+     "/tmp/report.tar.gz`",
+     report_options, 1, 1, report},
     {"attributes", "[PATH]", "List every attribute, as Losant's devices must declare them",
      "Losant drops attributes that a device does not declare, without a word. This lists, for each "
      "device of the configuration, what to declare there.",

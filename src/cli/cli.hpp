@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.hpp"
 #include "cli/paths.hpp"
 
 namespace fieldpost::cli {
@@ -52,9 +53,13 @@ int send(const Call&);
 int outbox(const Call&);
 int attributes(const Call&);
 int plugins(const Call&);
+int report(const Call&);
 int reload(const Call&);
 int reconnect(const Call&);
 int version(const Call&);
+
+// What `outbox status` tells, of a running agent or of the files; takes its option --state-dir.
+Result<Json> outbox_status(const Call&);
 
 // Prints "fieldpost: …" on stderr and returns kFailed.
 int fail(std::string_view message);
