@@ -96,19 +96,6 @@ constexpr Subcommand kSubcommands[] = {
     {"version", "", "Print the version", "", nullptr, 0, 0, version},
 };
 
-po::options_description common_options(Paths& paths) {
-  po::options_description o("Options");
-  const auto path = [](std::string& s) {
-    return po::value(&s)->default_value(s)->value_name("PATH");
-  };
-  o.add_options()("help,h", "explain, and do nothing");
-  o.add_options()("config", path(paths.config), "configuration: a file, or a folder");
-  o.add_options()("run-dir", path(paths.run_dir), "where the running agent's sockets are");
-  o.add_options()("plugin-dir", path(paths.plugin_dir), "where the plugins are");
-  o.add_options()("plugin-host", path(paths.plugin_host), "the program that runs a plugin");
-  return o;
-}
-
 std::string wrap(std::string_view text, size_t width = 78) {
   std::string out;
   size_t column = 0;
@@ -173,6 +160,19 @@ int run_one(const Subcommand& command, std::span<const std::string> args) {
 }
 
 }  // namespace
+
+po::options_description common_options(Paths& paths) {
+  po::options_description o("Options");
+  const auto path = [](std::string& s) {
+    return po::value(&s)->default_value(s)->value_name("PATH");
+  };
+  o.add_options()("help,h", "explain, and do nothing");
+  o.add_options()("config", path(paths.config), "configuration: a file, or a folder");
+  o.add_options()("run-dir", path(paths.run_dir), "where the running agent's sockets are");
+  o.add_options()("plugin-dir", path(paths.plugin_dir), "where the plugins are");
+  o.add_options()("plugin-host", path(paths.plugin_host), "the program that runs a plugin");
+  return o;
+}
 
 std::span<const Subcommand> subcommands() { return kSubcommands; }
 

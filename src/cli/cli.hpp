@@ -42,6 +42,9 @@ struct Subcommand {
 
 // All of them, in the order of the help.
 std::span<const Subcommand> subcommands();
+// What each of them takes besides; their values go into `paths`, whose present ones are the
+// defaults.
+po::options_description common_options(Paths& paths);
 
 // Parses and runs. Everything that goes wrong is said on stderr.
 int run(std::span<const std::string> args);
