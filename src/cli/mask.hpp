@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Keeps secrets out of what leaves the machine. Two ways, because either has holes: known secrets
-// are masked wherever they stand, and what has the form of one is masked without being known.
+// are masked wherever they stand, and what has the form of one (base/secrets.hpp) without being
+// known.
 #pragma once
 
 #include <string>
@@ -12,12 +13,6 @@
 
 namespace fieldpost::cli {
 
-inline constexpr std::string_view kMasked = "***";
-
-// Whether what is called so is a secret: "password", "api_key", "AccessToken". Not the name of a
-// file that holds one: "access_key_file".
-bool names_secret(std::string_view name);
-
 class Mask {
  public:
   // Something that text() masks from now on. Less than 4 bytes is too common to be known.
@@ -25,8 +20,6 @@ class Mask {
   // What has the form of a secret in this text: it may stand elsewhere without that form.
   void learn_from(std::string_view text);
 
-  // By form: user and password of URLs; what follows a secret's name and '=', ':' or, of an option,
-  // a blank; PEM blocks of private keys; 64 hexadecimal digits. In doubt it masks too much.
   std::string text(std::string_view text) const;
   // Each text in it, and whole the value of a member with a secret's name.
   Json json(const Json& json) const;

@@ -3,6 +3,7 @@
 
 #include <sstream>
 
+#include "base/secrets.hpp"
 #include "base/text.hpp"
 #include "config/read.hpp"
 #include "model/value_json.hpp"

@@ -10,6 +10,7 @@
 
 #include "base/clock.hpp"
 #include "base/file.hpp"
+#include "base/secrets.hpp"
 #include "base/text.hpp"
 #include "cli/archive.hpp"
 #include "cli/cli.hpp"
