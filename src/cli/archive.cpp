@@ -41,7 +41,7 @@ void Archive::add(std::string_view name, std::string_view content, int64_t time)
   put_octal(header.size, content.size());
   put_octal(header.mtime, static_cast<uint64_t>(std::max<int64_t>(time, 0)));
   header.type = '0';
-  put_text(header.magic, std::string_view("ustar", 6));
+  put_text(header.magic, "ustar");  // and the zero that is there
   put_text(header.version, "00");
   std::fill_n(header.checksum, sizeof header.checksum, ' ');
   std::array<unsigned char, kBlock> bytes{};

@@ -51,8 +51,7 @@ class Lister {
     if (node.kind != Node::Kind::Scalar) return "(neither text, number nor true or false)";
     const auto* text = std::get_if<std::string>(&node.value);
     const auto* value = std::get_if<double>(&node.value);
-    const std::string number =
-        value == nullptr ? dump_json(to_json(node.value)) : format_number(*value);
+    std::string number = value == nullptr ? dump_json(to_json(node.value)) : format_number(*value);
     if (!secret) {
       if (text == nullptr) return number;
       mask_.learn_from(*text);

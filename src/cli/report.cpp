@@ -139,7 +139,7 @@ class Report {
         error = std::make_error_code(std::errc::permission_denied);
     }
     if (error) {
-      missing_.push_back(
+      missing_.emplace_back(
           "the credentials may not be read, so they are masked by their form alone; "
           "better as root");
     }
