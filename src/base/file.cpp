@@ -50,8 +50,8 @@ Result<> write_all(int fd, std::string_view content, const std::string& path) {
 
 Result<> put_in_place(const std::string& path, std::string_view content, mode_t mode, bool sync) {
   const std::string temporary = path + ".new";
-  const UniqueFd fd(
-      ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode));
+  ::unlink(temporary.c_str());  // left by a power cut; or somebody else's, in a folder like /tmp
+  const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
   if (!fd) return Error::from_errno(errno, "create '" + temporary + "'");
   if (::fchmod(fd.get(), mode) != 0) return Error::from_errno(errno, "chmod '" + temporary + "'");
   auto written = write_all(fd.get(), content, temporary);

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
 #include <vector>
 
 #include "base/text.hpp"
@@ -18,6 +19,15 @@ namespace fieldpost::log {
 namespace {
 
 std::atomic<Level> max_level{Level::Info};
+
+struct Recorder {
+  std::mutex mutex;
+  std::function<void(Level, std::string_view)> take;  // guarded by mutex
+};
+Recorder& recorder() {
+  static Recorder the_recorder;
+  return the_recorder;
+}
 
 // JOURNAL_STREAM is "device:inode" of what systemd connected stderr to (systemd.exec(5)).
 bool stderr_is_journal() {
@@ -54,21 +64,38 @@ void write_journal(Level level, const std::string& text, Fields fields, const Wh
   sd_journal_sendv(iov.data(), static_cast<int>(iov.size()));
 }
 
-void write_stderr(Level level, const std::string& text, Fields fields) {
-  constexpr std::string_view kNames[] = {"", "", "", "error", "warning", "notice", "info", "debug"};
-  std::string line(kNames[static_cast<int>(level)]);
-  line += ": " + text;
+// For readers without fields: those that the sentence does not have are behind it.
+std::string with_fields(std::string line, Fields fields) {
   for (const Field& f : fields) {
+    if (!f.key.name.starts_with("FP_")) continue;
     if (f.key.name == "FP_PLUGIN" || f.key.name == "FP_REASON") continue;
     line += " " + std::string(f.key.name) + "=" + printable(f.value);
   }
-  line += '\n';
+  return line;
+}
+
+void write_stderr(Level level, std::string_view text) {
+  constexpr std::string_view kNames[] = {"", "", "", "error", "warning", "notice", "info", "debug"};
+  std::string line(kNames[static_cast<int>(level)]);
+  line += ": " + std::string(text) + "\n";
   (void)::write(STDERR_FILENO, line.data(), line.size());  // nothing is left to tell it to
+}
+
+void record(Level level, std::string_view line) {
+  Recorder& r = recorder();
+  const std::scoped_lock lock(r.mutex);
+  if (r.take) r.take(level, line);
 }
 
 }  // namespace
 
 void set_level(Level level) { max_level = level; }
+
+void set_recorder(std::function<void(Level, std::string_view)> take) {
+  Recorder& r = recorder();
+  const std::scoped_lock lock(r.mutex);
+  r.take = std::move(take);
+}
 
 bool parse_level(std::string_view text, Level* ret) {
   constexpr std::pair<std::string_view, Level> kLevels[] = {{"error", Level::Error},
@@ -86,11 +113,12 @@ void write(Level level, std::string_view message, Fields fields, Where where) {
   if (level > max_level.load(std::memory_order_relaxed)) return;
   static const bool kJournal = stderr_is_journal();
   const std::string text = sentence(message, fields);
-  if (kJournal) {
-    write_journal(level, text, fields, where);
-  } else {
-    write_stderr(level, text, fields);
-  }
+  const bool keep = level <= Level::Warning;
+  if (kJournal) write_journal(level, text, fields, where);
+  if (kJournal && !keep) return;
+  const std::string line = with_fields(text, fields);
+  if (!kJournal) write_stderr(level, line);
+  if (keep) record(level, line);
 }
 
 }  // namespace fieldpost::log

@@ -5,9 +5,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace fieldpost::log {
 
@@ -27,9 +29,25 @@ struct Key {
   }
 };
 
+// What `journalctl -x` finds the explanation of a message by, in systemd/fieldpost.catalog. All of
+// them: base/message_ids.hpp.
+struct MessageId {
+  std::string_view hex;
+  consteval MessageId(const char* id) : hex(id) {  // NOLINT: a literal is an id
+    if (hex.size() != 32) throw "a message id has 32 digits";
+    for (const char c : hex) {
+      if ((c < '0' || c > '9') && (c < 'a' || c > 'f')) throw "a message id has 0-9 and a-f";
+    }
+  }
+};
+
+inline constexpr Key kMessageId = "MESSAGE_ID";
+
 struct Field {
   Key key;
   std::string value;
+  Field(Key k, std::string v) : key(k), value(std::move(v)) {}
+  Field(MessageId id) : key(kMessageId), value(id.hex) {}  // NOLINT: an id is a field
 };
 using Fields = std::initializer_list<Field>;
 
@@ -47,6 +65,11 @@ struct Where {
 void set_level(Level level);
 // "error", "warning", "notice", "info" or "debug"; false if it is none of them.
 bool parse_level(std::string_view text, Level* ret);
+
+// Hands on each warning and error that is logged from now on, as one line of text without its
+// level. `take` is called on the thread that logs, one call at a time; it must neither log nor
+// wait. An empty one ends that: after the return `take` is not called any more.
+void set_recorder(std::function<void(Level, std::string_view line)> take);
 
 // `message` is a constant sentence; what varies is a field, so that operators can filter on
 // FP_PLUGIN=boiler and tests can assert on fields rather than on prose. A field named FP_REASON is

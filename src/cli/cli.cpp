@@ -33,6 +33,14 @@ void outbox_options(po::options_description& o) {
                   "where the outbox of an agent that does not run is");
 }
 
+void report_options(po::options_description& o) {
+  o.add_options()("state-dir",
+                  po::value<std::string>()->default_value(Paths().state_dir)->value_name("PATH"),
+                  "where the outbox and the black box are");
+  o.add_options()("unit", po::value<std::string>()->default_value("fieldpost")->value_name("UNIT"),
+                  "the service whose log is taken");
+}
+
 constexpr size_t kAny = SIZE_MAX;
 
 constexpr Subcommand kSubcommands[] = {
@@ -63,6 +71,15 @@ constexpr Subcommand kSubcommands[] = {
      "and with --output a new one of that; FILE stays as it is. Without a running agent, or with "
      "--file, the file is read directly and nothing is written.",
      outbox_options, 1, 2, outbox},
+    {"report", "FILE.tar.gz", "Put together what support needs, without secrets",
+     "Configuration, status, versions, the newest log, black box, plugins and how much waits for "
+     "the "
+     "broker, in one file that only its owner may read. Works while the agent is down. Secrets are "
+     "left out or masked as ***, comments of the configuration are left out; readings are not in "
+     "it. "
+     "As root: others may read less, and it says what is missing. `sudo fieldpost report "
+     "/tmp/report.tar.gz`",
+     report_options, 1, 1, report},
     {"attributes", "[PATH]", "List every attribute, as Losant's devices must declare them",
      "Losant drops attributes that a device does not declare, without a word. This lists, for each "
      "device of the configuration, what to declare there.",
@@ -78,19 +95,6 @@ constexpr Subcommand kSubcommands[] = {
      "Ends the pause between two attempts.", nullptr, 0, 0, reconnect},
     {"version", "", "Print the version", "", nullptr, 0, 0, version},
 };
-
-po::options_description common_options(Paths& paths) {
-  po::options_description o("Options");
-  const auto path = [](std::string& s) {
-    return po::value(&s)->default_value(s)->value_name("PATH");
-  };
-  o.add_options()("help,h", "explain, and do nothing");
-  o.add_options()("config", path(paths.config), "configuration: a file, or a folder");
-  o.add_options()("run-dir", path(paths.run_dir), "where the running agent's sockets are");
-  o.add_options()("plugin-dir", path(paths.plugin_dir), "where the plugins are");
-  o.add_options()("plugin-host", path(paths.plugin_host), "the program that runs a plugin");
-  return o;
-}
 
 std::string wrap(std::string_view text, size_t width = 78) {
   std::string out;
@@ -156,6 +160,19 @@ int run_one(const Subcommand& command, std::span<const std::string> args) {
 }
 
 }  // namespace
+
+po::options_description common_options(Paths& paths) {
+  po::options_description o("Options");
+  const auto path = [](std::string& s) {
+    return po::value(&s)->default_value(s)->value_name("PATH");
+  };
+  o.add_options()("help,h", "explain, and do nothing");
+  o.add_options()("config", path(paths.config), "configuration: a file, or a folder");
+  o.add_options()("run-dir", path(paths.run_dir), "where the running agent's sockets are");
+  o.add_options()("plugin-dir", path(paths.plugin_dir), "where the plugins are");
+  o.add_options()("plugin-host", path(paths.plugin_host), "the program that runs a plugin");
+  return o;
+}
 
 std::span<const Subcommand> subcommands() { return kSubcommands; }
 

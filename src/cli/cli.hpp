@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.hpp"
 #include "cli/paths.hpp"
 
 namespace fieldpost::cli {
@@ -41,6 +42,9 @@ struct Subcommand {
 
 // All of them, in the order of the help.
 std::span<const Subcommand> subcommands();
+// What each of them takes besides; their values go into `paths`, whose present ones are the
+// defaults.
+po::options_description common_options(Paths& paths);
 
 // Parses and runs. Everything that goes wrong is said on stderr.
 int run(std::span<const std::string> args);
@@ -52,9 +56,13 @@ int send(const Call&);
 int outbox(const Call&);
 int attributes(const Call&);
 int plugins(const Call&);
+int report(const Call&);
 int reload(const Call&);
 int reconnect(const Call&);
 int version(const Call&);
+
+// What `outbox status` tells, of a running agent or of the files; takes its option --state-dir.
+Result<Json> outbox_status(const Call&);
 
 // Prints "fieldpost: …" on stderr and returns kFailed.
 int fail(std::string_view message);

@@ -176,17 +176,7 @@ void add_oldest_and_newest(Json& o) {
 }
 
 Result<> status(const Call& call) {
-  auto agent = FP_TRY(agent_of(call));
-  Json o;
-  if (agent) {
-    o = FP_TRY(status_of(*agent));
-  } else {
-    const OutboxFile file = FP_TRY(open_file(call));
-    o = FP_TRY(status_of(file));
-    const auto damage = file.damage();
-    if (!damage.empty()) o["trouble"] = "damaged: " + damage.front() + " (fieldpost outbox verify)";
-  }
-  add_oldest_and_newest(o);
+  const Json o = FP_TRY(outbox_status(call));
   if (call.json()) {
     std::cout << o.dump(2) << "\n";
   } else {
@@ -281,6 +271,21 @@ constexpr struct {
 };
 
 }  // namespace
+
+Result<Json> outbox_status(const Call& call) {
+  auto agent = FP_TRY(agent_of(call));
+  Json o;
+  if (agent) {
+    o = FP_TRY(status_of(*agent));
+  } else {
+    const OutboxFile file = FP_TRY(open_file(call));
+    o = FP_TRY(status_of(file));
+    const auto damage = file.damage();
+    if (!damage.empty()) o["trouble"] = "damaged: " + damage.front() + " (fieldpost outbox verify)";
+  }
+  add_oldest_and_newest(o);
+  return o;
+}
 
 int outbox(const Call& call) {
   for (const auto& task : kTasks) {

@@ -20,6 +20,7 @@ struct Paths {
   // What src/main/traffic_counts.hpp counts: for crashes, and for power cuts.
   std::string traffic() const { return run_dir + "/traffic.json"; }
   std::string stored_traffic() const { return state_dir + "/traffic.json"; }
+  std::string black_box() const { return state_dir + "/black-box.log"; }  // main/black_box.hpp
   std::string last_good_config() const { return state_dir + "/last-good-config"; }
 };
 Paths default_paths();

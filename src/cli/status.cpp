@@ -48,6 +48,26 @@ void print_set_aside(const Json& u) {
   }
 }
 
+void print_last_run(const Json& last) {
+  constexpr std::pair<std::string_view, const char*> kWords[] = {
+      {"stopped", "stopped as it should be"},
+      {"crashed", "crashed or killed"},
+      {"cut-off", "the power was cut or the machine was reset"},
+      {"none", "none is known"},
+      {"unknown", "not known"}};
+  const std::string ended = text(last, "ended");
+  const auto* const it =
+      std::ranges::find(kWords, ended, &std::pair<std::string_view, const char*>::first);
+  std::cout << "last run  " << (it == std::end(kWords) ? ended.c_str() : it->second);
+  if (const std::string at = text(last, "last_word"); !at.empty() && ended != "stopped")
+    std::cout << "; its last word is of " << at;
+  std::cout << "\n";
+  if (const std::string why = text(last, "boot_reason"); !why.empty())
+    std::cout << "          this boot: " << why << "\n";
+  if (const std::string t = text(last, "trouble"); !t.empty())
+    std::cout << "          the black box cannot be written: " << t << "\n";
+}
+
 void print_uplink(const Json& u) {
   std::cout << "uplink    " << text(u, "state") << " " << text(u, "url") << " for "
             << ago(u["since_s"]);
@@ -222,6 +242,7 @@ int status(const Call& call) {
   if (const std::string c = text(s["config"], "trouble"); !c.empty()) {
     std::cout << "config    " << c << "\n";
   }
+  if (s.contains("last_run")) print_last_run(s["last_run"]);
   print_uplink(s["uplink"]);
   print_outbox(s["outbox"]);
   print_clock(s["clock"]);

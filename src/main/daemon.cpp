@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "base/log.hpp"
+#include "base/message_ids.hpp"
 #include "base/text.hpp"
 #include "supervisor/probe.hpp"
 
@@ -84,11 +85,13 @@ void log_problems(const std::vector<Problem>& problems) {
   }
 }
 
-Daemon::Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble)
+Daemon::Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble,
+               const BlackBox& box)
     : loop_(&loop),
       paths_(std::move(paths)),
       config_(std::move(config)),
       config_trouble_(std::move(trouble)),
+      black_box_(&box),
       own_commands_(own_actions()),
       router_(config_.commands.timeout,
               {.starting =
@@ -266,7 +269,8 @@ void Daemon::on(const TimeSyncState& state) {
     if (state.synchronised) {
       log::notice("the clock is synchronised", {{"FP_SOURCE", std::string(name_of(state.source))}});
     } else {
-      log::warning("the clock is not synchronised", {{"FP_REASON", state.reason}});
+      log::warning("the clock is not synchronised",
+                   {message_id::kClockUnsynchronised, {"FP_REASON", state.reason}});
     }
     said_synchronised_ = state.synchronised;
   }
@@ -342,7 +346,7 @@ void Daemon::on(Loaded&& loaded) {
     log::notice("the configuration was read again");
   } else {
     config_trouble_ = "the configuration has errors, the old one stays: " + loaded.why_unusable();
-    log::error("the configuration has errors; the old one stays");
+    log::error("the configuration has errors; the old one stays", {message_id::kConfigRefused});
     uplink_->reconnect();  // whoever asks for a reload waits for the line as well
   }
   sd_notify(0, "READY=1");

@@ -22,6 +22,7 @@
 #include "commands/own_commands.hpp"
 #include "commands/router.hpp"
 #include "config/load.hpp"
+#include "main/black_box.hpp"
 #include "main/clock_keeper.hpp"
 #include "main/traffic_counts.hpp"
 #include "store/command_log.hpp"
@@ -45,7 +46,7 @@ class Daemon {
  public:
   // `config` is usable. `trouble` says what is wrong with the configuration that was to be used,
   // when `config` is the last good one instead; else it is empty.
-  Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble);
+  Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble, const BlackBox& box);
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
@@ -118,6 +119,7 @@ class Daemon {
   Json export_outcome(const Json& request) const;
   Json status_json() const;
   Json config_json() const;
+  Json last_run_json() const;
   Json uplink_json(BootTime now) const;
   Json outbox_json(BootTime now) const;
   Json clock_json(BootTime now) const;
@@ -130,6 +132,7 @@ class Daemon {
   Paths paths_;
   Config config_;
   std::string config_trouble_;
+  const BlackBox* black_box_;
   int64_t loads_ = 0;  // how often a configuration was read, for `fieldpost reload`
   const BootTime started_ = BootClock::now();
 

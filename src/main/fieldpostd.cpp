@@ -6,14 +6,18 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
 
 #include "base/log.hpp"
+#include "base/message_ids.hpp"
 #include "base/text.hpp"
 #include "main/await_config.hpp"
+#include "main/black_box.hpp"
+#include "main/boot_reason.hpp"
 #include "main/daemon.hpp"
 #include "main/selftest.hpp"
 #include "supervisor/probe.hpp"
@@ -25,6 +29,9 @@ namespace po = boost::program_options;
 
 constexpr int kUsage = 64;   // EX_USAGE
 constexpr int kConfig = 78;  // EX_CONFIG
+
+// For the last words of the black box. An SD card takes some 10 ms for them.
+constexpr auto kLastWordsLimit = std::chrono::milliseconds(500);
 
 struct Options {
   Paths paths = default_paths();
@@ -92,7 +99,8 @@ Chosen choose_config(const Options& options) {
   if (options.strict) return {std::nullopt, given.why_unusable()};
   const Loaded last = load_config(paths.last_good_config(), probe);
   if (!last.usable()) return {std::nullopt, given.why_unusable()};
-  log::error("the configuration has errors; running on the last one that worked");
+  log::error("the configuration has errors; running on the last one that worked",
+             {message_id::kLastGoodConfig});
   return {last.config,
           "running on the last configuration that worked, because: " + given.why_unusable()};
 }
@@ -104,7 +112,25 @@ Result<> make_folder(const std::string& path, mode_t mode) {
   return Error::from_errno(errno, "make the folder '" + path + "'");
 }
 
+BlackBox::Options black_box_options(const Paths& paths) {
+  utsname kernel{};
+  (void)::uname(&kernel);  // empty then
+  const std::string boot = boot_id().value_or("--------");
+  return {.path = paths.black_box(),
+          .boot_id = boot,
+          .start_words =
+              std::string("fieldpost ") + kVersion + ", Linux " + kernel.release + ", boot " + boot,
+          .boot_reason = boot_reason()};
+}
+
+// When it was told to end. If the disk is held up, nothing waits for it.
+int end(BlackBox& box) {
+  if (!box.stop(kLastWordsLimit)) std::_Exit(EXIT_SUCCESS);
+  return EXIT_SUCCESS;
+}
+
 int run(const Options& options) {
+  BlackBox box(black_box_options(options.paths));
   for (const auto& made :
        {make_folder(options.paths.run_dir, 0755), make_folder(options.paths.stage_dir(), 0700),
         make_folder(options.paths.state_dir, 0750)}) {
@@ -113,26 +139,31 @@ int run(const Options& options) {
   auto seen = config_stamps(options.paths);  // before it is read
   auto chosen = choose_config(options);
   if (!chosen.config) {
-    log::error("no usable configuration; see the messages above, and `fieldpost check`");
+    log::error("no usable configuration; see the messages above, and `fieldpost check`",
+               {message_id::kNoUsableConfig});
     const bool is_service = ::secure_getenv("NOTIFY_SOCKET") != nullptr;
     if (options.strict || !is_service) return kConfig;
   }
   block_signals({SIGTERM, SIGINT});  // from here on they are the loop's
+  box.start();
   for (; !chosen.config; chosen = choose_config(options)) {
-    if (!await_config(options.paths, seen, chosen.trouble)) return EXIT_SUCCESS;
+    if (!await_config(options.paths, seen, chosen.trouble)) return end(box);
     seen = config_stamps(options.paths);
   }
   auto loop = EventLoop::create();
   if (!loop)
     return log::error("no event loop", {{"FP_REASON", loop.error().message}}), EXIT_FAILURE;
-  Daemon daemon(*loop, options.paths, *std::move(chosen.config), std::move(chosen.trouble));
+  Daemon daemon(*loop, options.paths, *std::move(chosen.config), std::move(chosen.trouble), box);
   if (const auto started = daemon.start(); !started) {
     log::error("cannot start", {{"FP_REASON", started.error().message}});
     std::_Exit(EXIT_FAILURE);  // threads may be running
   }
   const auto ended = loop->run();
-  if (!daemon.finish()) std::_Exit(EXIT_SUCCESS);  // a thread is held up; see finish()
-  return ended ? *ended : EXIT_FAILURE;
+  const bool finished = daemon.finish();
+  if (!ended) return EXIT_FAILURE;
+  const int status = end(box);
+  if (!finished) std::_Exit(status);  // a thread is held up; see finish()
+  return status;
 }
 
 }  // namespace

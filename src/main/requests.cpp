@@ -137,6 +137,7 @@ Json Daemon::status_json() const {
       {"version", kVersion},
       {"gateway", {{"device_id", config_.gateway.device_id}, {"name", config_.gateway.name}}},
       {"uptime_s", seconds(now - started_)},
+      {"last_run", last_run_json()},
       {"config", config_json()},
       {"uplink", uplink_json(now)},
       {"outbox", outbox_json(now)},
@@ -149,6 +150,14 @@ Json Daemon::status_json() const {
 
 Json Daemon::config_json() const {
   return Json{{"path", paths_.config}, {"loads", loads_}, {"trouble", config_trouble_}};
+}
+
+Json Daemon::last_run_json() const {
+  const BlackBox::View view = black_box_->view();
+  return Json{{"ended", name_of(view.last_run.ended)},
+              {"last_word", view.last_run.last_word},
+              {"boot_reason", view.boot_reason},
+              {"trouble", view.trouble}};
 }
 
 Json Daemon::uplink_json(BootTime now) const {

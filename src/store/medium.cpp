@@ -15,6 +15,10 @@ namespace fieldpost {
 std::string why_not_lasting(const std::string& folder) {
   struct statfs info {};
   if (::statfs(folder.c_str(), &info) != 0) return "";
+  if ((info.f_flags & ST_RDONLY) != 0) {
+    return "'" + folder + "' is on a file system that is read-only: readings that wait do not " +
+           "survive a reboot; mount a data partition there (examples/systemd)";
+  }
   switch (info.f_type) {
     case TMPFS_MAGIC:
     case RAMFS_MAGIC:
@@ -22,8 +26,9 @@ std::string why_not_lasting(const std::string& folder) {
              "put the state directory on a disk";
     case OVERLAYFS_SUPER_MAGIC:
       return "'" + folder +
-             "' is on an overlay: what waits there may not survive a reboot or the " +
-             "end of the container; mount a disk there";
+             "' is on an overlay: what waits there does not survive a reboot if that is in "
+             "memory, " +
+             "as the overlay root of Raspberry Pi OS is; mount a data partition there";
     default:
       return "";
   }

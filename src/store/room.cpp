@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "base/message_ids.hpp"
 
 namespace fieldpost {
 namespace {
@@ -107,7 +108,8 @@ Result<> Room::carry_out(Outbox& outbox, Handover& handover, const Retention::St
   if (strip == nullptr && drop == nullptr) return {};
   begin_episode();
   if (!std::exchange(episode_drops_, true)) {
-    log::error("the outbox is at its limit; the oldest readings are dropped");
+    log::error("the outbox is at its limit; the oldest readings are dropped",
+               {message_id::kReadingsDropped});
   }
   return strip != nullptr ? reduce(outbox, handover, strip->rows, Outbox::Way::Strip)
                           : reduce(outbox, handover, drop->rows, Outbox::Way::Drop);
@@ -192,7 +194,7 @@ Result<> Room::disk_is_full(Outbox& outbox, int64_t pages) {
                     : nanoseconds(kDiskPeriod);
   disk_at_ = now + disk_pause_;
   log::error("the disk is full; the outbox goes on with the space it has",
-             {{"FP_PAGES", std::to_string(pages)}});
+             {message_id::kDiskFull, {"FP_PAGES", std::to_string(pages)}});
   ballast_.release();
   cap_ = std::min(limit_, std::max(pages, kLeastPages));
   FP_CHECK_OK(limit(outbox));
@@ -228,7 +230,7 @@ void Room::begin_episode() {
   episode_thinned_ = toll_->thinned();
   episode_dropped_ = toll_->dropped();
   log::warning("the outbox is near its limit; old readings are thinned",
-               {{"FP_LIMIT", std::to_string(cap_ * kPageBytes)}});
+               {message_id::kReadingsThinned, {"FP_LIMIT", std::to_string(cap_ * kPageBytes)}});
 }
 
 void Room::end_episode() {

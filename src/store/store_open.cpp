@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "base/message_ids.hpp"
 #include "store/medium.hpp"
 #include "store/restore.hpp"
 #include "store/store_thread.hpp"
@@ -30,7 +31,9 @@ Result<Outbox> Store::Thread::open_outbox(const Outbox::Options& wanted) {
     if (!damaged || restores++ >= kMostRestores) return opened;
     const Restored restored = FP_TRY(restore(path, kBrokenFilesBytes));
     log::error("the outbox was damaged; a new one has what could be read of it",
-               {{"FP_REASON", restored.report.text()}, {"FP_BROKEN_FILE", restored.broken}});
+               {message_id::kOutboxDamaged,
+                {"FP_REASON", restored.report.text()},
+                {"FP_BROKEN_FILE", restored.broken}});
   }
 }
 
@@ -74,8 +77,20 @@ Result<> Store::Thread::stay_in_place() {
   return {};
 }
 
+// Also of a folder in which no outbox can be opened. Once for each reason.
+void Store::Thread::warn_if_not_lasting() {
+  std::string found = why_not_lasting(options.folder);
+  if (found == warning) return;
+  if (!found.empty()) {
+    log::warning("what is kept will not last", {message_id::kWillNotLast, {"FP_REASON", found}});
+  }
+  warning = std::move(found);
+  status_changed = true;
+}
+
 Result<> Store::Thread::open() {
   const Busy busy(busy_since);
+  warn_if_not_lasting();
   for (const std::string& name : StageLog::earlier_boots(options.run_folder)) {
     FP_CHECK_OK(import_earlier_boot(name));
   }
@@ -90,10 +105,6 @@ Result<> Store::Thread::open() {
   }
   log::info("outbox is open", {{"FP_PATH", options.folder},
                                {"FP_READINGS", std::to_string(outbox->totals().readings)}});
-  if (std::string found = why_not_lasting(options.folder); found != warning) {
-    if (!found.empty()) log::warning("the outbox will not last", {{"FP_REASON", found}});
-    warning = std::move(found);
-  }
   write_note();
   status_changed = true;
   disk_is_open = true;

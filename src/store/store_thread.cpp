@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "base/message_ids.hpp"
 
 namespace fieldpost {
 namespace {
@@ -239,10 +240,12 @@ Result<> Store::Thread::open_and_write() {
 
 void Store::Thread::set_trouble(std::string& trouble, std::string text) {
   if (text == trouble) return;
-  if (trouble.empty()) {
-    log::error(&trouble == &write_trouble  ? "the outbox cannot be written; readings wait in memory"
-               : &trouble == &read_trouble ? "the outbox cannot be read"
-                                           : "readings that wait would not survive a crash",
+  if (trouble.empty() && &trouble == &write_trouble) {
+    log::error("the outbox cannot be written; readings wait in memory",
+               {message_id::kOutboxUnwritable, {"FP_REASON", text}});
+  } else if (trouble.empty()) {
+    log::error(&trouble == &read_trouble ? "the outbox cannot be read"
+                                         : "readings that wait would not survive a crash",
                {{"FP_REASON", text}});
   } else if (text.empty()) {
     log::notice(&trouble == &stage_trouble ? "stage 1 works again" : "the outbox works again", {});

@@ -148,6 +148,7 @@ struct Store::Thread {
   void close_if_damaged(const Error& error);
   Result<> stay_in_place();
   Result<> open();
+  void warn_if_not_lasting();
   Result<> import_earlier_boot(const std::string& name);
   void keep_stage_in_place();
   Result<> take_over();

@@ -6,9 +6,9 @@
 
 namespace fieldpost {
 
-// A text as it may leave this machine: printable, about 200 bytes at most, and without what stands
-// where secrets do: the login of a URL, the value after `password=` and its like, all after
-// `authorization`. A plugin may have been told a secret of its device, and repeats it in an error.
+// A text as it may leave this machine by itself: printable, about 200 bytes at most, and without
+// what looks like a secret (base/secrets.hpp). A plugin may have been told a secret of its device,
+// and repeats it in an error.
 std::string without_secrets(std::string_view text);
 
 }  // namespace fieldpost

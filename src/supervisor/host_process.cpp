@@ -12,6 +12,7 @@
 
 #include "base/backoff.hpp"
 #include "base/log.hpp"
+#include "base/message_ids.hpp"
 #include "base/seqpacket.hpp"
 #include "base/spawn.hpp"
 #include "base/text.hpp"
@@ -38,13 +39,15 @@ void log_state(const std::string& name, HostState state, const std::string& reas
       return log::write(too_often ? log::Level::Debug : log::Level::Info, "the plugin is up",
                         {{"FP_PLUGIN", name}});
     case HostState::Backoff:
-      return log::warning("the plugin ended and will be started again",
-                          {{"FP_PLUGIN", name}, {"FP_REASON", reason}});
+      return log::warning(
+          "the plugin ended and will be started again",
+          {message_id::kPluginRestarts, {"FP_PLUGIN", name}, {"FP_REASON", reason}});
     case HostState::Degraded:
       return log::error("the plugin ends too often and is only started with long pauses",
-                        {{"FP_PLUGIN", name}, {"FP_REASON", reason}});
+                        {message_id::kPluginBackedOff, {"FP_PLUGIN", name}, {"FP_REASON", reason}});
     case HostState::Failed:
-      return log::error("the plugin cannot run", {{"FP_PLUGIN", name}, {"FP_REASON", reason}});
+      return log::error("the plugin cannot run",
+                        {message_id::kPluginCannotRun, {"FP_PLUGIN", name}, {"FP_REASON", reason}});
     case HostState::Down:
       return log::info("the plugin is stopped", {{"FP_PLUGIN", name}});
     case HostState::Starting:

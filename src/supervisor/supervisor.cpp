@@ -5,6 +5,7 @@
 
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "base/message_ids.hpp"
 #include "base/text.hpp"
 #include "config/diff.hpp"
 #include "model/value_json.hpp"
@@ -36,7 +37,9 @@ std::unique_ptr<Supervisor::Entry> Supervisor::make(const PluginConfig& plugin) 
   Instance instance(*config, config_.devices, *symbols_);
   auto entry = std::make_unique<Entry>(Entry{std::move(config), std::move(instance), nullptr});
   if (!plugin.failed.empty()) {
-    log::error("the plugin cannot run", {{"FP_PLUGIN", plugin.name}, {"FP_REASON", plugin.failed}});
+    log::error(
+        "the plugin cannot run",
+        {message_id::kPluginCannotRun, {"FP_PLUGIN", plugin.name}, {"FP_REASON", plugin.failed}});
     return entry;
   }
   entry->host = std::make_unique<HostProcess>(

@@ -98,8 +98,13 @@ class FaultsTest(SiteTest):
         self.post(5)
         self.wait_for_words("cannot be written, readings wait in memory", "outbox.db",
                             "the file system is mounted read-only")
+        warned = "is on a file system that is read-only: readings that wait do not survive a reboot"
+        self.assertIn(warned, self.outbox()["warning"])
+        self.assertEqual(self.agent.text().count(warned), 1)
+        self.assertEqual(self.agent.text().count("the black box cannot be written"), 1)
         disk.remount("rw")
         self.wait_until_well()
+        self.assertEqual(self.outbox()["warning"], "")
         self.wait_until_stored()
         self.assertIn("the outbox works again", self.agent.text())
         shutil.rmtree(self.field.folder / "run")  # as a power cut does

@@ -27,7 +27,7 @@ SDK_USERS = ("include/fieldpost/", "src/host/", "plugins/")
 # A library's headers: the files that may include them (beginnings of paths).
 LIBRARIES = (
     (r"sqlite3\.h", ("src/store/",)),
-    (r"zlib\.h", ("src/store/",)),
+    (r"zlib\.h", ("src/store/", "src/cli/archive")),
     (r"mosquitto\.h", ("src/uplink/session",)),
     (r"boost/program_options.*", ("src/main/", "src/cli/")),
     (r"boost/.*", ("src/uplink/",)),

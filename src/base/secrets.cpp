@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/secrets.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+namespace fieldpost {
+namespace {
+
+constexpr size_t npos = std::string_view::npos;
+constexpr std::string_view kBlanks = " \t\r\n";
+constexpr size_t kLosantSecret = 64;  // hexadecimal digits
+
+// In lower case. Of a secret's name anywhere:
+constexpr std::array<std::string_view, 10> kAnywhere = {
+    "password", "passwd", "passphrase", "passcode",      "passwort",
+    "secret",   "token",  "credential", "authorization", "cookie"};
+constexpr std::string_view kBearer = "bearer";
+// Alone, or behind the last '_', '-' or '.':
+constexpr std::array<std::string_view, 11> kLast = {
+    "pass", "pwd", "pw", "pin", "auth", "login", "psk", "community", "sig", "signature", kBearer};
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+
+bool has_secret_word(const std::string& low) {
+  return std::ranges::any_of(kAnywhere, [&](auto word) { return low.find(word) != npos; });
+}
+
+bool is_blank(char c) { return c == ' ' || c == '\t'; }
+bool is_quote(char c) { return c == '"' || c == '\''; }
+bool is_name(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.';
+}
+
+size_t skip(std::string_view text, size_t at, bool (*is)(char)) {
+  while (at < text.size() && is(text[at])) ++at;
+  return at;
+}
+size_t end_of_line(std::string_view text, size_t at) {
+  return std::min(text.find('\n', at), text.size());
+}
+size_t end_of_token(std::string_view text, size_t at) {
+  return std::min(text.find_first_of(" \t\r\n\"'", at), text.size());
+}
+
+// A word of prose.
+bool is_plain(std::string_view word) {
+  return std::ranges::all_of(word.substr(0, word.find_last_not_of(".,;:)!?") + 1), [](char c) {
+    return std::isalpha(static_cast<unsigned char>(c)) != 0;
+  });
+}
+
+// Behind the quote at `at`, which may be escaped itself, as in JSON within JSON.
+size_t end_of_quoted(std::string_view text, size_t at, bool escaped) {
+  const char quote = text[at];
+  for (size_t i = at + 1; i < text.size() && text[i] != '\n'; ++i) {
+    if (text[i] == '\\' && !escaped) {
+      ++i;
+    } else if (text[i] == quote) {
+      return i + 1;
+    }
+  }
+  return end_of_line(text, at);
+}
+
+// Up to a blank; a parameter of a URL ends earlier.
+size_t end_of_word(std::string_view text, size_t at) {
+  const size_t end = std::min(text.find_first_of(kBlanks, at), text.size());
+  const size_t begin = text.find_last_of(kBlanks, at) + 1;  // of npos: 0
+  const bool in_url = text.substr(begin, at - begin).find("://") != npos;
+  return in_url ? std::min(text.find('&', at), end) : end;
+}
+
+// What stands behind a secret's name and its '=' or ':', with the quotes around it.
+SecretSpan value_at(std::string_view text, size_t at) {
+  if (at >= text.size()) return {at, at};
+  const bool escaped = text[at] == '\\';
+  const size_t first = escaped ? at + 1 : at;
+  if (first < text.size() && is_quote(text[first])) {
+    return {at, end_of_quoted(text, first, escaped)};
+  }
+  // A list; or "password: expected a whole number, got 4711", as checks say it.
+  const bool whole = text[at] == '{' || text[at] == '[' || text.substr(at).starts_with("expected ");
+  if (whole) return {at, end_of_line(text, at)};
+  return {at, end_of_word(text, at)};
+}
+
+// What follows the name that ends at `end`, if it is a value of it; else empty.
+SecretSpan value_of(std::string_view text, std::string_view name, size_t end) {
+  if (lower(name).find("authorization") != npos) {  // of how many words its value is, varies
+    const size_t value = std::min(text.find_first_not_of(" \t:=\"'\\", end), text.size());
+    return {value, end_of_line(text, value)};
+  }
+  size_t at = end;
+  while (at < text.size() && (is_quote(text[at]) || text[at] == '\\')) ++at;
+  const size_t sign = skip(text, at, is_blank);
+  if (sign == text.size()) return {end, end};
+  if (text[sign] == '=' || text[sign] == ':') {
+    return value_at(text, skip(text, sign + 1, is_blank));
+  }
+  if (sign == at) return {end, end};
+  // "--password x", "bearer x"; of prose "the token a1b2", but not "the token is" or "pin 17".
+  if (is_quote(text[sign])) return value_at(text, sign);
+  const SecretSpan next{sign, end_of_token(text, sign)};
+  const bool is_option = name.starts_with('-') || lower(name) == kBearer;
+  return is_option ||
+                 (has_secret_word(lower(name)) && !is_plain(text.substr(sign, next.end - sign)))
+             ? next
+             : SecretSpan{end, end};
+}
+
+void add_values(std::string_view text, std::vector<SecretSpan>& found) {
+  for (size_t at = 0; at < text.size();) {
+    if (!is_name(text[at])) {
+      ++at;
+      continue;
+    }
+    const size_t end = skip(text, at, is_name);
+    const std::string_view name = text.substr(at, end - at);
+    at = end;
+    if (!names_secret(name)) continue;
+    // It may have names in it: "auth=bearer x".
+    const SecretSpan value = value_of(text, name, end);
+    const std::string_view word = text.substr(value.begin, value.end - value.begin);
+    const bool is_masked = word.substr(word.starts_with('"') ? 1 : 0).starts_with(kMasked);
+    if (!word.empty() && !is_masked) found.push_back(value);
+  }
+}
+
+void add_logins(std::string_view text, std::vector<SecretSpan>& found) {
+  constexpr std::string_view kSlashes = "://";
+  for (size_t at = text.find(kSlashes); at != npos; at = text.find(kSlashes, at + 1)) {
+    const size_t begin = at + kSlashes.size();
+    const std::string_view url = text.substr(begin, end_of_token(text, begin) - begin);
+    if (const size_t end = url.rfind('@'); end != npos && end > 0) {
+      found.push_back({begin, begin + end});
+    }
+  }
+}
+
+void add_private_keys(std::string_view text, std::vector<SecretSpan>& found) {
+  constexpr std::string_view kBegin = "PRIVATE KEY-----";
+  for (size_t at = text.find(kBegin); at != npos; at = text.find(kBegin, at + 1)) {
+    const size_t begin = at + kBegin.size();
+    found.push_back({begin, std::min(text.find("-----END", begin), text.size())});
+  }
+}
+
+void add_losant_secrets(std::string_view text, std::vector<SecretSpan>& found) {
+  const auto is_hex = [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; };
+  for (size_t at = 0; at < text.size();) {
+    size_t end = at;
+    while (end < text.size() && is_hex(text[end])) ++end;
+    if (end - at >= kLosantSecret) found.push_back({at, end});
+    at = end + 1;
+  }
+}
+
+}  // namespace
+
+bool names_secret(std::string_view name) {
+  const std::string low = lower(name);
+  if (low.ends_with("file") || low.ends_with("path")) return false;
+  if (low.ends_with("key") || low.ends_with("keys") || has_secret_word(low)) return true;
+  const size_t last = low.find_last_of("_-.") + 1;  // of npos: all
+  return std::ranges::find(kLast, std::string_view(low).substr(last)) != kLast.end();
+}
+
+std::vector<SecretSpan> find_secrets(std::string_view text) {
+  std::vector<SecretSpan> found;
+  add_values(text, found);
+  add_logins(text, found);
+  add_private_keys(text, found);
+  add_losant_secrets(text, found);
+  std::ranges::sort(found, {}, &SecretSpan::begin);
+  std::vector<SecretSpan> merged;
+  for (const SecretSpan& span : found) {
+    if (!merged.empty() && span.begin < merged.back().end) {
+      merged.back().end = std::max(merged.back().end, span.end);
+    } else {
+      merged.push_back(span);
+    }
+  }
+  return merged;
+}
+
+std::string mask_secrets(std::string_view text) {
+  std::string masked;
+  size_t from = 0;
+  for (const SecretSpan& span : find_secrets(text)) {
+    masked.append(text, from, span.begin - from).append(kMasked);
+    from = span.end;
+  }
+  return masked.append(text, from);
+}
+
+}  // namespace fieldpost

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/secrets.hpp"
+
+#include <gtest/gtest.h>
+
+namespace fieldpost {
+namespace {
+
+const std::string kHex64 = std::string(32, 'a') + std::string(32, '7');
+
+TEST(Secrets, KnowsTheNamesOfSecrets) {
+  for (const char* name :
+       {"password",    "Password",   "PASSWD",          "db_password",   "passphrase",
+        "pass",        "pwd",        "token",           "accessToken",   "API_KEY",
+        "apikey",      "key",        "access_key",      "secret",        "client-secret",
+        "psk",         "auth",       "login",           "Authorization", "community",
+        "credentials", "--password", "options.password"}) {
+    EXPECT_TRUE(names_secret(name)) << name;
+  }
+  for (const char* name :
+       {"access_key_file", "key_file", "token_path", "pin_count", "url", "name", "keepalive",
+        "address", "attribute", "bypass", "compass", "interval", "device_id"}) {
+    EXPECT_FALSE(names_secret(name)) << name;
+  }
+}
+
+TEST(Secrets, MasksWhatHasTheFormOfASecret) {
+  const std::string cases[] = {
+      "connect to rtsp://admin:hunter2@10.0.0.9/video: refused",
+      "url=mqtt://hunter2@broker",
+      "password=hunter2",
+      "password = \"hunter2\"",
+      "password = 'hunter2 and more'",
+      "\"password\": \"a \\\" hunter2\", \"next\": 1",
+      "{\\\"password\\\":\\\"hunter2\\\",\\\"next\\\":1}",
+      "Authorization: Bearer hunter2",
+      "auth=Bearer hunter2",
+      "auth = {user = \"x\", word = \"hunter2\"}",
+      "run --password hunter2 --fast",
+      "run --api-key='hunter2 x'",
+      "MQTT_PASSWORD=hunter2 /usr/bin/thing",
+      "GET /?token=hunter2",
+      "the password hunter2 was refused",
+      "plugin.options.password: expected a whole number, got hunter2",
+      "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----",
+  };
+  for (const std::string& text : cases) {
+    const std::string out = mask_secrets(text);
+    EXPECT_EQ(out.find("hunter2"), std::string::npos) << out;
+    EXPECT_NE(out.find(kMasked), std::string::npos) << out;
+  }
+  EXPECT_EQ(mask_secrets("secret is " + kHex64 + "."), "secret is ***.");
+}
+
+TEST(Secrets, LeavesTheRestReadable) {
+  const std::string cases[] = {
+      "a secret is not kept: 'access_secret_file' is empty",
+      "uplink.access_key_file: '/etc/fieldpost/credentials/access_key' is empty",
+      "no connection to the broker: connect to mqtts://broker.losant.com: Connection refused",
+      "2026-11-27T21:00:00.000Z 0a1b2c3d +12s warning plc: the plugin ended FP_COUNT=3",
+      "unknown key; did you mean 'table'?",
+      "boot 0a1b2c3d-0000-4000-8000-000000000001",
+  };
+  for (const std::string& text : cases) EXPECT_EQ(mask_secrets(text), text);
+  for (const char* text : {"password=***, again", "[\"password\": \"***\"]"}) {
+    EXPECT_EQ(mask_secrets(text), text) << "it is masked already";
+  }
+  EXPECT_EQ(mask_secrets("rtsp://admin:hunter2@10.0.0.9/video"), "rtsp://***@10.0.0.9/video");
+}
+
+}  // namespace
+}  // namespace fieldpost
