@@ -8,6 +8,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "main/sockets.hpp"
 #include "supervisor/probe.hpp"
 
 namespace fieldpost {
@@ -100,7 +101,7 @@ Daemon::~Daemon() {
 }
 
 Result<> Daemon::start() {
-  FP_CHECK_OK(open_control());
+  FP_CHECK_OK(open_control(control_, paths_));
   FP_CHECK_OK(watch_signals());
   const std::string boot = FP_TRY(boot_id());
   const OutboxConfig& outbox = config_.outbox;
