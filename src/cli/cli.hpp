@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cli/paths.hpp"
+#include "config/load.hpp"
 
 namespace fieldpost::cli {
 
@@ -54,7 +55,14 @@ int attributes(const Call&);
 int plugins(const Call&);
 int reload(const Call&);
 int reconnect(const Call&);
+int setup(const Call&);
+void setup_options(po::options_description&);
 int version(const Call&);
+
+// The configuration that is meant: the first word, or else --config. As a start would read it.
+Loaded load(const Call& call);
+// All problems of it, on stderr, so that stdout stays what was asked for.
+void report(const Loaded& loaded);
 
 // Prints "fieldpost: …" on stderr and returns kFailed.
 int fail(std::string_view message);
