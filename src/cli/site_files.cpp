@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/site_files.hpp"
 
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 
 #include "base/file.hpp"
 #include "base/json.hpp"
+#include "base/temp_folder.hpp"
 #include "config/read.hpp"
 
 namespace fieldpost::cli {
@@ -26,30 +26,6 @@ constexpr const char* kKey = "credentials/access_key";
 constexpr const char* kSecret = "credentials/access_secret";
 constexpr mode_t kForAll = 0644;  // nothing in it is secret, and `fieldpost check` is for everybody
 constexpr mode_t kForOwner = 0600;  // systemd reads it as root
-
-// A copy of the configuration, which goes when this goes.
-class Copy {
- public:
-  static Result<Copy> make() {
-    std::error_code error;
-    std::string name = (fs::temp_directory_path(error) / "fieldpost-XXXXXX").string();
-    if (error || ::mkdtemp(name.data()) == nullptr) {  // for this user alone
-      return Error::from_errno(error ? error.value() : errno, "make a temporary folder (TMPDIR)");
-    }
-    return Copy(name);
-  }
-  Copy(Copy&& other) noexcept : folder_(std::exchange(other.folder_, "")) {}
-  Copy& operator=(Copy&&) = delete;
-  ~Copy() {
-    std::error_code ignored;  // of a temporary folder
-    if (!folder_.empty()) fs::remove_all(folder_, ignored);
-  }
-  const std::string& folder() const { return folder_; }
-
- private:
-  explicit Copy(std::string folder) : folder_(std::move(folder)) {}
-  std::string folder_;
-};
 
 void replace_all(std::string& text, const std::string& from, const std::string& to) {
   for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
@@ -169,13 +145,13 @@ Result<> SiteFiles::copy_to(const std::string& folder, const Answers& answers) c
 }
 
 Result<Loaded> SiteFiles::check(const Answers& answers, PluginProbe& probe) const {
-  const Copy copy = FP_TRY(Copy::make());
-  FP_CHECK_OK(copy_to(copy.folder(), answers));
+  const TempFolder copy = FP_TRY(TempFolder::make());
+  FP_CHECK_OK(copy_to(copy.path(), answers));
   Loaded loaded =
-      load_config(main_file_.empty() ? copy.folder() : copy.folder() + "/" + main_file_, probe);
+      load_config(main_file_.empty() ? copy.path() : copy.path() + "/" + main_file_, probe);
   for (Problem& problem : loaded.problems) {  // where they will be, or are
-    replace_all(problem.location.file, copy.folder(), folder_);
-    replace_all(problem.text, copy.folder(), folder_);
+    replace_all(problem.location.file, copy.path(), folder_);
+    replace_all(problem.text, copy.path(), folder_);
   }
   return loaded;
 }

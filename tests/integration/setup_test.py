@@ -59,8 +59,10 @@ class Newcomer(SiteTest):
 
     def expect(self, text):
         """The service tells systemd so, sooner or later, and does not end."""
+        deadline = time.monotonic() + 20
         while text not in (said := self.notified.recv(65536).decode()):
             self.assertIsNone(self.agent.child.poll())
+            self.assertLess(time.monotonic(), deadline, f"not {text!r} but {said!r}")
         return said
 
 
