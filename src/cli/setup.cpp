@@ -79,7 +79,8 @@ int start_and_wait(const Call& call, bool by_systemd, nanoseconds limit) {
   if (acknowledged) return 0;
   return fail(acknowledged.error().message +
               "\nThe files are in place and the agent goes on trying: `fieldpost status` shows how "
-              "it fares. If an answer was wrong, run `fieldpost setup --force` again.");
+              "it fares. If an answer was wrong, run `fieldpost setup` again, with --force if it "
+              "was not the key or the secret.");
 }
 
 }  // namespace
