@@ -44,6 +44,16 @@ void report_options(po::options_description& o) {
 constexpr size_t kAny = SIZE_MAX;
 
 constexpr Subcommand kSubcommands[] = {
+    {"setup", "", "Set up this gateway, and see its first state delivered",
+     "Asks for the gateway's device id, access key and access secret, or takes them from its "
+     "options "
+     "and the environment; a secret is never an option. Checks what comes of that, writes "
+     "conf.d/10-gateway.toml and the credentials and nothing else, has the service use them, and "
+     "waits for the broker to acknowledge a first state: readings of the machine itself, which "
+     "need "
+     "no device. Lists the attributes to create in Losant. Can be run again: without --force it "
+     "replaces credentials, but no 10-gateway.toml that says something else.",
+     setup_options, 0, 0, setup},
     {"check", "[PATH]", "Check a configuration as a start would",
      "Reads PATH (a file, or a folder with fieldpost.toml and conf.d/), runs every plugin's own "
      "check, and prints all problems as FILE:LINE:COLUMN: KEY: what was expected. Touches no "

@@ -12,6 +12,7 @@
 
 #include "base/json.hpp"
 #include "cli/paths.hpp"
+#include "config/load.hpp"
 
 namespace fieldpost::cli {
 
@@ -59,10 +60,17 @@ int plugins(const Call&);
 int report(const Call&);
 int reload(const Call&);
 int reconnect(const Call&);
+int setup(const Call&);
+void setup_options(po::options_description&);
 int version(const Call&);
 
 // What `outbox status` tells, of a running agent or of the files; takes its option --state-dir.
 Result<Json> outbox_status(const Call&);
+
+// The configuration that is meant: the first word, or else --config. As a start would read it.
+Loaded load(const Call& call);
+// All problems of it, on stderr, so that stdout stays what was asked for.
+void print_problems(const Loaded& loaded);
 
 // Prints "fieldpost: …" on stderr and returns kFailed.
 int fail(std::string_view message);

@@ -34,6 +34,12 @@ const Node& find_table(const Node& root, std::string_view name, Node& ret_empty)
   return *node;
 }
 
+bool is_set_up(const Node& root) {
+  Node empty;
+  const Member* id = find_table(root, "gateway", empty).find("device_id");
+  return id != nullptr && (!is_text(id->value) || id->value.value != Value(std::string()));
+}
+
 // The sections right inside `outer`, by the keys they have there.
 void add_inner_sections(const std::string& outer, std::vector<std::string_view>& known) {
   const std::string prefix = outer.empty() ? "" : outer + ".";
@@ -211,6 +217,7 @@ Loaded load_config(const std::string& path, PluginProbe& probe) {
   read_subscribes(sources.root, config, problems);
 
   loaded.path = path;
+  loaded.set_up = problems.incomplete() || is_set_up(sources.root);
   loaded.main_file = sources.main_file;
   loaded.files = std::move(sources.files);
   loaded.problems = problems.take(sources.read);

@@ -15,7 +15,10 @@ struct Loaded {
   std::vector<std::pair<std::string, std::string>> files;
   std::string path;       // as load_config was given it
   std::string main_file;  // fieldpost.toml, or the file that was named; it need not be in `files`
-  bool usable() const;    // no problem of Severity::Error
+  // Somebody has said which gateway this is, rightly or not: gateway.device_id is given, or a file
+  // that may have it cannot be read. False for what the package installs.
+  bool set_up = true;
+  bool usable() const;  // no problem of Severity::Error
   // The first of those, and how many more there are; "" if usable.
   std::string why_unusable() const;
 };

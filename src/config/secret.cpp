@@ -22,20 +22,6 @@ bool is_hex(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-// 8-4-4-4-12 hex digits.
-bool is_uuid(std::string_view text) {
-  if (text.size() != 36) return false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-    if (dash ? text[i] != '-' : !is_hex(text[i])) return false;
-  }
-  return true;
-}
-
-bool is_losant_secret(std::string_view text) {
-  return text.size() == 64 && std::ranges::all_of(text, is_hex);
-}
-
 // For HTTP's Basic authentication.
 bool is_login(std::string_view text) { return text.find(':') != std::string_view::npos; }
 
@@ -46,10 +32,9 @@ struct Kind {
   bool (*usual)(std::string_view);
   const char* usual_form;
 };
-constexpr Kind kKey = {"access_key_file", "fieldpost_access_key", is_uuid,
-                       "a Losant access key (a UUID)"};
+constexpr Kind kKey = {"access_key_file", "fieldpost_access_key", is_losant_key, kLosantKey};
 constexpr Kind kSecret = {"access_secret_file", "fieldpost_access_secret", is_losant_secret,
-                          "a Losant access secret (64 hex digits)"};
+                          kLosantSecret};
 
 constexpr Kind kProxy = {"proxy_login_file", "fieldpost_proxy_login", is_login, "USER:PASSWORD"};
 
@@ -86,16 +71,36 @@ void check_one(const Kind& kind, const Node& uplink, std::string& path, Problems
 
 }  // namespace
 
-Result<std::string> read_secret(const std::string& path) {
+// 8-4-4-4-12 hex digits.
+bool is_losant_key(std::string_view text) {
+  if (text.size() != 36) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (dash ? text[i] != '-' : !is_hex(text[i])) return false;
+  }
+  return true;
+}
+
+bool is_losant_secret(std::string_view text) {
+  return text.size() == 64 && std::ranges::all_of(text, is_hex);
+}
+
+Result<> check_secret(std::string_view text) {
   const auto invalid = [](const char* what) { return Error{Errc::Invalid, what}; };
-  std::string text = FP_TRY(read_regular_file(path, kMaxSecret));
-  if (text.ends_with('\n')) text.pop_back();
-  if (text.ends_with('\r')) text.pop_back();
   if (text.empty()) return invalid("is empty");
+  if (text.size() > kMaxSecret) return invalid("is too long; expected at most 4 KiB");
   if (text.find('\n') != std::string::npos) return invalid("has several lines; expected one");
   const bool clean = std::ranges::none_of(
       text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
   if (!clean || !is_utf8(text)) return invalid("holds control characters; expected text");
+  return {};
+}
+
+Result<std::string> read_secret(const std::string& path) {
+  std::string text = FP_TRY(read_regular_file(path, kMaxSecret));
+  if (text.ends_with('\n')) text.pop_back();
+  if (text.ends_with('\r')) text.pop_back();
+  FP_CHECK_OK(check_secret(text));
   return text;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/result.hpp"
 #include "config/config.hpp"
@@ -17,6 +18,14 @@ namespace fieldpost {
 // For checks and for every login. Errors: NotFound, Io, Invalid, each with words that follow a
 // key or a path: "is empty".
 Result<std::string> read_secret(const std::string& path);
+// The same of a text. Errors: Invalid, as above.
+Result<> check_secret(std::string_view text);
+
+// Whether a text has the form in which Losant makes them. Other brokers have other ones.
+bool is_losant_key(std::string_view text);
+bool is_losant_secret(std::string_view text);
+inline constexpr const char* kLosantKey = "a Losant access key (a UUID)";
+inline constexpr const char* kLosantSecret = "a Losant access secret (64 hex digits)";
 
 // What others may do with a file that holds a secret, and how to take that away, in words; empty:
 // nothing. The group may read: that is how a service that is not root gets at a file of root's.

@@ -3,18 +3,22 @@
 
 #include <signal.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 
+#include <chrono>
 #include <filesystem>
+#include <vector>
 
+#include "base/event_loop.hpp"
+#include "base/log.hpp"
 #include "config/read.hpp"
+#include "main/sockets.hpp"
 
 namespace fieldpost {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr timespec kLookEvery{.tv_sec = 1, .tv_nsec = 0};
+constexpr std::chrono::seconds kLookEvery(1);
 
 // What cannot be read has not changed.
 void add_files(const fs::path& folder, std::string_view extension, ConfigStamps& stamps) {
@@ -38,17 +42,30 @@ ConfigStamps config_stamps(const Paths& paths) {
   return stamps;
 }
 
-bool await_config(const Paths& paths, const ConfigStamps& seen, const std::string& why) {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGHUP, SIGTERM, SIGINT}) sigaddset(&signals, signal);
-  sd_notifyf(0, "READY=1\nSTATUS=waits for a usable configuration (see fieldpost check): %s",
-             why.c_str());
-  for (; config_stamps(paths) == seen; sd_notify(0, "WATCHDOG=1")) {
-    const int signal = sigtimedwait(&signals, nullptr, &kLookEvery);
-    if (signal > 0) return signal == SIGHUP;
+Result<bool> await_config(const Paths& paths, const ConfigStamps& seen, const std::string& status) {
+  EventLoop loop = FP_TRY(EventLoop::create());
+  bool look = false;
+  std::vector<Source> sources;
+  sources.push_back(FP_TRY(loop.on_signal(SIGTERM, [&] { loop.exit(0); })));
+  sources.push_back(FP_TRY(loop.on_signal(SIGINT, [&] { loop.exit(0); })));
+  const auto again = [&] {
+    look = true;
+    loop.exit(0);
+  };
+  sources.push_back(FP_TRY(loop.on_signal(SIGHUP, again)));
+  sources.push_back(FP_TRY(loop.every(kLookEvery, [&] {
+    sd_notify(0, "WATCHDOG=1");
+    if (config_stamps(paths) != seen) again();
+  })));
+  ControlServer control(loop, [&](const Json&, ControlRight, bool*, const UniqueFd&) {
+    return Json{{"ok", false}, {"error", status}};
+  });
+  if (const auto opened = open_control(control, paths); !opened) {
+    log::warning("nobody can ask for the status", {{"FP_REASON", opened.error().message}});
   }
-  return true;
+  sd_notifyf(0, "READY=1\nSTATUS=%s", status.c_str());
+  (void)FP_TRY(loop.run());
+  return look;
 }
 
 }  // namespace fieldpost

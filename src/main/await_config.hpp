@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/file.hpp"
+#include "base/result.hpp"
 #include "cli/paths.hpp"
 
 namespace fieldpost {
@@ -14,9 +15,9 @@ using ConfigStamps = std::map<std::string, FileStamp>;
 ConfigStamps config_stamps(const Paths& paths);
 
 // For a service without a usable configuration, which systemd would start anew each second for
-// ever: tells it that there is nothing to run, and `why`, and waits until the files are no more as
-// they were `seen`, or SIGHUP asks to look again (true), or SIGTERM or SIGINT to end (false). These
-// must be blocked.
-bool await_config(const Paths& paths, const ConfigStamps& seen, const std::string& why);
+// ever: tells systemd, and whoever asks on the control sockets, that there is nothing to run
+// (`status`, a sentence), and waits until the files are no more as they were `seen`, or SIGHUP asks
+// to look again (true), or SIGTERM or SIGINT to end (false). These must be blocked. Errors: Io.
+Result<bool> await_config(const Paths& paths, const ConfigStamps& seen, const std::string& status);
 
 }  // namespace fieldpost

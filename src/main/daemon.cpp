@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "base/message_ids.hpp"
 #include "base/text.hpp"
+#include "main/sockets.hpp"
 #include "supervisor/probe.hpp"
 
 namespace fieldpost {
@@ -123,7 +124,7 @@ Daemon::~Daemon() {
 }
 
 Result<> Daemon::start() {
-  FP_CHECK_OK(open_control());
+  FP_CHECK_OK(open_control(control_, paths_));
   FP_CHECK_OK(watch_signals());
   const std::string boot = FP_TRY(boot_id());
   const OutboxConfig& outbox = config_.outbox;

@@ -68,8 +68,7 @@ class Daemon {
   struct ClockNews {};  // store_->clock() is another
   using Mail = std::variant<UplinkStatus, IncomingCommand, Delivery, ClockNews>;
 
-  Result<> open_control();  // this and the next: sockets.cpp
-  void keep_sockets();
+  void keep_sockets();  // sockets.cpp
   Result<> watch_signals();
   Store::Sinks store_sinks();
   Uplink::Sinks uplink_sinks();

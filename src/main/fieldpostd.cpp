@@ -78,6 +78,8 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
   return std::nullopt;
 }
 
+constexpr const char* kNotSetUp = "not set up: run fieldpost setup";
+
 struct Chosen {
   std::optional<Config> config;
   std::string trouble;  // why it is not the one that was to be used, or there is none
@@ -88,20 +90,29 @@ Chosen choose_config(const Options& options) {
   const Paths& paths = options.paths;
   Probe probe(paths.plugin_host, paths.plugin_dir);
   const Loaded given = load_config(paths.config, probe);
-  log_problems(given.problems);
   if (given.usable()) {
+    log_problems(given.problems);
     if (const auto kept = keep_config(given, paths.last_good_config()); !kept) {
       log::warning("cannot keep this configuration as the last good one",
                    {{"FP_REASON", kept.error().message}});
     }
     return {given.config, ""};
   }
-  if (options.strict) return {std::nullopt, given.why_unusable()};
-  const Loaded last = load_config(paths.last_good_config(), probe);
-  if (!last.usable()) return {std::nullopt, given.why_unusable()};
+  std::optional<Loaded> last;
+  if (!options.strict) last = load_config(paths.last_good_config(), probe);
+  const bool is_last_usable = last && last->usable();
+  // As it was installed; not something that is wrong.
+  if (!is_last_usable && !given.set_up) return {std::nullopt, kNotSetUp};
+  log_problems(given.problems);
+  if (!is_last_usable) {
+    log::error("no usable configuration; see the messages above, and `fieldpost check`",
+               {message_id::kNoUsableConfig});
+    return {std::nullopt,
+            "waits for a usable configuration (see fieldpost check): " + given.why_unusable()};
+  }
   log::error("the configuration has errors; running on the last one that worked",
              {message_id::kLastGoodConfig});
-  return {last.config,
+  return {last->config,
           "running on the last configuration that worked, because: " + given.why_unusable()};
 }
 
@@ -138,17 +149,24 @@ int run(const Options& options) {
   }
   auto seen = config_stamps(options.paths);  // before it is read
   auto chosen = choose_config(options);
-  if (!chosen.config) {
-    log::error("no usable configuration; see the messages above, and `fieldpost check`",
-               {message_id::kNoUsableConfig});
+  const bool must_wait = !chosen.config;
+  if (must_wait) {
     const bool is_service = ::secure_getenv("NOTIFY_SOCKET") != nullptr;
+    if (chosen.trouble == kNotSetUp) log::notice(kNotSetUp);
     if (options.strict || !is_service) return kConfig;
   }
   block_signals({SIGTERM, SIGINT});  // from here on they are the loop's
   box.start();
   for (; !chosen.config; chosen = choose_config(options)) {
-    if (!await_config(options.paths, seen, chosen.trouble)) return end(box);
+    const auto look = await_config(options.paths, seen, chosen.trouble);
+    if (!look)
+      return log::error("cannot wait", {{"FP_REASON", look.error().message}}), EXIT_FAILURE;
+    if (!*look) return end(box);
     seen = config_stamps(options.paths);
+  }
+  if (must_wait && ::secure_getenv("CREDENTIALS_DIRECTORY") != nullptr) {
+    log::notice("there is a configuration: starting anew, for the credentials that came with it");
+    return end(box);  // systemd hands them over at a start alone
   }
   auto loop = EventLoop::create();
   if (!loop)

@@ -12,7 +12,7 @@
 #include <ostream>
 #include <string>
 
-#include "base/text.hpp"
+#include "base/temp_folder.hpp"
 #include "store/database.hpp"
 #include "store/store.hpp"
 #include "supervisor/probe.hpp"
@@ -26,30 +26,6 @@ using namespace std::chrono_literals;
 
 constexpr auto kPatience = 20s;  // for a slow card, or an emulated processor
 constexpr double kValue = 21.5;
-
-// Removed at the end.
-class Folder {
- public:
-  static Result<Folder> make() {
-    std::error_code error;
-    std::string name = (std::filesystem::temp_directory_path(error) / "fieldpost-XXXXXX").string();
-    if (error || ::mkdtemp(name.data()) == nullptr) {
-      return Error::from_errno(error ? error.value() : errno, "make a temporary folder (TMPDIR)");
-    }
-    return Folder(name);
-  }
-  Folder(Folder&& other) noexcept : path_(std::exchange(other.path_, "")) {}
-  Folder& operator=(Folder&&) = delete;
-  ~Folder() {
-    std::error_code ignored;  // of a temporary folder
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  explicit Folder(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
 
 // A store, and what an uplink would hear of it.
 class Listened {
@@ -129,9 +105,9 @@ class Listened {
 
 // A reading through memory and disk, as over a power cut while the broker is away.
 Result<> try_outbox() {
-  const Folder folder = FP_TRY(Folder::make());
-  const Folder memory = FP_TRY(Folder::make());
-  const Folder later = FP_TRY(Folder::make());
+  const TempFolder folder = FP_TRY(TempFolder::make());
+  const TempFolder memory = FP_TRY(TempFolder::make());
+  const TempFolder later = FP_TRY(TempFolder::make());
   const std::string boot = FP_TRY(boot_id());
   Listened before(folder.path(), memory.path(), boot);
   FP_CHECK_OK(before.open());

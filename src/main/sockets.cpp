@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The control sockets: opened at the start, and made again when the run directory was cleared.
+#include "main/sockets.hpp"
+
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -28,20 +31,21 @@ Result<> make_again(const std::string& folder) {
 
 }  // namespace
 
-Result<> Daemon::open_control() {
+Result<> open_control(ControlServer& server, const Paths& paths) {
   UniqueFd act;
   char** names = nullptr;
-  const int passed = sd_listen_fds_with_names(1, &names);  // the .socket unit's
+  // Not taken out of the environment, and copied: whoever waits for a configuration serves it
+  // before the daemon does.
+  const int passed = sd_listen_fds_with_names(0, &names);
   for (int i = 0; i < passed; ++i) {
-    UniqueFd fd(SD_LISTEN_FDS_START + i);
-    if (std::string_view(names[i]) == "control") act = std::move(fd);
+    if (std::string_view(names[i]) == "control")
+      act = UniqueFd(::fcntl(SD_LISTEN_FDS_START + i, F_DUPFD_CLOEXEC, 0));
     ::free(names[i]);  // NOLINT: sd-daemon hands out malloc'ed names
   }
   ::free(static_cast<void*>(names));  // NOLINT
-  if (!act) act = FP_TRY(listen_unix(paths_.control_socket(), kActGroup));
-  FP_CHECK_OK(control_.serve(std::move(act), ControlRight::Act));
-  return control_.serve(FP_TRY(listen_unix(paths_.status_socket(), kReadGroup)),
-                        ControlRight::Read);
+  if (!act) act = FP_TRY(listen_unix(paths.control_socket(), kActGroup));
+  FP_CHECK_OK(server.serve(std::move(act), ControlRight::Act));
+  return server.serve(FP_TRY(listen_unix(paths.status_socket(), kReadGroup)), ControlRight::Read);
 }
 
 // Who clears the run directory takes the sockets along, and nobody could ask or stop the agent.

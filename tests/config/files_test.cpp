@@ -115,6 +115,23 @@ TEST_F(Files, SaysSoWhenThereIsNothing) {
   EXPECT_EQ(words_of(scratch / "empty.toml").size(), 2u);
 }
 
+// A machine on which nobody has said anything yet is not one with a mistake.
+TEST_F(Files, KnowsWhatIsNotSetUp) {
+  const auto is_set_up = [&] { return load_config(scratch.path(), probe).set_up; };
+  scratch.write("fieldpost.toml", example_config());  // what the package installs
+  EXPECT_FALSE(is_set_up());
+  scratch.write("conf.d/a.toml", "[[plugin]]\nname = \"x\"\ntype = \"none\"\n");
+  EXPECT_FALSE(is_set_up());
+  for (const char* id : {"\"575ecf887ae143cd83dc4aa2\"", "\"wrong!\"", "5"}) {
+    scratch.write("conf.d/b.toml", std::string("[gateway]\ndevice_id = ") + id + "\n");
+    EXPECT_TRUE(is_set_up()) << id;
+  }
+  scratch.write("conf.d/b.toml", "[gateway]\ndevice_id = \"\"\n");
+  EXPECT_FALSE(is_set_up());
+  scratch.write("conf.d/b.toml", "[gateway\n");  // it may well be said here
+  EXPECT_TRUE(is_set_up());
+}
+
 // The library (3.3) recurses for every part of a dotted key: 300,000 of them ended the process.
 TEST_F(Files, SurvivesKeysOfAbsurdDepth) {
   std::string dotted = "a";
@@ -265,6 +282,21 @@ TEST_F(Secrets, AreOneLineOfText) {
   EXPECT_EQ(with("a\xff", kSecret), Lines{key + "holds control characters; expected text"});
   EXPECT_EQ(with(std::string(5000, 'x'), kSecret),
             Lines{key + "is too large: expected at most 4096 bytes, got 5000"});
+}
+
+TEST_F(Secrets, HaveFormsThatLosantGivesThem) {
+  EXPECT_TRUE(is_losant_key("7c2c1a0e-61b5-4b36-9a5e-2a9d4b1f0c55"));
+  for (const char* no :
+       {"", "7c2c1a0e61b54b369a5e2a9d4b1f0c55", "7c2c1a0e-61b5-4b36-9a5e-2a9d4b1f0c5",
+        "7c2c1a0e-61b5-4b36-9a5e-2a9d4b1f0c5g"}) {
+    EXPECT_FALSE(is_losant_key(no)) << no;
+  }
+  EXPECT_TRUE(is_losant_secret(std::string(64, 'A')));
+  EXPECT_FALSE(is_losant_secret(std::string(63, 'a')));
+  EXPECT_FALSE(is_losant_secret(std::string(64, 'x')));
+  EXPECT_TRUE(check_secret("any text"));
+  EXPECT_EQ(check_secret(std::string(5000, 'a')).error().message,
+            "is too long; expected at most 4 KiB");
 }
 
 TEST_F(Secrets, OfAnotherFormThanLosantsAreAWarning) {

@@ -227,7 +227,7 @@ class Agent(Process):
             assert self.child.poll() is None, f"fieldpostd ended:\n{self.text()}"
             try:
                 return all(p["state"] in ("up", "failed") for p in self.status()["plugins"])
-            except (OSError, ValueError):
+            except (OSError, ValueError, KeyError):  # it waits for a configuration: no status
                 return False
         eventually(up, limit, "the agent's plugins")
         return self

@@ -121,11 +121,14 @@ class Package(unittest.TestCase):
 class ManualPages(unittest.TestCase):
     """What the programs say of themselves is in their pages."""
 
-    def compare(self, program, page, pattern):
+    def said(self, program, *words):
         path = f"{BUILD}/{program}"
         if not os.path.exists(path):
             self.skipTest(f"{program} is not built")
-        said = subprocess.run([path, "--help"], capture_output=True, text=True, check=True).stdout
+        return subprocess.run([path, *words, "--help"], capture_output=True, text=True, check=True).stdout
+
+    def compare(self, program, page, pattern, *subcommand):
+        said = self.said(program, *subcommand)
         words = re.findall(pattern, said, flags=re.M)
         self.assertGreater(len(words), 5, said)
         with open(f"{ROOT}/docs/man/{page}", encoding="utf-8") as file:
@@ -137,6 +140,16 @@ class ManualPages(unittest.TestCase):
 
     def test_fieldpost(self):
         self.compare("bin/fieldpost", "fieldpost.1", r"^  ([a-z]+) ")
+
+    def test_setup(self):
+        self.compare("bin/fieldpost", "fieldpost.1", r"--[a-z-]+|FIELDPOST_[A-Z_]+", "setup")
+
+    def test_the_example_for_cloud_init_has_options_that_there_are(self):
+        with open(f"{ROOT}/examples/cloud-init/user-data", encoding="utf-8") as file:
+            used = re.findall(r"--[a-z][a-z-]+", file.read())
+        self.assertGreater(len(used), 2)
+        said = self.said("bin/fieldpost", "setup")
+        self.assertEqual([], [option for option in used if option not in said])
 
 
 class Readme(unittest.TestCase):

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/first_state.hpp"
+
+#include <iostream>
+#include <string>
+#include <thread>
+
+#include "base/text.hpp"
+#include "cli/client.hpp"
+
+namespace fieldpost::cli {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kLookEvery(200);
+
+std::string text(const Json& object, const char* key) {
+  return printable(object.value(key, std::string()));
+}
+
+std::string with_reason(std::string words, const std::string& reason) {
+  return reason.empty() ? words : std::move(words) + ": " + reason;
+}
+
+std::string line_of(const Json& uplink) {
+  const std::string words = text(uplink, "state") + " " + text(uplink, "url");
+  const std::string reason = text(uplink, "reason");
+  return with_reason(words, reason.empty() ? text(uplink, "step") : reason);
+}
+
+// Why nothing has been acknowledged yet, by a status: docs/control-protocol.md.
+std::string obstacle(const Json& status) {
+  if (const std::string trouble = text(status["config"], "trouble"); !trouble.empty())
+    return trouble;
+  const Json& uplink = status["uplink"];
+  if (uplink["state"] != "connected") return line_of(uplink);
+  if (text(status["clock"], "stamps") == "none")
+    return with_reason("connected, but the time is not known yet", text(status["clock"], "reason"));
+  if (status["outbox"]["waiting"] == 0) {
+    for (const Json& plugin : status["plugins"]) {
+      if (text(plugin, "state") != "up") {
+        return with_reason(
+            "connected, but the plugin '" + text(plugin, "name") + "' is " + text(plugin, "state"),
+            text(plugin, "reason"));
+      }
+    }
+  }
+  return uplink.value("held_back", false)
+             ? "connected; a first message waits up to 15 s, within the broker's limits"
+             : "connected; the first state is on its way";
+}
+
+// What is in the way; empty: nothing.
+std::string look(const Paths& paths, int64_t before) {
+  auto client = ControlClient::connect(paths, false);
+  if (!client) return client.error().message;
+  const auto answer = client->ask(Json{{"do", "status"}}, std::chrono::seconds(2));
+  if (!answer) return answer.error().message;
+  const Json& status = (*answer)["status"];
+  return status["uplink"]["readings"] > before ? "" : obstacle(status);
+}
+
+}  // namespace
+
+Result<> await_first_state(const Paths& paths, int64_t before, std::chrono::nanoseconds limit) {
+  const auto start = Steady::now();
+  std::string said;
+  for (;; std::this_thread::sleep_for(kLookEvery)) {
+    const std::string now = look(paths, before);
+    const auto passed = Steady::now() - start;
+    if (now.empty()) {
+      std::cout << "the broker has acknowledged the first state, after " << about(passed) << "\n";
+      return {};
+    }
+    if (now != said) std::cout << "  " << now << "\n" << std::flush;
+    said = now;
+    if (passed > limit) {
+      return Error{Errc::Timeout,
+                   "no state was acknowledged within " + about(limit) + ". Last: " + said};
+    }
+  }
+}
+
+}  // namespace fieldpost::cli

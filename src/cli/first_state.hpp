@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "base/result.hpp"
+#include "cli/paths.hpp"
+
+namespace fieldpost::cli {
+
+// Waits until the broker has acknowledged more than `before` readings of the agent whose sockets
+// these are, and says on stdout what is in the way meanwhile, whenever that changes. Errors:
+// Timeout, with what was in the way last.
+Result<> await_first_state(const Paths& paths, int64_t before, std::chrono::nanoseconds limit);
+
+}  // namespace fieldpost::cli

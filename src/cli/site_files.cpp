@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/site_files.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "base/file.hpp"
+#include "base/json.hpp"
+#include "base/temp_folder.hpp"
+#include "config/read.hpp"
+
+namespace fieldpost::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kDropIn = "conf.d/10-gateway.toml";
+constexpr const char* kCredentials = "credentials";
+constexpr const char* kKey = "credentials/access_key";
+constexpr const char* kSecret = "credentials/access_secret";
+constexpr mode_t kForAll = 0644;  // nothing in it is secret, and `fieldpost check` is for everybody
+constexpr mode_t kForOwner = 0600;  // systemd reads it as root
+
+void replace_all(std::string& text, const std::string& from, const std::string& to) {
+  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
+    text.replace(at, from.size(), to);
+  }
+}
+
+Result<> make_folder(const std::string& path, mode_t mode) {
+  if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return {};
+  return Error::from_errno(errno, "make the folder '" + path + "'");
+}
+
+// What is in the way of writing into a folder, in words that end in what to do.
+Result<> check_writable(const std::string& folder) {
+  if (::access(folder.c_str(), W_OK | X_OK) == 0) return {};
+  const int why = errno;
+  if (why == EACCES || why == EPERM) {
+    return Error{Errc::Unavailable,
+                 "you may not write to '" + folder + "': run  sudo fieldpost setup"};
+  }
+  if (why == EROFS) {
+    return Error{Errc::Unavailable, "'" + folder +
+                                        "' is on a read-only file system; make it writable for as "
+                                        "long as this takes (mount -o remount,rw)"};
+  }
+  return Error::from_errno(why, "write to '" + folder + "'");
+}
+
+// Of a link: what it points to.
+Result<> duplicate(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  fs::copy_file(from, to, error);
+  if (!error) return {};
+  return Error::from_errno(error.value(), "copy '" + from.string() + "'");
+}
+
+// JSON's strings are TOML's.
+std::string quoted(const std::string& text) { return dump_json(Json(text)); }
+
+std::string line(const std::string& key, const std::string& value) {
+  return key + " = " + quoted(value) + "\n";
+}
+
+}  // namespace
+
+Result<SiteFiles> SiteFiles::find(const Paths& paths) {
+  SiteFiles files;
+  std::error_code error;
+  const fs::path given = fs::absolute(paths.config, error);
+  if (fs::is_directory(given, error)) {
+    files.folder_ = given.string();
+  } else {
+    files.folder_ = given.parent_path().string();
+    files.main_file_ = given.filename().string();
+  }
+  if (!fs::is_directory(files.folder_, error) || !fs::exists(given, error)) {
+    return Error{Errc::NotFound, "there is no configuration at '" + given.string() +
+                                     "': is the package fieldpost installed? Or give --config"};
+  }
+  files.by_systemd_ = fs::equivalent(files.folder_, Paths().config, error) && !error;
+  for (const std::string& folder :
+       {files.folder_, files.path(kDropInFolder), files.path(kCredentials)}) {
+    if (!fs::exists(folder, error) && !error) continue;  // will be made
+    FP_CHECK_OK(check_writable(folder));
+  }
+  return files;
+}
+
+bool SiteFiles::exists(const char* name) const {
+  std::error_code error;
+  return fs::exists(path(name), error);
+}
+
+bool SiteFiles::has_credentials() const { return exists(kKey) && exists(kSecret); }
+
+// As it is to lie in `folder`.
+std::string SiteFiles::drop_in_text(const Answers& answers, const std::string& folder) const {
+  std::string text =
+      "# Written by `fieldpost setup`; with --force it writes it anew. What else the site needs "
+      "goes "
+      "into\n# other files of this folder.\n[gateway]\n" +
+      line("device_id", answers.device_id);
+  std::string uplink;
+  if (!answers.url.empty()) uplink += line("url", answers.url);
+  if (!by_systemd_ && (!answers.access_key.empty() || exists(kKey)))
+    uplink += line("access_key_file", folder + "/" + kKey);
+  if (!by_systemd_ && (!answers.access_secret.empty() || exists(kSecret)))
+    uplink += line("access_secret_file", folder + "/" + kSecret);
+  if (!uplink.empty()) text += "\n[uplink]\n" + uplink;
+  return text +
+         "\n# How the machine itself is: something to send before there is any device.\n"
+         "[[plugin]]\n" +
+         line("name", "system") + line("type", "system") + line("interval", "60s");
+}
+
+Result<> SiteFiles::copy_to(const std::string& folder, const Answers& answers) const {
+  const fs::path to = folder;
+  FP_CHECK_OK(make_folder((to / kDropInFolder).string(), 0700));
+  FP_CHECK_OK(make_folder((to / kCredentials).string(), 0700));
+  const std::string main = main_file_.empty() ? kMainFile : main_file_;
+  if (exists(main.c_str())) FP_CHECK_OK(duplicate(path(main.c_str()), to / main));
+  std::error_code error;
+  fs::directory_iterator it(path(kDropInFolder), error);
+  for (; !error && it != fs::directory_iterator(); it.increment(error)) {
+    const fs::path& file = it->path();
+    if (file.extension() != ".toml" || file == path(kDropIn)) continue;
+    FP_CHECK_OK(duplicate(file, to / kDropInFolder / file.filename()));
+  }
+  for (const auto& [name, secret] :
+       {std::pair(kKey, &answers.access_key), std::pair(kSecret, &answers.access_secret)}) {
+    const bool named = !by_systemd_ && (!secret->empty() || exists(name));
+    if (!named) continue;
+    if (!secret->empty()) FP_CHECK_OK(replace_file((to / name).string(), *secret, kForOwner));
+    if (secret->empty()) FP_CHECK_OK(duplicate(path(name), to / name));
+  }
+  return replace_file((to / kDropIn).string(), drop_in_text(answers, folder), kForOwner);
+}
+
+Result<Loaded> SiteFiles::check(const Answers& answers, PluginProbe& probe) const {
+  const TempFolder copy = FP_TRY(TempFolder::make());
+  FP_CHECK_OK(copy_to(copy.path(), answers));
+  Loaded loaded =
+      load_config(main_file_.empty() ? copy.path() : copy.path() + "/" + main_file_, probe);
+  for (Problem& problem : loaded.problems) {  // where they will be, or are
+    replace_all(problem.location.file, copy.path(), folder_);
+    replace_all(problem.text, copy.path(), folder_);
+  }
+  return loaded;
+}
+
+Result<std::vector<std::string>> SiteFiles::write(const Answers& answers, bool replace) const {
+  const std::string text = drop_in_text(answers, folder_);
+  const auto old = exists(kDropIn) ? read_file(path(kDropIn), kMaxFile)
+                                   : Result<std::string>(Error{Errc::NotFound, ""});
+  const bool is_same = old && *old == text;
+  if (exists(kDropIn) && !is_same && !replace) {
+    return Error{Errc::Invalid, "'" + path(kDropIn) +
+                                    "' is there already and says something else; nothing was "
+                                    "written. --force replaces it"};
+  }
+  std::vector<std::string> written;
+  FP_CHECK_OK(make_folder(path(kDropInFolder), 0755));
+  FP_CHECK_OK(make_folder(path(kCredentials), 0700));
+  for (const auto& [name, secret] :
+       {std::pair(kKey, &answers.access_key), std::pair(kSecret, &answers.access_secret)}) {
+    if (secret->empty()) continue;
+    FP_CHECK_OK(write_file_atomically(path(name), *secret + "\n", kForOwner));
+    written.push_back(path(name));
+  }
+  if (!is_same) {
+    FP_CHECK_OK(write_file_atomically(path(kDropIn), text, kForAll));
+    written.push_back(path(kDropIn));
+  }
+  return written;
+}
+
+}  // namespace fieldpost::cli
