@@ -76,8 +76,8 @@ Result<> await_first_state(const Paths& paths, int64_t before, std::chrono::nano
     if (now != said) std::cout << "  " << now << "\n" << std::flush;
     said = now;
     if (passed > limit) {
-      return Error{Errc::Timeout,
-                   "no state was acknowledged within " + about(limit) + ". Last: " + said};
+      return Error{Errc::Timeout, "no state was acknowledged within " + format_duration(limit) +
+                                      ". Last: " + said};
     }
   }
 }

@@ -73,7 +73,8 @@ int start_and_wait(const Call& call, bool by_systemd, nanoseconds limit) {
   const auto before = take_up(call.paths, by_systemd);
   if (!before) return fail(before.error().message);
   if (!*before || limit == nanoseconds(0)) return 0;
-  std::cout << "waiting up to " << about(limit) << " for the broker to acknowledge a state\n"
+  std::cout << "waiting up to " << format_duration(limit)
+            << " for the broker to acknowledge a state\n"
             << std::flush;
   const auto acknowledged = await_first_state(call.paths, **before, limit);
   if (acknowledged) return 0;

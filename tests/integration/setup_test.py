@@ -169,7 +169,7 @@ class SetupTest(Newcomer):
         done = self.set_up("--url", f"mqtt://127.0.0.1:{free_port()}", "--device-id", GATEWAY,
                            "--wait", "2s")
         self.assertEqual(done.returncode, 1)
-        self.assertIn("no state was acknowledged within 2.0 s. Last: waiting mqtt://", done.stderr)
+        self.assertIn("no state was acknowledged within 2s. Last: waiting mqtt://", done.stderr)
         self.assertIn("Connection refused", done.stderr)
 
     def test_what_the_check_finds_stops_it(self):
