@@ -16,14 +16,16 @@ Loaded load(const Call& call) {
   return load_config(call.words.empty() ? call.paths.config : call.words[0], probe);
 }
 
-// On stderr, so that stdout stays what was asked for.
-void report(const Loaded& loaded) {
-  for (const Problem& p : loaded.problems) std::cerr << to_string(p) << "\n";
-}
-
 // "1 device", "2 devices".
 std::string count(size_t n, std::string_view noun) {
   return std::to_string(n) + " " + std::string(noun) + (n == 1 ? "" : "s");
+}
+
+// On stderr, so that stdout stays what was asked for.
+void print_problems(const Loaded& loaded, const std::function<std::string(std::string)>& name) {
+  for (const Problem& p : loaded.problems) {
+    std::cerr << (name ? name(to_string(p)) : to_string(p)) << "\n";
+  }
 }
 
 // What the problems mean for a start; false if there are none but warnings.
@@ -70,10 +72,14 @@ Json schema_of(const Config& config, size_t device) {
 
 }  // namespace
 
+bool is_fine(const Loaded& loaded, const std::function<std::string(std::string)>& name) {
+  print_problems(loaded, name);
+  return !judge(loaded);
+}
+
 int check(const Call& call) {
   const Loaded loaded = load(call);
-  report(loaded);
-  if (judge(loaded)) return kConfig;
+  if (!is_fine(loaded)) return kConfig;
   size_t attributes = 0;
   size_t commands = 0;
   for (const PluginConfig& plugin : loaded.config.plugins) {
@@ -93,7 +99,7 @@ int check(const Call& call) {
 
 int attributes(const Call& call) {
   const Loaded loaded = load(call);
-  report(loaded);
+  print_problems(loaded, {});
   if (!loaded.usable()) return kConfig;
   Json all = Json::array();
   for (size_t i = 0; i < loaded.config.devices.size(); ++i) {

@@ -5,6 +5,7 @@
 
 #include <boost/program_options.hpp>
 
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 
 #include "base/json.hpp"
 #include "cli/paths.hpp"
+#include "config/load.hpp"
 
 namespace fieldpost::cli {
 
@@ -49,6 +51,7 @@ po::options_description common_options(Paths& paths);
 // Parses and runs. Everything that goes wrong is said on stderr.
 int run(std::span<const std::string> args);
 
+int apply(const Call&);
 int check(const Call&);
 int status(const Call&);
 int watch(const Call&);
@@ -63,6 +66,10 @@ int version(const Call&);
 
 // What `outbox status` tells, of a running agent or of the files; takes its option --state-dir.
 Result<Json> outbox_status(const Call&);
+
+// Says on stderr what is wrong with a configuration, and what that means for a start; each place in
+// a file is named as `name` has it. True if it is fine, warnings or not.
+bool is_fine(const Loaded& loaded, const std::function<std::string(std::string)>& name = {});
 
 // Prints "fieldpost: …" on stderr and returns kFailed.
 int fail(std::string_view message);
