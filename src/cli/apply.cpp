@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <iostream>
 #include <thread>
+#include <utility>
 
 #include "base/file.hpp"
 #include "base/text.hpp"
@@ -82,30 +83,31 @@ Result<Json> ask(const Call& call, const Json& request) {
   auto client = FP_TRY(ControlClient::connect(call.paths, true));
   return client.ask(request);
 }
-Result<Json> config_status(const Call& call) {
-  const Json answer = FP_TRY(ask(call, Json{{"do", "status"}}));
-  return answer["status"]["config"];
+Result<Json> agent_status(const Call& call) {
+  Json answer = FP_TRY(ask(call, Json{{"do", "status"}}));
+  return std::move(answer["status"]);
 }
 
-// Waits until `done` is true of that. Errors: Timeout, or why the agent cannot be asked.
-template <class Condition>
-Result<Json> wait_until(const Call& call, Condition done) {
-  const auto deadline = steady_clock::now() + kStepLimit;
-  for (;;) {
-    Json config = FP_TRY(config_status(call));
-    if (done(config)) return config;
-    if (steady_clock::now() > deadline) {
-      return Error{Errc::Timeout, "the agent has not done its part within a minute; see its log"};
-    }
-    std::this_thread::sleep_for(kLookEvery);
+// Waits until the counter that `started` has, too, is greater in `counter(status.config)`, or the
+// agent was started anew: that reads what is in place, and counts from 0. Errors: Timeout.
+template <class Counter>
+Result<Json> wait_for(const Call& call, const Json& started, const char* name, Counter counter) {
+  double uptime = started["uptime_s"];
+  for (const auto deadline = steady_clock::now() + kStepLimit; steady_clock::now() < deadline;
+       std::this_thread::sleep_for(kLookEvery)) {
+    auto status = agent_status(call);
+    if (!status) continue;  // it is being started anew
+    const double before = std::exchange(uptime, (*status)["uptime_s"].template get<double>());
+    Json& config = (*status)["config"];
+    if (counter(config) > started[name] || uptime < before) return std::move(config);
   }
+  return Error{Errc::Timeout, "the agent has not done its part within a minute; see its log"};
 }
 
 // The agent reads what is in place; its view of it then.
 Result<Json> read_again(const Call& call, const Json& request) {
   const Json started = FP_TRY(ask(call, request));
-  const Json before = started["loads"];
-  return wait_until(call, [&](const Json& config) { return config["loads"] > before; });
+  return wait_for(call, started, "loads", [](const Json& config) { return config["loads"]; });
 }
 
 // The files of the configuration that runs instead of the one that was rolled back.
@@ -148,11 +150,12 @@ int await_outcome(const Call& call, const ConfigPlace& place, nanoseconds confir
             << std::endl;  // at once, whatever reads it
   for (auto heard = steady_clock::now(); steady_clock::now() < heard + kStepLimit;
        std::this_thread::sleep_for(kLookEvery)) {
-    const auto config = config_status(call);
-    if (!config) continue;
+    const auto status = agent_status(call);
+    if (!status) continue;
     heard = steady_clock::now();
-    if (state_of(*config) == "pending") continue;
-    if (state_of(*config) == "rolled back") return say_rolled_back(call, place, *config);
+    const Json& config = (*status)["config"];
+    if (state_of(config) == "pending") continue;
+    if (state_of(config) == "rolled back") return say_rolled_back(call, place, config);
     std::cout << "confirmed: the broker has acknowledged a publish\n";
     return 0;
   }
@@ -185,13 +188,13 @@ Result<> begin(const Call& call, const ConfigFiles& files, nanoseconds confirm) 
       {"files", files},
       {"confirm_s", std::chrono::duration_cast<std::chrono::seconds>(confirm).count()}};
   const Json started = FP_TRY(ask(call, request));
-  const Json before = started["applies"];
-  const Json config =
-      FP_TRY(wait_until(call, [&](const Json& c) { return c["apply"]["applies"] > before; }));
+  const Json config = FP_TRY(
+      wait_for(call, started, "applies", [](const Json& c) { return c["apply"]["applies"]; }));
   if (const std::string trouble = config["apply"]["trouble"]; !trouble.empty()) {
     return Error{Errc::Unavailable, trouble};
   }
-  return {};
+  if (config["apply"]["applies"] > started["applies"]) return {};
+  return Error{Errc::Unavailable, "the agent was started anew; try again"};
 }
 
 int start(const Call& call, const ConfigPlace& place, nanoseconds confirm) {
@@ -236,13 +239,14 @@ int apply(const Call& call) {
   }
   const auto confirm = confirm_time(call.given["confirm"].as<std::string>());
   if (!confirm) return fail(confirm.error().message), kUsage;
-  const auto config = config_status(call);
-  if (!config) return fail(config.error().message);
-  const ConfigPlace place(config->value("path", call.paths.config));
+  const auto status = agent_status(call);
+  if (!status) return fail(status.error().message);
+  const Json& config = (*status)["config"];
+  const ConfigPlace place(config.value("path", call.paths.config));
   if (const auto may = place.may_put(); !may) return fail(may.error().message + " (with sudo?)");
   // What is begun ends, whether or not the line to whoever began it does.
   for (const int signal : {SIGHUP, SIGPIPE}) (void)::signal(signal, SIG_IGN);
-  if (back) return roll_back(call, place, *config);
+  if (back) return roll_back(call, place, config);
   return stay ? keep(call) : start(call, place, *confirm);
 }
 

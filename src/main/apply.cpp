@@ -111,7 +111,7 @@ Json Daemon::begin_trial(const Json& request) {
   const auto ms = std::chrono::milliseconds(std::llround(seconds.get<double>() * 1e3));
   if (ms.count() > 0) begin.confirm = ms;
   load(std::move(begin));
-  return Json{{"ok", true}, {"applies", applies_}, {"loads", loads_}};
+  return begun();
 }
 
 Json Daemon::earlier_files() const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "main/config_trial.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -32,6 +33,24 @@ State state_of(const std::string& name) {
     if (name == known) return state;
   }
   return State::None;
+}
+
+// Whether each file is as in one of the two, or missing as there.
+bool is_mixture(const ConfigFiles& files, const ConfigFiles& a, const ConfigFiles& b) {
+  const auto content = [](const ConfigFiles& in, const std::string& name) {
+    const auto it = in.find(name);
+    return it == in.end() ? nullptr : &it->second;
+  };
+  const auto same = [](const std::string* x, const std::string* y) {
+    return x == y || (x != nullptr && y != nullptr && *x == *y);
+  };
+  ConfigFiles all = files;
+  all.insert(a.begin(), a.end());
+  all.insert(b.begin(), b.end());
+  return std::ranges::all_of(all, [&](const auto& file) {
+    const std::string* const here = content(files, file.first);
+    return same(here, content(a, file.first)) || same(here, content(b, file.first));
+  });
 }
 
 BootTime from_ms(int64_t ms) { return BootTime(std::chrono::milliseconds(ms)); }
@@ -119,7 +138,9 @@ Ruling ConfigTrial::rule(const Loaded& in_place, BootTime now) {
   if (view_.state == State::Pending) return rule_pending(in_place, files, now);
   given_up_ = false;
   if (view_.state != State::RolledBack || files_.empty()) return Ruling::Usual;
-  if (files == files_) return Ruling::Earlier;
+  // A mixture is left where the earlier ones were being put back when that was cut short.
+  const ConfigFiles earlier = kept_files(options_.last_good);
+  if (files != earlier && is_mixture(files, files_, earlier)) return Ruling::Earlier;
   files_.clear();  // somebody has changed them
   if (const auto saved = save(); !saved) {
     log::warning("cannot note that the files have changed", {{"FP_REASON", saved.error().message}});

@@ -233,6 +233,7 @@ void Daemon::on(UplinkStatus&& status) {
   const bool online = uplink_status_.state == UplinkStatus::State::Connected;
   clock_->on_line(online ? std::optional(BootTime(nanoseconds(uplink_status_.since_ns)))
                          : std::nullopt);
+  if (proof_ && proof_->on(uplink_status_)) proved_ = true;
 }
 
 // Readings, with what of them is for custom topics.

@@ -143,6 +143,7 @@ class Daemon {
 
   // Control requests: requests.cpp.
   Json handle(const Json& request, ControlRight right, bool* watch, UniqueFd passed);
+  Json begun() const;
   Json start_export(const Json& request, UniqueFd pipe);
   Json export_outcome(const Json& request) const;
   Json status_json() const;

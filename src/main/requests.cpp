@@ -66,7 +66,7 @@ Json Daemon::handle(const Json& request, ControlRight right, bool* watch, Unique
   }
   if (what == "reload") {
     reload();
-    return Json{{"ok", true}, {"loads", loads_}};
+    return begun();
   }
   if (what == "reconnect") {
     uplink_->reconnect();
@@ -75,7 +75,7 @@ Json Daemon::handle(const Json& request, ControlRight right, bool* watch, Unique
   if (what == "apply") return begin_trial(request);
   if (what == "apply-end") {
     load(EndTrial{request.value("keep", Json()) == true});
-    return Json{{"ok", true}, {"loads", loads_}};
+    return begun();
   }
   if (what == "apply-earlier") return earlier_files();
   const BootTime now = BootClock::now();
@@ -85,6 +85,15 @@ Json Daemon::handle(const Json& request, ControlRight right, bool* watch, Unique
   samples.push_back(*std::move(sample));
   keep(std::move(samples));
   return Json{{"ok", true}};
+}
+
+// Of what the loader does: by these one sees in the status that it is done, or that the agent was
+// started anew.
+Json Daemon::begun() const {
+  return Json{{"ok", true},
+              {"loads", loads_},
+              {"applies", applies_},
+              {"uptime_s", seconds(BootClock::now() - started_)}};
 }
 
 // Reading what was read is what `watch` does too, so the right to read is enough.
