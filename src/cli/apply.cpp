@@ -156,13 +156,14 @@ int await_outcome(const Call& call, const ConfigPlace& place, nanoseconds confir
     const Json& config = (*status)["config"];
     if (state_of(config) == "pending") continue;
     if (state_of(config) == "rolled back") return say_rolled_back(call, place, config);
+    if (state_of(config) != "confirmed") return fail("the agent knows nothing of it any more");
     std::cout << "confirmed: the broker has acknowledged a publish\n";
     return 0;
   }
   return fail("the agent has not answered for a minute; `fieldpost status` tells the outcome");
 }
 
-// With the trial noted: the files, then the agent.
+// With the trial noted: the files, then the agent. `confirm`: 0 is no trial.
 int put_in_place(const Call& call, const ConfigPlace& place, const ConfigFiles& files,
                  nanoseconds confirm) {
   if (const auto put = place.put(files); !put) {
@@ -172,17 +173,15 @@ int put_in_place(const Call& call, const ConfigPlace& place, const ConfigFiles& 
   }
   const auto config = read_again(call, Json{{"do", "reload"}});
   if (!config) return fail(config.error().message);
+  if (confirm.count() > 0) return await_outcome(call, place, confirm);
   if (state_of(*config) == "rolled back") return say_rolled_back(call, place, *config);
-  if (state_of(*config) == "pending" && confirm.count() > 0) {
-    return await_outcome(call, place, confirm);
-  }
   if (const std::string trouble = (*config)["trouble"]; !trouble.empty()) return fail(trouble);
-  std::cout << "in place; no acknowledgement was waited for\n";
+  std::cout << "in place\n";
   return 0;
 }
 
-// Errors: as the agent says.
-Result<> begin(const Call& call, const ConfigFiles& files, nanoseconds confirm) {
+// Whether there is something to try: else it runs already. Errors: as the agent says.
+Result<bool> begin(const Call& call, const ConfigFiles& files, nanoseconds confirm) {
   const Json request{
       {"do", "apply"},
       {"files", files},
@@ -193,7 +192,7 @@ Result<> begin(const Call& call, const ConfigFiles& files, nanoseconds confirm) 
   if (const std::string trouble = config["apply"]["trouble"]; !trouble.empty()) {
     return Error{Errc::Unavailable, trouble};
   }
-  if (config["apply"]["applies"] > started["applies"]) return {};
+  if (config["apply"]["applies"] > started["applies"]) return state_of(config) == "pending";
   return Error{Errc::Unavailable, "the agent was started anew; try again"};
 }
 
@@ -205,8 +204,11 @@ int start(const Call& call, const ConfigPlace& place, nanoseconds confirm) {
   const auto fine = check_files(call, *files, place);
   if (!fine) return fail(fine.error().message);
   if (!*fine) return kConfig;
-  if (const auto begun = begin(call, *files, confirm); !begun) return fail(begun.error().message);
-  return put_in_place(call, place, *files, confirm);
+  const auto begun = begin(call, *files, confirm);
+  if (!begun) return fail(begun.error().message);
+  if (*begun) return put_in_place(call, place, *files, confirm);
+  std::cout << "this configuration runs already\n";
+  return put_in_place(call, place, *files, nanoseconds(0));
 }
 
 int roll_back(const Call& call, const ConfigPlace& place, const Json& before) {

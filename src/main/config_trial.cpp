@@ -119,7 +119,9 @@ Result<> ConfigTrial::begin(ConfigFiles files, std::optional<nanoseconds> confir
                      (keep_trouble_.empty() ? "" : ": " + keep_trouble_)};
   }
   given_up_ = false;
-  if (files == kept_files(options_.last_good)) return end(State::Confirmed, now);  // it runs
+  if (files == kept_files(options_.last_good)) {  // it runs
+    return view_.state == State::RolledBack ? end(State::Confirmed, now) : Result<>();
+  }
   const auto before = std::pair(view_, files_);
   view_ = {
       .state = State::Pending, .confirm = confirm, .until = now + confirm.value_or(kPutInPlace)};

@@ -60,6 +60,9 @@ class ApplyTest(SiteTest):
         self.assertEqual(self.agent.plugin("sim")["state"], "up")
         eventually(lambda: self.witness.states(METER))
         self.assertIn("applied configuration was confirmed at 20", self.agent.cli("status").stdout)
+        again = self.agent.cli("apply", self.file(sim()))
+        self.assertEqual((again.returncode, again.stdout),
+                         (0, "this configuration runs already\nin place\n"), again.stderr)
         self.site_file.write_text("broken")  # what was confirmed is the last good one
         self.restart()
         self.assertEqual(self.agent.plugin("sim")["state"], "up")

@@ -216,6 +216,21 @@ TEST_F(Trial, ASecondOneIsRefusedUnlessItIsTheSame) {
   EXPECT_NE(other.error().message.find("another configuration is on trial"), std::string::npos);
 }
 
+TEST_F(Trial, WhatRunsAlreadyNeedsNone) {
+  const ConfigFiles earlier{{"fieldpost.toml", kOldToo}, {"conf.d/10.toml", kOld}};
+  ASSERT_TRUE(site.trial->begin(earlier, 10min, site.now));
+  EXPECT_EQ(state(), State::None);
+  site.apply();
+  site.trial->give_up();
+  site.read();
+  ASSERT_TRUE(site.trial->begin(earlier, 10min, site.now)) << "as a way to put them back";
+  site.write("conf.d/10.toml", kOld);
+  site.write("fieldpost.toml", kOldToo);
+  site.start();
+  EXPECT_EQ(site.runs(), "old");
+  EXPECT_EQ(site.chosen.trouble, "");
+}
+
 TEST_F(Trial, TheTimeBeginsAnewInAnotherBootButNotForEver) {
   site.apply();
   site.now += 9min;
