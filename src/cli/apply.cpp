@@ -132,6 +132,12 @@ int say_rolled_back(const Call& call, const ConfigPlace& place, const Json& conf
   return fail("the earlier configuration runs, and its files are in place again");
 }
 
+int give_up(const Call& call, const ConfigPlace& place, const std::string& why) {
+  (void)fail(why);
+  const auto ended = read_again(call, Json{{"do", "apply-end"}});
+  return ended ? say_rolled_back(call, place, *ended) : fail(ended.error().message);
+}
+
 std::string clock_time(nanoseconds from_now) {
   const std::time_t at = std::chrono::system_clock::to_time_t(
       std::chrono::system_clock::now() +
@@ -146,8 +152,8 @@ std::string clock_time(nanoseconds from_now) {
 int await_outcome(const Call& call, const ConfigPlace& place, nanoseconds confirm) {
   std::cout << "in place, on trial until " << clock_time(confirm)
             << ": it stays if the broker acknowledges a publish by then; this command may be "
-               "ended"
-            << std::endl;  // at once, whatever reads it
+               "ended\n"
+            << std::flush;
   for (auto heard = steady_clock::now(); steady_clock::now() < heard + kStepLimit;
        std::this_thread::sleep_for(kLookEvery)) {
     const auto status = agent_status(call);
@@ -166,13 +172,12 @@ int await_outcome(const Call& call, const ConfigPlace& place, nanoseconds confir
 // With the trial noted: the files, then the agent. `confirm`: 0 is no trial.
 int put_in_place(const Call& call, const ConfigPlace& place, const ConfigFiles& files,
                  nanoseconds confirm) {
-  if (const auto put = place.put(files); !put) {
-    (void)fail(put.error().message);
-    const auto ended = read_again(call, Json{{"do", "apply-end"}});
-    return ended ? say_rolled_back(call, place, *ended) : fail(ended.error().message);
-  }
+  if (const auto put = place.put(files); !put) return give_up(call, place, put.error().message);
   const auto config = read_again(call, Json{{"do", "reload"}});
   if (!config) return fail(config.error().message);
+  if (state_of(*config) == "pending" && !(*config)["apply"].value("running", false)) {
+    return give_up(call, place, (*config)["apply"].value("reason", ""));
+  }
   if (confirm.count() > 0) return await_outcome(call, place, confirm);
   if (state_of(*config) == "rolled back") return say_rolled_back(call, place, *config);
   if (const std::string trouble = (*config)["trouble"]; !trouble.empty()) return fail(trouble);

@@ -17,6 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr mode_t kNewMode = 0644;
+constexpr mode_t kNewFolderMode = 0755;
 
 bool is_drop_in(const std::string& name) { return name != kMainFile; }
 
@@ -99,7 +100,9 @@ Result<> ConfigPlace::may_put() const {
 
 Result<> ConfigPlace::put(const ConfigFiles& wanted) const {
   std::error_code error;
-  fs::create_directories(drop_ins_, error);
+  const bool is_new = fs::create_directory(drop_ins_, error);
+  if (is_new)
+    fs::permissions(drop_ins_, fs::perms(kNewFolderMode), error);  // whatever the umask is
   if (error) return Error::from_errno(error.value(), "create '" + drop_ins_ + "'");
   const ConfigFiles present = FP_TRY(read());
   for (const auto& [name, content] : wanted) {

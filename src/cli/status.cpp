@@ -75,7 +75,9 @@ void print_apply(const Json& a) {
     std::cout << "config    on trial for another " << ago(a["left_s"])
               << ": it stays if the broker acknowledges a publish by then\n";
   } else if (state == "pending") {
-    std::cout << "config    an applied configuration is not in place yet\n";
+    const std::string why = text(a, "reason");
+    std::cout << "config    an applied configuration does not run"
+              << (why.empty() ? " yet" : ": " + why) << "\n";
   } else if (state == "confirmed") {
     std::cout << "config    the applied configuration was confirmed at " << text(a, "ended")
               << "\n";

@@ -124,6 +124,7 @@ Json Daemon::trial_json() const {
   Json json{{"applies", applies_}, {"trouble", apply_trouble_}, {"state", name_of(view.state)}};
   if (view.state == TrialState::Pending) {
     json["running"] = view.running;
+    json["reason"] = view.reason;
     if (view.confirm) {
       const nanoseconds left = std::max(nanoseconds(0), view.until - BootClock::now());
       json["confirm_s"] = static_cast<double>(view.confirm->count()) / 1e9;

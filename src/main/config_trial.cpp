@@ -53,6 +53,12 @@ bool is_mixture(const ConfigFiles& files, const ConfigFiles& a, const ConfigFile
   });
 }
 
+std::string not_as_applied(const Loaded& in_place) {
+  const std::string why = in_place.why_unusable();
+  return "the files in place are not those that were applied" +
+         (why.empty() ? "" : " (" + why + ")");
+}
+
 BootTime from_ms(int64_t ms) { return BootTime(std::chrono::milliseconds(ms)); }
 
 }  // namespace
@@ -129,7 +135,12 @@ Result<> ConfigTrial::begin(ConfigFiles files, std::optional<nanoseconds> confir
   boot_ = options_.boot_id;
   boots_ = 0;
   auto saved = save();
-  if (!saved) std::tie(view_, files_) = before;
+  if (saved) {
+    log::notice("a configuration is put in place on trial",
+                {{"FP_CONFIRM", confirm ? format_duration(*confirm) : "none"}});
+  } else {
+    std::tie(view_, files_) = before;
+  }
   return saved;
 }
 
@@ -157,7 +168,9 @@ Ruling ConfigTrial::rule_pending(const Loaded& in_place, const ConfigFiles& file
   given_up_ = false;
   if (!reason.empty()) roll_back(std::move(reason), files, now);
   if (files == kept_files(options_.last_good)) return Ruling::Usual;
-  if (view_.state == State::RolledBack || !complete) return Ruling::Earlier;
+  if (view_.state == State::RolledBack) return Ruling::Earlier;
+  view_.reason = complete ? "" : not_as_applied(in_place);
+  if (!complete) return Ruling::Earlier;
   if (!view_.confirm && end(State::Confirmed, now)) return Ruling::Usual;
   view_.running = true;
   return Ruling::OnTrial;
@@ -167,9 +180,7 @@ Ruling ConfigTrial::rule_pending(const Loaded& in_place, const ConfigFiles& file
 std::string ConfigTrial::why_over(const Loaded& in_place, bool complete, BootTime now) const {
   if (given_up_) return "by hand";
   if (complete && !in_place.usable()) return "it cannot be used: " + in_place.why_unusable();
-  if (!complete && now >= view_.until) {
-    return "the files in place are not those that were applied";
-  }
+  if (!complete && now >= view_.until) return not_as_applied(in_place);
   if (!view_.confirm) return "";
   if (boots_ >= kMaxBoots) {
     return "no publish was acknowledged in " + std::to_string(kMaxBoots) + " boots";
@@ -234,8 +245,8 @@ void ConfigTrial::keep(const Loaded& loaded, Ruling ruling) {
 
 std::string ConfigTrial::why() const {
   if (view_.state == State::Pending) {
-    return "running on the earlier configuration: the files in place are not those that were "
-           "applied; `fieldpost apply --rollback` puts the earlier ones back";
+    return "running on the earlier configuration: " + view_.reason +
+           "; `fieldpost apply --rollback` puts the earlier ones back";
   }
   return "running on the earlier configuration, because the applied one was rolled back: " +
          view_.reason + "; `fieldpost apply --rollback` puts its files back too";

@@ -35,7 +35,7 @@ class ConfigTrial {
     bool running = false;                // Pending: it is in place, and runs
     std::optional<nanoseconds> confirm;  // Pending: the time it has; nothing: no rollback
     BootTime until{};                    // Pending: when that is over
-    std::string reason;                  // RolledBack: why
+    std::string reason;                  // RolledBack: why; Pending: why it does not run
     int64_t ended_ms = 0;                // Confirmed, RolledBack: when, UTC
   };
   struct Options {

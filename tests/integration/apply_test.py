@@ -2,7 +2,9 @@
 """`fieldpost apply` end to end: a configuration on trial, with a broker that acknowledges or is not
 there, and with parts that are killed meanwhile.
 """
+import os
 import pathlib
+import shutil
 import signal
 import sys
 import unittest
@@ -151,6 +153,33 @@ class ApplyTest(SiteTest):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual([p.name for p in self.site_file.parent.iterdir()], ["10-only.toml"])
         self.assertEqual({p["name"] for p in self.agent.status()["plugins"]}, {"plc", "other"})
+
+    def test_an_agent_without_rights_in_etc_is_all_it_takes(self):
+        if os.geteuid() != 0:
+            raise unittest.SkipTest("only root can run the agent as somebody else")
+        self.agent.end()
+        self.field.folder.chmod(0o755)
+        for folder in (self.agent.run_dir, self.agent.state_dir):
+            for path in (folder, *folder.rglob("*")):
+                shutil.chown(path, 65534, 65534)
+        self.agent = self.field.agent(
+            prefix=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")).wait_until_up()
+        before = os.umask(0o077)  # as root's may be
+        self.addCleanup(os.umask, before)
+        done = self.agent.cli("apply", self.file(sim()), "--confirm", "40s")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.site_file.chmod(0o600)  # which that agent cannot read
+        done = self.agent.cli("apply", self.no_broker())
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("50-site.toml: cannot be read by this user", done.stderr)
+        self.assertEqual(self.site_file.read_text(), sim())
+        self.site_file.chmod(0o644)
+        done = self.agent.cli("apply", self.no_broker(), "--confirm", "10s")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("its files are in place again", done.stderr)
+        self.assertEqual(self.site_file.read_text(), sim())
+        self.assertEqual(self.agent.status()["config"]["trouble"], "")
+        self.assert_runs_as_before()
 
     def test_words_for_what_makes_no_sense(self):
         for args, what in (((), "usage"), (("a.toml", "--keep"), "usage"),
