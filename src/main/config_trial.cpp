@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
+#include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "base/file.hpp"
@@ -35,21 +38,18 @@ State state_of(const std::string& name) {
   return State::None;
 }
 
-// Whether each file is as in one of the two, or missing as there.
-bool is_mixture(const ConfigFiles& files, const ConfigFiles& a, const ConfigFiles& b) {
+// Whether each file is as in one of these, or missing as there.
+bool is_mixture(const ConfigFiles& files, std::initializer_list<const ConfigFiles*> sets) {
   const auto content = [](const ConfigFiles& in, const std::string& name) {
     const auto it = in.find(name);
-    return it == in.end() ? nullptr : &it->second;
-  };
-  const auto same = [](const std::string* x, const std::string* y) {
-    return x == y || (x != nullptr && y != nullptr && *x == *y);
+    return it == in.end() ? std::optional<std::string_view>() : it->second;
   };
   ConfigFiles all = files;
-  all.insert(a.begin(), a.end());
-  all.insert(b.begin(), b.end());
+  for (const ConfigFiles* set : sets) all.insert(set->begin(), set->end());
   return std::ranges::all_of(all, [&](const auto& file) {
-    const std::string* const here = content(files, file.first);
-    return same(here, content(a, file.first)) || same(here, content(b, file.first));
+    return std::ranges::any_of(sets, [&](const ConfigFiles* set) {
+      return content(files, file.first) == content(*set, file.first);
+    });
   });
 }
 
@@ -85,6 +85,7 @@ void ConfigTrial::read() {
     if (json->contains("confirm_ms"))
       view.confirm = std::chrono::milliseconds(json->at("confirm_ms").get<int64_t>());
     files_ = json->value("files", ConfigFiles());
+    found_ = json->value("found", ConfigFiles());
     boot_ = json->value("boot", "");
     boots_ = json->value("boots", 0);
     view_ = std::move(view);
@@ -100,6 +101,7 @@ Result<> ConfigTrial::save() {
     if (state == view_.state) json["state"] = name;
   }
   if (!files_.empty()) json["files"] = files_;
+  if (!found_.empty()) json["found"] = found_;
   if (view_.state == State::Pending) {
     if (view_.confirm) json["confirm_ms"] = in_ms(*view_.confirm);
     json["until_ms"] = in_ms(view_.until);
@@ -128,7 +130,7 @@ Result<> ConfigTrial::begin(ConfigFiles files, std::optional<nanoseconds> confir
   if (files == kept_files(options_.last_good)) {  // it runs
     return view_.state == State::RolledBack ? end(State::Confirmed, now) : Result<>();
   }
-  const auto before = std::pair(view_, files_);
+  auto before = std::tuple(view_, files_, std::exchange(found_, {}));
   view_ = {
       .state = State::Pending, .confirm = confirm, .until = now + confirm.value_or(kPutInPlace)};
   files_ = std::move(files);
@@ -139,7 +141,7 @@ Result<> ConfigTrial::begin(ConfigFiles files, std::optional<nanoseconds> confir
     log::notice("a configuration is put in place on trial",
                 {{"FP_CONFIRM", confirm ? format_duration(*confirm) : "none"}});
   } else {
-    std::tie(view_, files_) = before;
+    std::tie(view_, files_, found_) = std::move(before);
   }
   return saved;
 }
@@ -151,10 +153,11 @@ Ruling ConfigTrial::rule(const Loaded& in_place, BootTime now) {
   if (view_.state == State::Pending) return rule_pending(in_place, files, now);
   given_up_ = false;
   if (view_.state != State::RolledBack || files_.empty()) return Ruling::Usual;
-  // A mixture is left where the earlier ones were being put back when that was cut short.
+  // A mixture is left where files were being put in place or back when that was cut short.
   const ConfigFiles earlier = kept_files(options_.last_good);
-  if (files != earlier && is_mixture(files, files_, earlier)) return Ruling::Earlier;
+  if (files != earlier && is_mixture(files, {&files_, &found_, &earlier})) return Ruling::Earlier;
   files_.clear();  // somebody has changed them
+  found_.clear();
   if (const auto saved = save(); !saved) {
     log::warning("cannot note that the files have changed", {{"FP_REASON", saved.error().message}});
   }
@@ -200,13 +203,11 @@ void ConfigTrial::begin_anew_after_boot(BootTime now) {
   }
 }
 
-// Whatever is in place from now on is not used until it changes, or one could get the untried rest
-// of an apply that was cut short.
+// What is in place now is not used either until it changes: an edit that nobody has tried.
 void ConfigTrial::roll_back(std::string reason, const ConfigFiles& in_place, BootTime now) {
   log::error("the applied configuration is rolled back", {{"FP_REASON", reason}});
   view_.reason = std::move(reason);
-  files_ = in_place;
-  if (in_place == kept_files(options_.last_good)) files_.clear();
+  found_ = in_place;
   view_.state = State::RolledBack;
   view_.ended_ms = utc_ms(now);
   if (const auto saved = save(); !saved) {  // it is overdue at the next start as well
@@ -225,10 +226,10 @@ Result<> ConfigTrial::confirm(BootTime now) {
 Result<> ConfigTrial::accept(BootTime now) { return end(State::Confirmed, now); }
 
 Result<> ConfigTrial::end(State state, BootTime now) {
-  auto before = std::pair(view_, std::exchange(files_, {}));
+  auto before = std::tuple(view_, std::exchange(files_, {}), std::exchange(found_, {}));
   view_ = {.state = state, .ended_ms = utc_ms(now)};
   auto saved = save();
-  if (!saved) std::tie(view_, files_) = std::move(before);
+  if (!saved) std::tie(view_, files_, found_) = std::move(before);
   return saved;
 }
 

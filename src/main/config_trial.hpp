@@ -80,7 +80,8 @@ class ConfigTrial {
 
   Options options_;
   View view_;
-  ConfigFiles files_;  // Pending: those on trial; RolledBack: those in place that are not used
+  ConfigFiles files_;  // Pending: those on trial; RolledBack: those that were
+  ConfigFiles found_;  // RolledBack: those that were in place then
   std::string boot_;   // Pending: which one `until` belongs to
   int boots_ = 0;      // Pending: in how many it was tried before
   bool given_up_ = false;

@@ -195,6 +195,19 @@ TEST_F(Trial, HalvesDoNotRunAndAreNotTakenUpWhenTheTimeIsOver) {
   EXPECT_EQ(site.runs(), "old");
 }
 
+TEST_F(Trial, AnEditMeanwhileIsNotTakenUpWhenTheTimeIsOverNorWhatComesTooLate) {
+  site.apply();
+  site.write("conf.d/10.toml", "[uplink]\nwindow_messages = 3\n");
+  for (const nanoseconds later : {1min, 10min, 1min}) {
+    site.now += later;
+    site.read();
+    EXPECT_EQ(site.runs(), "old");
+  }
+  site.write("conf.d/10.toml", kNew);
+  site.start();
+  EXPECT_EQ(site.runs(), "old");
+}
+
 TEST_F(Trial, OneThatNeverCameIsForgotten) {
   ASSERT_TRUE(site.begin());
   site.now += 11min;
