@@ -36,14 +36,20 @@ Loaded load(const Call& call) {
   return load_config(call.words.empty() ? call.paths.config : call.words[0], probe);
 }
 
-void print_problems(const Loaded& loaded) {
-  for (const Problem& p : loaded.problems) std::cerr << to_string(p) << "\n";
+void print_problems(const Loaded& loaded, const PlaceName& name) {
+  for (const Problem& p : loaded.problems) {
+    std::cerr << (name ? name(to_string(p)) : to_string(p)) << "\n";
+  }
+}
+
+bool is_fine(const Loaded& loaded, const PlaceName& name) {
+  print_problems(loaded, name);
+  return !judge(loaded);
 }
 
 int check(const Call& call) {
   const Loaded loaded = load(call);
-  print_problems(loaded);
-  if (judge(loaded)) return kConfig;
+  if (!is_fine(loaded)) return kConfig;
   size_t attributes = 0;
   size_t commands = 0;
   for (const PluginConfig& plugin : loaded.config.plugins) {

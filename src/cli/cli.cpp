@@ -41,6 +41,14 @@ void report_options(po::options_description& o) {
                   "the service whose log is taken");
 }
 
+void apply_options(po::options_description& o) {
+  o.add_options()("confirm", po::value<std::string>()->default_value("10min")->value_name("TIME"),
+                  "how long the broker has to acknowledge a publish, such as 10min or 90s (at "
+                  "least 10s); 0 or none: there is no way back");
+  o.add_options()("rollback", "end it by hand: the configuration that ran before, files and all");
+  o.add_options()("keep", "end it by hand: what is in place stays, whatever the broker does");
+}
+
 constexpr size_t kAny = SIZE_MAX;
 
 constexpr Subcommand kSubcommands[] = {
@@ -97,6 +105,13 @@ constexpr Subcommand kSubcommands[] = {
     {"plugins", "[help TYPE]", "List plugin types, or explain one",
      "`fieldpost plugins help modbus` shows its options, rows, attributes and commands.", nullptr,
      0, 2, plugins},
+    {"apply", "[PATH]", "Put a configuration in place, on trial",
+     "PATH is a file for conf.d, or a folder with conf.d/ and, if it is to change, fieldpost.toml. "
+     "It is checked with what else is in place, put there, and read. Unless the broker "
+     "acknowledges a publish in time, the agent goes back to the configuration that ran before, "
+     "whatever becomes of this command, the line or the power meanwhile. The command waits for "
+     "the outcome, and puts the earlier files back if it has to. Exit status 0: confirmed.",
+     apply_options, 0, 1, apply},
     {"reload", "", "Read the configuration again",
      "As `systemctl reload fieldpost`: what did not change goes on undisturbed; with an error the "
      "old configuration stays.",

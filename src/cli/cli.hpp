@@ -5,6 +5,7 @@
 
 #include <boost/program_options.hpp>
 
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -50,6 +51,7 @@ po::options_description common_options(Paths& paths);
 // Parses and runs. Everything that goes wrong is said on stderr.
 int run(std::span<const std::string> args);
 
+int apply(const Call&);
 int check(const Call&);
 int status(const Call&);
 int watch(const Call&);
@@ -69,8 +71,12 @@ Result<Json> outbox_status(const Call&);
 
 // The configuration that is meant: the first word, or else --config. As a start would read it.
 Loaded load(const Call& call);
+// Each place in a file is named as this has it.
+using PlaceName = std::function<std::string(std::string)>;
 // All problems of it, on stderr, so that stdout stays what was asked for.
-void print_problems(const Loaded& loaded);
+void print_problems(const Loaded& loaded, const PlaceName& name = {});
+// The same, and what they mean for a start. True if it is fine, warnings or not.
+bool is_fine(const Loaded& loaded, const PlaceName& name = {});
 
 // Prints "fieldpost: …" on stderr and returns kFailed.
 int fail(std::string_view message);

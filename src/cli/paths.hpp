@@ -22,6 +22,8 @@ struct Paths {
   std::string stored_traffic() const { return state_dir + "/traffic.json"; }
   std::string black_box() const { return state_dir + "/black-box.log"; }  // main/black_box.hpp
   std::string last_good_config() const { return state_dir + "/last-good-config"; }
+  // What `fieldpost apply` has put in place, and what became of it.
+  std::string trial() const { return state_dir + "/apply.json"; }
 };
 Paths default_paths();
 

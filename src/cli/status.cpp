@@ -68,6 +68,25 @@ void print_last_run(const Json& last) {
     std::cout << "          the black box cannot be written: " << t << "\n";
 }
 
+// What `fieldpost apply` has put in place, and what became of it.
+void print_apply(const Json& a) {
+  const std::string state = text(a, "state");
+  if (state == "pending" && a.value("running", false) && a.contains("left_s")) {
+    std::cout << "config    on trial for another " << ago(a["left_s"])
+              << ": it stays if the broker acknowledges a publish by then\n";
+  } else if (state == "pending") {
+    const std::string why = text(a, "reason");
+    std::cout << "config    an applied configuration does not run"
+              << (why.empty() ? " yet" : ": " + why) << "\n";
+  } else if (state == "confirmed") {
+    std::cout << "config    the applied configuration was confirmed at " << text(a, "ended")
+              << "\n";
+  } else if (state == "rolled back") {
+    std::cout << "config    the applied configuration was rolled back at " << text(a, "ended")
+              << ": " << text(a, "reason") << "\n";
+  }
+}
+
 void print_uplink(const Json& u) {
   std::cout << "uplink    " << text(u, "state") << " " << text(u, "url") << " for "
             << ago(u["since_s"]);
@@ -243,6 +262,7 @@ int status(const Call& call) {
     std::cout << "config    " << c << "\n";
   }
   if (s.contains("last_run")) print_last_run(s["last_run"]);
+  print_apply(s["config"]["apply"]);
   print_uplink(s["uplink"]);
   print_outbox(s["outbox"]);
   print_clock(s["clock"]);

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
 #include <system_error>
 
 #include "base/file.hpp"
@@ -22,16 +21,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kOriginFile = "origin";  // holds the path that was loaded
 
-// Path inside the kept folder to content.
-using Copy = std::map<std::string, std::string>;
-
-Copy copy_of(const Loaded& loaded) {
-  Copy copy;
-  for (const auto& [path, content] : loaded.files) {
-    const bool main = path == loaded.main_file;
-    copy[main ? kMainFile : (fs::path(kDropInFolder) / fs::path(path).filename()).string()] =
-        content;
-  }
+ConfigFiles copy_of(const Loaded& loaded) {
+  ConfigFiles copy = files_of(loaded);
   std::error_code error;
   const fs::path origin = fs::absolute(loaded.path, error);
   copy[kOriginFile] = (error ? loaded.path : origin.lexically_normal().string()) + "\n";
@@ -39,8 +30,8 @@ Copy copy_of(const Loaded& loaded) {
 }
 
 // What is kept now, as far as it can be read.
-Copy copy_in(const fs::path& folder) {
-  Copy copy;
+ConfigFiles copy_in(const fs::path& folder) {
+  ConfigFiles copy;
   std::error_code error;
   fs::recursive_directory_iterator it(folder, error);
   for (; !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
@@ -63,7 +54,7 @@ Result<> sync_folder(const fs::path& folder) {
   return {};
 }
 
-Result<> write_copy(const Copy& copy, const fs::path& folder) {
+Result<> write_copy(const ConfigFiles& copy, const fs::path& folder) {
   std::error_code error;
   fs::remove_all(folder, error);  // left over from a power cut
   fs::create_directories(folder / kDropInFolder, error);
@@ -104,12 +95,28 @@ fs::path plain(const std::string& path) {
 
 }  // namespace
 
+ConfigFiles files_of(const Loaded& loaded) {
+  ConfigFiles files;
+  for (const auto& [path, content] : loaded.files) {
+    const bool main = path == loaded.main_file;
+    files[main ? kMainFile : (fs::path(kDropInFolder) / fs::path(path).filename()).string()] =
+        content;
+  }
+  return files;
+}
+
+ConfigFiles kept_files(const std::string& folder) {
+  ConfigFiles files = copy_in(folder);
+  files.erase(kOriginFile);
+  return files;
+}
+
 Result<> keep_config(const Loaded& loaded, const std::string& folder) {
   if (!loaded.usable()) return Error{Errc::Invalid, "this configuration is not usable"};
   // Running on what is kept: it stays what it is, its origin included.
   const fs::path target = plain(folder);
   if (plain(loaded.path) == target) return {};
-  const Copy copy = copy_of(loaded);
+  const ConfigFiles copy = copy_of(loaded);
   if (copy_in(target) == copy) return {};
   const fs::path fresh = target.string() + ".new";
   FP_CHECK_OK(write_copy(copy, fresh));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,13 @@ Loaded load_config(const std::string& path, PluginProbe& probe);
 // an instance or is a warning, no longer an error. The folder is replaced as a whole or not at all,
 // and left alone (no write) if it holds just that already. Errors: Full, Io, Invalid (not usable).
 Result<> keep_config(const Loaded& loaded, const std::string& folder);
+// A configuration as text: "fieldpost.toml" and "conf.d/NAME", each with its content, whatever the
+// folder and the main file are called.
+using ConfigFiles = std::map<std::string, std::string>;
+// What was read; a file that could not be is missing.
+ConfigFiles files_of(const Loaded& loaded);
+// What is kept in `folder`; nothing if nothing is.
+ConfigFiles kept_files(const std::string& folder);
 // The path that a kept configuration was loaded from, for words; empty: nothing is kept there.
 std::string kept_from(const std::string& folder);
 

@@ -78,16 +78,8 @@ bool trusts_clock(const Config& config) { return config.clock.trust == "always";
 
 }  // namespace
 
-void log_problems(const std::vector<Problem>& problems) {
-  for (const Problem& p : problems) {
-    const bool works = p.severity == Problem::Severity::Warning;
-    log::write(works ? log::Level::Warning : log::Level::Error, "configuration",
-               {{"FP_REASON", to_string(p)}});
-  }
-}
-
 Daemon::Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble,
-               const BlackBox& box)
+               const BlackBox& box, ConfigTrial& trial)
     : loop_(&loop),
       paths_(std::move(paths)),
       config_(std::move(config)),
@@ -113,10 +105,15 @@ Daemon::Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble,
                    },
                .report = [this](const CommandReport& report) { on_report(report); }}),
       supervisor_(loop, {paths_.plugin_dir, paths_.plugin_host}, supervisor_sinks(), symbols_),
-      control_(loop, [this](const Json& request, ControlRight right, bool* watch, UniqueFd passed) {
-        return handle(request, right, watch, std::move(passed));
-      }) {
+      control_(loop,
+               [this](const Json& request, ControlRight right, bool* watch, UniqueFd passed) {
+                 return handle(request, right, watch, std::move(passed));
+               }),
+      trial_(&trial),
+      trial_view_(trial.view()),
+      last_good_(kept_files(paths_.last_good_config())) {
   hide_from_plugins(config_, paths_);
+  if (trial_view_.running) proof_.emplace();  // nothing was sent before
 }
 
 Daemon::~Daemon() {
@@ -150,7 +147,7 @@ Result<> Daemon::start() {
   sources_.push_back(FP_TRY(loop_->on_readable(mail_.fd(), [this] { on_mail(); })));
   sources_.push_back(FP_TRY(loop_->on_readable(refused_.fd(), [this] { on_refused(); })));
   sources_.push_back(FP_TRY(loop_->on_readable(loaded_.fd(), [this] {
-    for (Loaded& loaded : loaded_.take_all()) on(std::move(loaded));
+    for (LoaderNews& news : loaded_.take_all()) on(std::move(news));
   })));
   sources_.push_back(FP_TRY(loop_->every(1s, [this] { on_second(); })));
   uint64_t watchdog_usec = 0;
@@ -237,6 +234,7 @@ void Daemon::on(UplinkStatus&& status) {
   const bool online = uplink_status_.state == UplinkStatus::State::Connected;
   clock_->on_line(online ? std::optional(BootTime(nanoseconds(uplink_status_.since_ns)))
                          : std::nullopt);
+  if (proof_ && proof_->on(uplink_status_)) proved_ = true;
 }
 
 // Readings, with what of them is for custom topics.
@@ -288,6 +286,7 @@ void Daemon::on_second() {
   report_health();
   save_traffic();
   keep_sockets();
+  watch_trial();
   if (std::string line = status_line(); line != shown_) {
     shown_ = std::move(line);
     sd_notifyf(0, "STATUS=%s", shown_.c_str());
@@ -305,32 +304,49 @@ void Daemon::on_watchdog() {
 
 // ---- Reload.
 
-void Daemon::reload() {
+void Daemon::reload() { load(Reload{}); }
+
+void Daemon::load(LoaderStep step) {
   if (stopping_) return;
   if (loader_.joinable()) {
-    reload_again_ = true;
+    const bool again = std::holds_alternative<Reload>(step) && !steps_.empty() &&
+                       std::holds_alternative<Reload>(steps_.back());
+    if (!again) steps_.push_back(std::move(step));
     return;
   }
   const auto usec = std::chrono::duration_cast<std::chrono::microseconds>(
       std::chrono::steady_clock::now().time_since_epoch());
   sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", static_cast<long long>(usec.count()));
-  loader_ = std::thread([this] {  // throw-away hosts are waited for, which the loop must not do
-    Probe probe(paths_.plugin_host, paths_.plugin_dir);
-    (void)loaded_.post(load_config(paths_.config, probe));  // there is one loader at a time
+  loader_ = std::thread([this, step = std::move(step)]() mutable {
+    (void)loaded_.post(take(std::move(step)));  // there is one loader at a time
   });
 }
 
-void Daemon::on(Loaded&& loaded) {
+void Daemon::on(LoaderNews&& news) {
   loader_.join();
+  trial_view_ = std::move(news.trial);
+  last_good_ = std::move(news.last_good);
+  if (news.begun) {
+    ++applies_;
+    apply_trouble_ = *std::move(news.begun);
+  }
+  if (news.chosen) on(*std::move(news.chosen));
+  sd_notify(0, "READY=1");
+  if (steps_.empty()) return;
+  LoaderStep next = std::move(steps_.front());
+  steps_.pop_front();
+  load(std::move(next));
+}
+
+void Daemon::on(Chosen&& chosen) {
   ++loads_;
-  log_problems(loaded.problems);
-  if (loaded.usable()) {
-    if (loaded.config.outbox != config_.outbox) {
+  if (chosen.config) {
+    if (chosen.config->outbox != config_.outbox) {
       log::notice("[outbox] has changed; that takes effect at the next start");
     }
-    config_ = loaded.config;
+    config_ = *std::move(chosen.config);
     hide_from_plugins(config_, paths_);
-    config_trouble_.clear();
+    config_trouble_ = std::move(chosen.trouble);
     store_->set_keep(keep_rules(config_));
     router_.set_timeout(config_.commands.timeout);
     local_state_.configure(config_);
@@ -340,18 +356,13 @@ void Daemon::on(Loaded&& loaded) {
     clock_->set_hold(config_.clock.hold);
     uplink_->apply(uplink_options(config_, paths_));
     supervisor_.apply(config_);
-    if (const auto kept = keep_config(loaded, paths_.last_good_config()); !kept) {
-      log::warning("cannot keep this configuration as the last good one",
-                   {{"FP_REASON", kept.error().message}});
-    }
     log::notice("the configuration was read again");
   } else {
-    config_trouble_ = "the configuration has errors, the old one stays: " + loaded.why_unusable();
+    config_trouble_ = "the configuration has errors, the old one stays: " + chosen.trouble;
     log::error("the configuration has errors; the old one stays", {message_id::kConfigRefused});
     uplink_->reconnect();  // whoever asks for a reload waits for the line as well
   }
-  sd_notify(0, "READY=1");
-  if (std::exchange(reload_again_, false)) reload();
+  watch_for_proof();
 }
 
 // ---- The end.

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -23,7 +24,10 @@
 #include "commands/router.hpp"
 #include "config/load.hpp"
 #include "main/black_box.hpp"
+#include "main/choose_config.hpp"
 #include "main/clock_keeper.hpp"
+#include "main/config_trial.hpp"
+#include "main/publish_proof.hpp"
 #include "main/traffic_counts.hpp"
 #include "store/command_log.hpp"
 #include "store/drain_rate.hpp"
@@ -39,14 +43,12 @@
 
 namespace fieldpost {
 
-// Each as an error or a warning, as it is.
-void log_problems(const std::vector<Problem>& problems);
-
 class Daemon {
  public:
   // `config` is usable. `trouble` says what is wrong with the configuration that was to be used,
-  // when `config` is the last good one instead; else it is empty.
-  Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble, const BlackBox& box);
+  // when `config` is another one instead; else it is empty. `trial` is the loader's from now on.
+  Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble, const BlackBox& box,
+         ConfigTrial& trial);
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
@@ -66,6 +68,23 @@ class Daemon {
     bool delivered = false;
   };
   struct ClockNews {};  // store_->clock() is another
+  // What the loader does, a step at a time: all that waits for plugins or the configuration's disk.
+  struct Reload {};
+  struct BeginTrial {
+    ConfigFiles files;
+    std::optional<nanoseconds> confirm;
+  };
+  struct ConfirmTrial {};
+  struct EndTrial {
+    bool keep = false;
+  };
+  using LoaderStep = std::variant<Reload, BeginTrial, ConfirmTrial, EndTrial>;
+  struct LoaderNews {
+    std::optional<Chosen> chosen;      // if it has read the configuration
+    std::optional<std::string> begun;  // a trial; else why not
+    ConfigTrial::View trial;
+    ConfigFiles last_good;
+  };
   using Mail = std::variant<UplinkStatus, IncomingCommand, Delivery, ClockNews>;
 
   void keep_sockets();  // sockets.cpp
@@ -81,7 +100,8 @@ class Daemon {
   void on(Delivery&& delivery);
   void on(ClockNews&&);
   void on(const TimeSyncState& state);
-  void on(Loaded&& loaded);
+  void on(LoaderNews&& news);
+  void on(Chosen&& chosen);
 
   void keep(std::vector<DeviceSample> samples);
   // Commands: commands.cpp.
@@ -100,7 +120,15 @@ class Daemon {
   void on_watchdog();
   Result<> watch_clock();
   void reload();
+  void load(LoaderStep step);
   void stop();
+  // fieldpost apply: apply.cpp.
+  LoaderNews take(LoaderStep&& step);  // the loader's thread
+  void watch_trial();
+  void watch_for_proof();
+  Json begin_trial(const Json& request);
+  Json earlier_files() const;
+  Json trial_json() const;
 
   OwnCommands::Actions own_actions();  // this and the next: health.cpp
   void configure_custom();
@@ -114,6 +142,7 @@ class Daemon {
 
   // Control requests: requests.cpp.
   Json handle(const Json& request, ControlRight right, bool* watch, UniqueFd passed);
+  Json begun() const;
   Json start_export(const Json& request, UniqueFd pipe);
   Json export_outcome(const Json& request) const;
   Json status_json() const;
@@ -137,7 +166,7 @@ class Daemon {
 
   SymbolTable symbols_;
   Mailbox<Mail> mail_{4096};
-  Mailbox<Loaded> loaded_{1};             // apart: a flood of other mail must not cost it its place
+  Mailbox<LoaderNews> loaded_{1};         // apart: a flood of other mail must not cost it its place
   std::atomic<size_t> command_bytes_{0};  // of commands in mail_
   Mailbox<CommandReport> refused_{1024};  // by the uplink thread: not even in mail_
   std::atomic<int64_t> commands_unanswered_{0};  // for want of room there, since the last log line
@@ -165,8 +194,17 @@ class Daemon {
   Supervisor supervisor_;
   ControlServer control_;
 
-  std::thread loader_;  // reads the configuration; its result comes as mail
-  bool reload_again_ = false;
+  std::thread loader_;                 // reads the configuration; its result comes as mail
+  std::deque<LoaderStep> steps_;       // that wait for it
+  ConfigTrial* trial_;                 // the loader's
+  ConfigTrial::View trial_view_;       // as it was after the last step
+  ConfigFiles last_good_;              // what the earlier ones are while a trial is open
+  int64_t applies_ = 0;                // how often a trial was to begin, for `fieldpost apply`
+  std::string apply_trouble_;          // why the last one did not
+  std::optional<PublishProof> proof_;  // of the configuration on trial
+  bool proved_ = false;
+  int answers_awaited_ = 0;  // of the uplink, before the proof begins
+  uint64_t answered_trial_ = 0;
   bool stopping_ = false;
   bool stopped_ = false;     // nothing more is sent
   uint64_t answered_ = 0;    // of the uplink, at the last watchdog turn

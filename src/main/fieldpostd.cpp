@@ -18,6 +18,7 @@
 #include "main/await_config.hpp"
 #include "main/black_box.hpp"
 #include "main/boot_reason.hpp"
+#include "main/choose_config.hpp"
 #include "main/daemon.hpp"
 #include "main/selftest.hpp"
 #include "supervisor/probe.hpp"
@@ -78,42 +79,18 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
   return std::nullopt;
 }
 
-constexpr const char* kNotSetUp = "not set up: run fieldpost setup";
-
-struct Chosen {
-  std::optional<Config> config;
-  std::string trouble;  // why it is not the one that was to be used, or there is none
-};
-
-// The configuration to run on: the given one, or else the last one that worked.
-Chosen choose_config(const Options& options) {
-  const Paths& paths = options.paths;
-  Probe probe(paths.plugin_host, paths.plugin_dir);
-  const Loaded given = load_config(paths.config, probe);
-  if (given.usable()) {
-    log_problems(given.problems);
-    if (const auto kept = keep_config(given, paths.last_good_config()); !kept) {
-      log::warning("cannot keep this configuration as the last good one",
-                   {{"FP_REASON", kept.error().message}});
-    }
-    return {given.config, ""};
+// The configuration to run on.
+Chosen choose(const Options& options, ConfigTrial& trial) {
+  Probe probe(options.paths.plugin_host, options.paths.plugin_dir);
+  Chosen chosen = choose_config(options.paths, trial, probe, BootClock::now());
+  if (!chosen.config && !options.strict) {
+    chosen = fall_back(options.paths, std::move(chosen), probe);
   }
-  std::optional<Loaded> last;
-  if (!options.strict) last = load_config(paths.last_good_config(), probe);
-  const bool is_last_usable = last && last->usable();
-  // As it was installed; not something that is wrong.
-  if (!is_last_usable && !given.set_up) return {std::nullopt, kNotSetUp};
-  log_problems(given.problems);
-  if (!is_last_usable) {
-    log::error("no usable configuration; see the messages above, and `fieldpost check`",
-               {message_id::kNoUsableConfig});
-    return {std::nullopt,
-            "waits for a usable configuration (see fieldpost check): " + given.why_unusable()};
-  }
-  log::error("the configuration has errors; running on the last one that worked",
-             {message_id::kLastGoodConfig});
-  return {last->config,
-          "running on the last configuration that worked, because: " + given.why_unusable()};
+  if (chosen.config || chosen.trouble == kNotSetUp) return chosen;
+  log::error("no usable configuration; see the messages above, and `fieldpost check`",
+             {message_id::kNoUsableConfig});
+  chosen.trouble = "waits for a usable configuration (see fieldpost check): " + chosen.trouble;
+  return chosen;
 }
 
 Result<> make_folder(const std::string& path, mode_t mode) {
@@ -148,7 +125,11 @@ int run(const Options& options) {
     if (!made) log::error("cannot start in full", {{"FP_REASON", made.error().message}});
   }
   auto seen = config_stamps(options.paths);  // before it is read
-  auto chosen = choose_config(options);
+  ConfigTrial trial({.path = options.paths.trial(),
+                     .last_good = options.paths.last_good_config(),
+                     .boot_id = boot_id().value_or(""),
+                     .save = {}});
+  auto chosen = choose(options, trial);
   const bool must_wait = !chosen.config;
   if (must_wait) {
     const bool is_service = ::secure_getenv("NOTIFY_SOCKET") != nullptr;
@@ -157,7 +138,7 @@ int run(const Options& options) {
   }
   block_signals({SIGTERM, SIGINT});  // from here on they are the loop's
   box.start();
-  for (; !chosen.config; chosen = choose_config(options)) {
+  for (; !chosen.config; chosen = choose(options, trial)) {
     const auto look = await_config(options.paths, seen, chosen.trouble);
     if (!look)
       return log::error("cannot wait", {{"FP_REASON", look.error().message}}), EXIT_FAILURE;
@@ -171,7 +152,8 @@ int run(const Options& options) {
   auto loop = EventLoop::create();
   if (!loop)
     return log::error("no event loop", {{"FP_REASON", loop.error().message}}), EXIT_FAILURE;
-  Daemon daemon(*loop, options.paths, *std::move(chosen.config), std::move(chosen.trouble), box);
+  Daemon daemon(*loop, options.paths, *std::move(chosen.config), std::move(chosen.trouble), box,
+                trial);
   if (const auto started = daemon.start(); !started) {
     log::error("cannot start", {{"FP_REASON", started.error().message}});
     std::_Exit(EXIT_FAILURE);  // threads may be running

@@ -2,6 +2,7 @@
 //
 // What the daemon answers on its control sockets (docs/control-protocol.md).
 #include <algorithm>
+#include <array>
 
 #include "base/text.hpp"
 #include "main/daemon.hpp"
@@ -53,11 +54,11 @@ Json Daemon::handle(const Json& request, ControlRight right, bool* watch, Unique
   }
   if (what == "export") return start_export(request, std::move(passed));
   if (what == "export-outcome") return export_outcome(request);
-  const bool acts = what == "send" || what == "reload" || what == "reconnect";
-  if (!acts) {
+  constexpr std::array kActs{"send", "reload", "reconnect", "apply", "apply-end", "apply-earlier"};
+  if (!what.is_string() || std::ranges::find(kActs, what.get<std::string>()) == kActs.end()) {
     return refusal(
         "unknown request; known are status, watch, export, export-outcome, send, reload, "
-        "reconnect");
+        "reconnect, apply, apply-end, apply-earlier");
   }
   if (right != ControlRight::Act) {
     return refusal("this socket only reads; use control.sock (sudo adduser $USER " +
@@ -65,12 +66,18 @@ Json Daemon::handle(const Json& request, ControlRight right, bool* watch, Unique
   }
   if (what == "reload") {
     reload();
-    return Json{{"ok", true}, {"loads", loads_}};
+    return begun();
   }
   if (what == "reconnect") {
     uplink_->reconnect();
     return Json{{"ok", true}};
   }
+  if (what == "apply") return begin_trial(request);
+  if (what == "apply-end") {
+    load(EndTrial{request.value("keep", Json()) == true});
+    return begun();
+  }
+  if (what == "apply-earlier") return earlier_files();
   const BootTime now = BootClock::now();
   auto sample = local_state_.parse(request, now, utc_ms(now));
   if (!sample) return refusal(sample.error().message);
@@ -78,6 +85,15 @@ Json Daemon::handle(const Json& request, ControlRight right, bool* watch, Unique
   samples.push_back(*std::move(sample));
   keep(std::move(samples));
   return Json{{"ok", true}};
+}
+
+// Of what the loader does: by these one sees in the status that it is done, or that the agent was
+// started anew.
+Json Daemon::begun() const {
+  return Json{{"ok", true},
+              {"loads", loads_},
+              {"applies", applies_},
+              {"uptime_s", seconds(BootClock::now() - started_)}};
 }
 
 // Reading what was read is what `watch` does too, so the right to read is enough.
@@ -149,7 +165,10 @@ Json Daemon::status_json() const {
 }
 
 Json Daemon::config_json() const {
-  return Json{{"path", paths_.config}, {"loads", loads_}, {"trouble", config_trouble_}};
+  return Json{{"path", paths_.config},
+              {"loads", loads_},
+              {"trouble", config_trouble_},
+              {"apply", trial_json()}};
 }
 
 Json Daemon::last_run_json() const {
@@ -315,6 +334,7 @@ std::string Daemon::status_line() const {
   if (!store.trouble.empty()) line += "; outbox: " + store.trouble;
   if (!run_trouble_.empty()) line += "; " + run_trouble_;
   if (!config_trouble_.empty()) line += "; " + config_trouble_;
+  if (trial_view_.running) line += "; a configuration is on trial (see fieldpost status)";
   return printable(line);
 }
 

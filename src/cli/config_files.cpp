@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/config_files.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/file.hpp"
+#include "base/unique_fd.hpp"
+#include "config/read.hpp"
+
+namespace fieldpost::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr mode_t kNewMode = 0644;
+constexpr mode_t kNewFolderMode = 0755;
+
+bool is_drop_in(const std::string& name) { return name != kMainFile; }
+
+// Names of conf.d in `folder` that are read.
+Result<std::vector<std::string>> drop_ins_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  fs::directory_iterator it(folder, error);
+  for (; !error && it != fs::directory_iterator(); it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (name.ends_with(".toml") && !name.starts_with('.')) names.push_back(name);
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return Error::from_errno(error.value(), "read '" + folder.string() + "'");
+  }
+  return names;
+}
+
+Result<ConfigFiles> read_place(const fs::path& main_file, const fs::path& folder) {
+  ConfigFiles files;
+  const auto add = [&](const std::string& name, const fs::path& path) -> Result<> {
+    files[name] =
+        FP_TRY(read_regular_file(path.string(), kMaxFile).context("'" + path.string() + "'"));
+    return {};
+  };
+  std::error_code ignored;
+  if (fs::exists(main_file, ignored)) FP_CHECK_OK(add(kMainFile, main_file));
+  const auto names = FP_TRY(drop_ins_in(folder));
+  for (const std::string& name : names) {
+    FP_CHECK_OK(add((fs::path(kDropInFolder) / name).string(), folder / name));
+  }
+  return files;
+}
+
+// Replaces what a link leads to, not the link.
+Result<> replace(const std::string& path, const std::string& content) {
+  std::error_code error;
+  const fs::path real = fs::canonical(path, error);
+  const std::string target = error ? path : real.string();
+  struct stat before {};
+  const bool is_new = ::stat(target.c_str(), &before) != 0;
+  FP_CHECK_OK(write_file_atomically(target, content, is_new ? kNewMode : before.st_mode & 07777));
+  if (is_new || (before.st_uid == ::geteuid() && before.st_gid == ::getegid())) return {};
+  if (::chown(target.c_str(), before.st_uid, before.st_gid) != 0) {
+    return Error::from_errno(errno, "chown '" + target + "'");
+  }
+  return {};
+}
+
+Result<> sync_folder(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd || ::fsync(fd.get()) != 0) return Error::from_errno(errno, "sync '" + path + "'");
+  return {};
+}
+
+}  // namespace
+
+ConfigPlace::ConfigPlace(const std::string& config) {
+  std::error_code ignored;
+  const fs::path main =
+      fs::is_directory(config, ignored) ? fs::path(config) / kMainFile : fs::path(config);
+  main_file_ = main.string();
+  drop_ins_ = (main.parent_path() / kDropInFolder).string();
+}
+
+std::string ConfigPlace::path_of(const std::string& name) const {
+  return is_drop_in(name) ? (fs::path(drop_ins_) / fs::path(name).filename()).string() : main_file_;
+}
+
+Result<ConfigFiles> ConfigPlace::read() const { return read_place(main_file_, drop_ins_); }
+
+Result<> ConfigPlace::may_put() const {
+  const fs::path main_folder = fs::path(main_file_).parent_path();
+  for (const std::string& folder : {main_folder.string(), drop_ins_}) {
+    if (::access(folder.c_str(), W_OK) == 0 || errno == ENOENT) continue;
+    return Error::from_errno(errno, "write into '" + folder + "'");
+  }
+  return {};
+}
+
+Result<> ConfigPlace::put(const ConfigFiles& wanted) const {
+  std::error_code error;
+  const bool is_new = fs::create_directory(drop_ins_, error);
+  if (is_new)
+    fs::permissions(drop_ins_, fs::perms(kNewFolderMode), error);  // whatever the umask is
+  if (error) return Error::from_errno(error.value(), "create '" + drop_ins_ + "'");
+  const ConfigFiles present = FP_TRY(read());
+  for (const auto& [name, content] : wanted) {
+    const auto it = present.find(name);
+    if (it != present.end() && it->second == content) continue;
+    FP_CHECK_OK(replace(path_of(name), content));
+  }
+  for (const auto& [name, content] : present) {
+    if (!is_drop_in(name) || wanted.contains(name)) continue;
+    if (::unlink(path_of(name).c_str()) != 0) {
+      return Error::from_errno(errno, "remove '" + path_of(name) + "'");
+    }
+  }
+  return sync_folder(drop_ins_);
+}
+
+Result<ConfigFiles> with_changes(const std::string& path, const ConfigFiles& present) {
+  std::error_code ignored;
+  if (!fs::is_directory(path, ignored)) {
+    const fs::path file(path);
+    const std::string name = file.filename().string();
+    if (!name.ends_with(".toml") || name.starts_with('.')) {
+      return Error{Errc::Invalid, "'" + path +
+                                      "': expected a file whose name ends in .toml, as those of "
+                                      "conf.d, or a folder"};
+    }
+    ConfigFiles files = present;
+    const std::string key = name == kMainFile ? name : (fs::path(kDropInFolder) / name).string();
+    files[key] = FP_TRY(read_regular_file(path, kMaxFile).context("'" + path + "'"));
+    return files;
+  }
+  ConfigFiles files =
+      FP_TRY(read_place(fs::path(path) / kMainFile, fs::path(path) / kDropInFolder));
+  if (files.empty()) {
+    return Error{Errc::Invalid,
+                 "'" + path + "': expected fieldpost.toml or conf.d/*.toml in this folder"};
+  }
+  if (const auto main = present.find(kMainFile); main != present.end()) files.insert(*main);
+  return files;
+}
+
+}  // namespace fieldpost::cli

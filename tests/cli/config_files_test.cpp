@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The files that `fieldpost apply` replaces.
+#include "cli/config_files.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "base/file.hpp"
+#include "config/scratch.hpp"
+
+namespace fieldpost::cli {
+namespace {
+
+std::string folder(const std::string& path) {
+  std::filesystem::create_directories(path);
+  return path;
+}
+
+class ConfigFilesTest : public testing::Test {
+ protected:
+  ConfigFilesTest() {
+    scratch.write("etc/fieldpost.toml", "main\n");
+    scratch.write("etc/conf.d/10-gateway.toml", "gateway\n");
+    scratch.write("etc/conf.d/README", "words\n");
+    scratch.write("etc/conf.d/.hidden.toml", "of an editor\n");
+  }
+  std::string content(const std::string& name) const {
+    return read_file(scratch / ("etc/" + name), 1000).value_or("missing");
+  }
+  mode_t mode(const std::string& name) const {
+    struct stat st {};
+    EXPECT_EQ(::stat((scratch / ("etc/" + name)).c_str(), &st), 0);
+    return st.st_mode & 0777;
+  }
+
+  Scratch scratch;
+  const ConfigPlace place{folder(scratch / "etc")};  // which it must see as one
+};
+
+TEST_F(ConfigFilesTest, BecomeWhatIsWanted) {
+  ASSERT_EQ(*place.read(),
+            (ConfigFiles{{"fieldpost.toml", "main\n"}, {"conf.d/10-gateway.toml", "gateway\n"}}));
+  ASSERT_TRUE(place.put({{"conf.d/20-site.toml", "site\n"}}));
+  EXPECT_EQ(content("fieldpost.toml"), "main\n") << "what a package brought stays";
+  EXPECT_EQ(content("conf.d/10-gateway.toml"), "missing");
+  EXPECT_EQ(content("conf.d/20-site.toml"), "site\n");
+  EXPECT_EQ(content("conf.d/README"), "words\n");
+  EXPECT_EQ(content("conf.d/.hidden.toml"), "of an editor\n");
+}
+
+TEST_F(ConfigFilesTest, KeepTheirModesAndNewOnesAreForEverybodyToRead) {
+  std::filesystem::permissions(scratch / "etc/fieldpost.toml", std::filesystem::perms(0640));
+  const mode_t umask_before = ::umask(077);
+  ASSERT_TRUE(place.put({{"fieldpost.toml", "new\n"}, {"conf.d/20-site.toml", "site\n"}}));
+  ::umask(umask_before);
+  EXPECT_EQ(mode("fieldpost.toml"), 0640u);
+  EXPECT_EQ(mode("conf.d/20-site.toml"), 0644u);
+}
+
+TEST_F(ConfigFilesTest, ALinkStaysOne) {
+  scratch.write("data/10.toml", "elsewhere\n");
+  std::filesystem::create_symlink(scratch / "data/10.toml", scratch / "etc/conf.d/10.toml");
+  ASSERT_TRUE(place.put({{"conf.d/10.toml", "new\n"}}));
+  EXPECT_TRUE(std::filesystem::is_symlink(scratch / "etc/conf.d/10.toml"));
+  EXPECT_EQ(*read_file(scratch / "data/10.toml", 1000), "new\n");
+}
+
+TEST_F(ConfigFilesTest, WhatDoesNotChangeIsNotWritten) {
+  const FileStamp before = file_stamp(scratch / "etc/fieldpost.toml");
+  ASSERT_TRUE(place.put({{"fieldpost.toml", "main\n"}, {"conf.d/10-gateway.toml", "new\n"}}));
+  EXPECT_EQ(file_stamp(scratch / "etc/fieldpost.toml"), before);
+}
+
+TEST_F(ConfigFilesTest, AFileOrAFolderIsAChange) {
+  const ConfigFiles present = *place.read();
+  ConfigFiles wanted = present;
+  wanted["conf.d/30-more.toml"] = "more\n";
+  EXPECT_EQ(*with_changes(scratch.write("30-more.toml", "more\n"), present), wanted);
+  wanted = present;
+  wanted["fieldpost.toml"] = "new\n";
+  EXPECT_EQ(*with_changes(scratch.write("fieldpost.toml", "new\n"), present), wanted);
+  scratch.write("whole/conf.d/only.toml", "only\n");
+  EXPECT_EQ(*with_changes(scratch / "whole", present),
+            (ConfigFiles{{"fieldpost.toml", "main\n"}, {"conf.d/only.toml", "only\n"}}));
+  std::filesystem::create_directories(scratch / "empty");
+  for (const std::string& path :
+       {scratch / "empty", scratch / "missing.toml", scratch.write("notes.txt", "")}) {
+    EXPECT_FALSE(with_changes(path, present)) << path;
+  }
+}
+
+TEST_F(ConfigFilesTest, AFileThatIsNamedHasItsFolderBesideIt) {
+  const ConfigPlace file(scratch / "etc/fieldpost.toml");
+  EXPECT_EQ(*file.read(), *place.read());
+  EXPECT_EQ(file.path_of("conf.d/x.toml"), scratch / "etc/conf.d/x.toml");
+  EXPECT_EQ(file.path_of("fieldpost.toml"), scratch / "etc/fieldpost.toml");
+}
+
+}  // namespace
+}  // namespace fieldpost::cli

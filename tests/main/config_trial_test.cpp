@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which configuration runs while one is on trial: whatever is killed at whichever step, it is the
+// earlier one or the applied one, and never the applied one for good without a proof.
+#include "main/config_trial.hpp"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "base/file.hpp"
+#include "config/scratch.hpp"
+#include "fakes/fake_probe.hpp"
+#include "main/choose_config.hpp"
+#include "main/publish_proof.hpp"
+
+namespace fieldpost {
+namespace {
+
+using namespace std::chrono_literals;
+using State = ConfigTrial::State;
+
+const std::string kOld = "[uplink]\nwindow_messages = 1\n";
+const std::string kNew = "[uplink]\nwindow_messages = 2\n";
+// In two files, so that there is something to be cut in halves.
+const std::string kOldToo = kHead + "[commands]\ntimeout = \"1s\"\n";
+const std::string kNewToo = kHead + "[commands]\ntimeout = \"2s\"\n";
+
+struct Killed {};
+
+// A gateway's files, and the agent on it: start() is a new process.
+class Site {
+ public:
+  Site() {
+    paths.config = scratch / "etc";
+    paths.state_dir = scratch / "state";
+    std::filesystem::create_directories(paths.state_dir);
+    write("fieldpost.toml", kOldToo);
+    write("conf.d/10.toml", kOld);
+    start();
+    killed_at = -1;
+    steps = 0;
+  }
+
+  void write(const std::string& name, const std::string& content) {
+    step([&] { scratch.write("etc/" + name, content); });
+  }
+  ConfigFiles fresh() const { return {{"fieldpost.toml", kNewToo}, {"conf.d/10.toml", kNew}}; }
+
+  void start() {
+    trial = std::make_unique<ConfigTrial>(ConfigTrial::Options{
+        .path = paths.trial(),
+        .last_good = paths.last_good_config(),
+        .boot_id = boot,
+        .save = [this](const std::string& path, std::string_view content) -> Result<> {
+          if (disk_full) return Error{Errc::Full, "no space left"};
+          Result<> saved;
+          step([&] { saved = write_file_atomically(path, content); });
+          return saved;
+        }});
+    read();
+  }
+  void read() {
+    chosen = choose_config(paths, *trial, probe, now);
+    if (!chosen.config) chosen = fall_back(paths, std::move(chosen), probe);
+  }
+  void restart_machine() {
+    boot += "+";
+    now = BootTime(20s);
+    start();
+  }
+  Result<> begin(std::optional<nanoseconds> confirm = 10min) {
+    return trial->begin(fresh(), confirm, now);
+  }
+  void put_in_place() {
+    write("fieldpost.toml", kNewToo);
+    write("conf.d/10.toml", kNew);
+    read();
+  }
+  void apply() {
+    ASSERT_TRUE(begin());
+    put_in_place();
+  }
+
+  // "old", "new"; anything else must not run.
+  std::string runs() const {
+    if (!chosen.config) return "nothing";
+    const int window = chosen.config->uplink.window_messages;
+    const nanoseconds timeout = chosen.config->commands.timeout;
+    if (window == 1 && timeout == 1s) return "old";
+    if (window == 2 && timeout == 2s) return "new";
+    return "a mixture";
+  }
+
+  Scratch scratch;
+  Paths paths;
+  FakeProbe probe;
+  std::string boot = "boot";
+  BootTime now{100s};
+  std::unique_ptr<ConfigTrial> trial;
+  Chosen chosen;
+  bool disk_full = false;
+  int steps = 0;
+  int killed_at = -1;  // twice the number of a step: before it; one more: after it
+
+ private:
+  template <class Do>
+  void step(Do what) {
+    const int number = 2 * steps++;
+    if (number == killed_at) throw Killed();
+    what();
+    if (number + 1 == killed_at) throw Killed();
+  }
+};
+
+class Trial : public testing::Test {
+ protected:
+  State state() const { return site.trial->view().state; }
+  Site site;
+};
+
+TEST_F(Trial, IsConfirmedAndThenTheLastGoodOne) {
+  site.apply();
+  EXPECT_EQ(site.runs(), "new");
+  EXPECT_TRUE(site.trial->view().running);
+  EXPECT_EQ(site.chosen.trouble, "");
+  EXPECT_EQ(kept_files(site.paths.last_good_config()).at("conf.d/10.toml"), kOld);
+  ASSERT_TRUE(site.trial->confirm(site.now));
+  EXPECT_EQ(kept_files(site.paths.last_good_config()), site.fresh());
+  site.now += 1h;
+  site.start();
+  EXPECT_EQ(site.runs(), "new");
+  EXPECT_EQ(state(), State::Confirmed);
+}
+
+TEST_F(Trial, IsRolledBackWhenItsTimeIsOver) {
+  site.apply();
+  site.now += 10min - 1ns;
+  site.read();
+  EXPECT_EQ(site.runs(), "new");
+  site.now += 1ns;
+  site.read();
+  EXPECT_EQ(site.runs(), "old");
+  EXPECT_EQ(state(), State::RolledBack);
+  EXPECT_EQ(site.trial->view().reason, "no publish was acknowledged in 10min");
+  EXPECT_NE(site.chosen.trouble.find("no publish was acknowledged in 10min"), std::string::npos);
+  site.restart_machine();
+  EXPECT_EQ(site.runs(), "old") << "also without anybody who puts the files back";
+  EXPECT_EQ(state(), State::RolledBack);
+  EXPECT_NE(site.chosen.trouble, "");
+  site.write("conf.d/10.toml", kNew + "# mended\n");
+  site.read();
+  EXPECT_EQ(site.runs(), "new") << "what was changed by hand counts";
+  EXPECT_EQ(site.chosen.trouble, "");
+}
+
+TEST_F(Trial, FilesThatArePutBackEndTheTrouble) {
+  site.apply();
+  site.trial->give_up();
+  site.read();
+  EXPECT_EQ(site.runs(), "old");
+  EXPECT_EQ(site.trial->view().reason, "by hand");
+  site.write("conf.d/10.toml", kOld);
+  site.write("fieldpost.toml", kOldToo);
+  site.read();
+  EXPECT_EQ(site.runs(), "old");
+  EXPECT_EQ(site.chosen.trouble, "");
+  site.apply();
+  EXPECT_EQ(site.runs(), "new") << "the same again is another trial";
+}
+
+TEST_F(Trial, WhatCannotBeUsedIsRolledBackAtOnce) {
+  site.probe.verdicts["sim"] = Error{Errc::Invalid, "no"};
+  const std::string broken = kHead + "[commands]\ntimeout = 5\n";
+  ASSERT_TRUE(
+      site.trial->begin({{"fieldpost.toml", broken}, {"conf.d/10.toml", kOld}}, 10min, site.now));
+  site.write("fieldpost.toml", broken);
+  site.read();
+  EXPECT_EQ(site.runs(), "old");
+  EXPECT_EQ(state(), State::RolledBack);
+  EXPECT_NE(site.trial->view().reason.find("commands.timeout"), std::string::npos);
+}
+
+TEST_F(Trial, HalvesDoNotRunAndAreNotTakenUpWhenTheTimeIsOver) {
+  ASSERT_TRUE(site.begin());
+  site.write("fieldpost.toml", kNewToo);
+  for (int i = 0; i < 2; ++i) {
+    site.start();
+    EXPECT_EQ(site.runs(), "old");
+    EXPECT_NE(site.chosen.trouble, "");
+    site.now += 11min;
+  }
+  EXPECT_EQ(state(), State::RolledBack);
+  site.read();
+  EXPECT_EQ(site.runs(), "old");
+}
+
+TEST_F(Trial, AnEditMeanwhileIsNotTakenUpWhenTheTimeIsOverNorWhatComesTooLate) {
+  site.apply();
+  site.write("conf.d/10.toml", "[uplink]\nwindow_messages = 3\n");
+  for (const nanoseconds later : {1min, 10min, 1min}) {
+    site.now += later;
+    site.read();
+    EXPECT_EQ(site.runs(), "old");
+  }
+  site.write("conf.d/10.toml", kNew);
+  site.start();
+  EXPECT_EQ(site.runs(), "old");
+}
+
+TEST_F(Trial, OneThatNeverCameIsForgotten) {
+  ASSERT_TRUE(site.begin());
+  site.now += 11min;
+  site.start();
+  EXPECT_EQ(state(), State::RolledBack);
+  EXPECT_EQ(site.runs(), "old");
+  EXPECT_EQ(site.chosen.trouble, "");
+}
+
+TEST_F(Trial, ASecondOneIsRefusedUnlessItIsTheSame) {
+  site.apply();
+  const BootTime until = site.trial->view().until;
+  site.now += 1min;
+  EXPECT_TRUE(site.begin());
+  EXPECT_EQ(site.trial->view().until, until);
+  const auto other =
+      site.trial->begin({{"fieldpost.toml", kOldToo}, {"conf.d/10.toml", kNew}}, 10min, site.now);
+  ASSERT_FALSE(other);
+  EXPECT_NE(other.error().message.find("another configuration is on trial"), std::string::npos);
+}
+
+TEST_F(Trial, WhatRunsAlreadyNeedsNone) {
+  const ConfigFiles earlier{{"fieldpost.toml", kOldToo}, {"conf.d/10.toml", kOld}};
+  ASSERT_TRUE(site.trial->begin(earlier, 10min, site.now));
+  EXPECT_EQ(state(), State::None);
+  site.apply();
+  site.trial->give_up();
+  site.read();
+  ASSERT_TRUE(site.trial->begin(earlier, 10min, site.now)) << "as a way to put them back";
+  site.write("conf.d/10.toml", kOld);
+  site.write("fieldpost.toml", kOldToo);
+  site.start();
+  EXPECT_EQ(site.runs(), "old");
+  EXPECT_EQ(site.chosen.trouble, "");
+}
+
+TEST_F(Trial, TheTimeBeginsAnewInAnotherBootButNotForEver) {
+  site.apply();
+  site.now += 9min;
+  site.start();
+  EXPECT_EQ(site.trial->view().until, BootTime(100s + 10min)) << "a kill changes nothing";
+  for (int boot = 0; boot < 2; ++boot) {
+    site.restart_machine();
+    EXPECT_EQ(site.runs(), "new");
+    EXPECT_EQ(site.trial->view().until, BootTime(20s + 10min));
+  }
+  site.restart_machine();
+  EXPECT_EQ(site.runs(), "old") << "else one that brings the machine down would never end";
+  EXPECT_EQ(site.trial->view().reason, "no publish was acknowledged in 3 boots");
+}
+
+TEST_F(Trial, WithoutAWayBackItCountsAsSoonAsItIsInPlace) {
+  ASSERT_TRUE(site.begin(std::nullopt));
+  site.write("fieldpost.toml", kNewToo);
+  site.read();
+  EXPECT_EQ(site.runs(), "old");
+  site.put_in_place();
+  EXPECT_EQ(site.runs(), "new");
+  EXPECT_EQ(state(), State::Confirmed);
+  EXPECT_EQ(kept_files(site.paths.last_good_config()), site.fresh());
+}
+
+TEST_F(Trial, WhatIsInPlaceCanBeAcceptedByHand) {
+  ASSERT_TRUE(site.begin());
+  site.put_in_place();
+  site.now += 10min;
+  site.read();
+  ASSERT_EQ(site.runs(), "old");
+  ASSERT_TRUE(site.trial->accept(site.now));
+  site.read();
+  EXPECT_EQ(site.runs(), "new");
+  EXPECT_EQ(kept_files(site.paths.last_good_config()), site.fresh());
+}
+
+TEST_F(Trial, WhatCouldNotBeNotedIsRefused) {
+  site.disk_full = true;
+  EXPECT_FALSE(site.begin());
+  EXPECT_EQ(state(), State::None);
+  site.disk_full = false;
+  std::filesystem::remove_all(site.paths.last_good_config());
+  const auto begun = site.begin();
+  ASSERT_FALSE(begun);
+  EXPECT_NE(begun.error().message.find("no way back"), std::string::npos);
+}
+
+TEST_F(Trial, AConfirmationThatCannotBeNotedIsTriedAgain) {
+  site.apply();
+  site.disk_full = true;
+  EXPECT_FALSE(site.trial->confirm(site.now));
+  EXPECT_TRUE(site.trial->view().running);
+  site.disk_full = false;
+  EXPECT_TRUE(site.trial->confirm(site.now));
+  EXPECT_EQ(state(), State::Confirmed);
+  EXPECT_EQ(kept_files(site.paths.last_good_config()), site.fresh());
+}
+
+TEST_F(Trial, AFileThatCannotBeUnderstoodCountsAsNone) {
+  for (const char* text : {"", "{", "[]", R"({"state":5})", R"({"state":"pending","files":[1]})"}) {
+    ASSERT_TRUE(write_file_atomically(site.paths.trial(), text));
+    site.start();
+    EXPECT_EQ(state(), State::None) << text;
+    EXPECT_EQ(site.runs(), "old");
+  }
+}
+
+// ---- A kill before and after each step that leaves a trace on the disk.
+
+void run(Site& site, bool confirmed) {
+  ASSERT_TRUE(site.begin());
+  site.put_in_place();
+  if (confirmed) {
+    ASSERT_TRUE(site.trial->confirm(site.now));
+    return;
+  }
+  site.now += 10min;
+  site.read();
+  site.write("conf.d/10.toml", kOld);
+  site.write("fieldpost.toml", kOldToo);
+  site.read();
+}
+
+// How many steps there are.
+int steps_of(bool confirmed) {
+  Site site;
+  run(site, confirmed);
+  return site.steps;
+}
+
+void kill_at(Site& site, int when, bool confirmed) {
+  site.killed_at = when;
+  EXPECT_THROW(run(site, confirmed), Killed);
+  site.killed_at = -1;
+}
+
+// Whether it was noted on the disk that it is confirmed.
+bool is_confirmed(const Site& site) {
+  const auto text = read_file(site.paths.trial(), 1 << 20);
+  return text && text->find("\"confirmed\"") != std::string::npos;
+}
+
+TEST(TrialKills, WhatRunsIsTheEarlierOneOrTheAppliedOneWithAWayBack) {
+  for (const bool confirmed : {true, false}) {
+    const int count = 2 * steps_of(confirmed);
+    ASSERT_GE(count, 2 * (confirmed ? 4 : 6));
+    for (int when = 0; when < count; ++when) {
+      for (const bool power_cut : {true, false}) {
+        SCOPED_TRACE(std::to_string(when) + (power_cut ? " power cut" : " kill") +
+                     (confirmed ? " confirmed" : " rolled back"));
+        Site site;
+        kill_at(site, when, confirmed);
+        power_cut ? site.restart_machine() : site.start();
+        const bool noted = is_confirmed(site);
+        EXPECT_TRUE(noted || site.runs() == "old" || site.trial->view().running) << site.runs();
+        EXPECT_TRUE(site.runs() == "old" || site.runs() == "new") << site.runs();
+        for (int i = 0; i < 3; ++i) {  // and nobody comes
+          site.now += 10min;
+          i == 1 ? site.restart_machine() : site.start();
+          EXPECT_EQ(site.runs(), noted ? "new" : "old");
+        }
+        EXPECT_EQ(kept_files(site.paths.last_good_config()) == site.fresh(), noted);
+      }
+    }
+  }
+}
+
+// ---- What proves a configuration.
+
+TEST(PublishProofTest, CountsWhatWasSentSinceItBegan) {
+  UplinkStatus status{.connections = 1, .published = 10, .in_flight = 3};
+  PublishProof proof(status);
+  for (const int64_t published : {10, 12, 13}) {
+    status.published = published;
+    EXPECT_FALSE(proof.on(status)) << published;
+  }
+  status.published = 14;
+  EXPECT_TRUE(proof.on(status));
+}
+
+TEST(PublishProofTest, WhatWasOnALostLineIsSentAgainAndCounts) {
+  UplinkStatus status{.connections = 1, .published = 10, .in_flight = 3};
+  PublishProof proof(status);
+  status.published = 11;
+  EXPECT_FALSE(proof.on(status));
+  status.connections = 2;
+  EXPECT_FALSE(proof.on(status));
+  status.published = 12;
+  EXPECT_TRUE(proof.on(status));
+}
+
+TEST(PublishProofTest, AtAStartTheFirstCounts) {
+  PublishProof proof;
+  EXPECT_FALSE(proof.on({.connections = 1, .in_flight = 2}));
+  EXPECT_TRUE(proof.on({.connections = 1, .published = 1}));
+}
+
+}  // namespace
+}  // namespace fieldpost
