@@ -171,7 +171,7 @@ int run(const Options& options) {
 int main(int argc, char** argv) {
   // What one thread allocates another frees, and an arena for each keeps what it was given: 1 MB
   // less of ours (bench/README.md), and none of them allocates so often that it would wait.
-  ::mallopt(M_ARENA_MAX, 1);
+  ::mallopt(M_ARENA_MAX, 1);  // NOLINT(concurrency-mt-unsafe): there is one thread
   // Plugins run as the same user: none may look into this process, which has the secrets.
   (void)::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   // Not those that end it: until the loop runs there is nothing to put in order, and plugins that
