@@ -170,7 +170,7 @@ def memory(args):
     print(f"\nPSS of the daemon, KiB, {args.outage} s without a broker at 1,200 states/s ({kept:,} readings "
           f"that wait in the end): {', '.join(map(str, rows))}\nat 12 states/s, with {args.hours:g} h that "
           f"wait ({readings:,} readings): {before}; while they drain {most} at most, + {most - before} "
-          f"(goal 3072); then {after}")
+          f"(goal 4882); then {after}")
     return {"outage_s": args.outage, "outage_kib": rows, "outage_readings": kept, "readings": readings,
             "before_kib": before, "most_kib": most, "after_kib": after}
 

@@ -108,7 +108,7 @@ TEST(Runner, AWaitingCallGoesBeforeThePollsThatAreDue) {
 
 TEST(Runner, CallsEndInTheOutcomeThatFits) {
   Running r(puppet("good", 0, 0ms));
-  const auto outcome = [&](Call call) {
+  const auto outcome = [&](const Call& call) {
     r.host.send(call);
     return r.host.await<Outcome>().value_or(Outcome{0, {}, {}, "(none)"});
   };
