@@ -84,7 +84,8 @@ Result<Json> ControlClient::ask(const Json& request, std::chrono::milliseconds l
   const std::string reply = FP_TRY(next_line(limit));
   Json answer = FP_TRY(parse_json(reply));
   if (answer.value("ok", false)) return answer;
-  return Error{Errc::Invalid, answer.value("error", std::string("refused, without a reason"))};
+  const Errc code = answer.value("waiting", false) ? Errc::NotFound : Errc::Invalid;
+  return Error{code, answer.value("error", std::string("refused, without a reason"))};
 }
 
 Result<std::string> ControlClient::next_line(std::chrono::milliseconds limit) {

@@ -19,7 +19,8 @@ class ControlClient {
   static Result<ControlClient> connect(const Paths& paths, bool act);
 
   // Sends a request and waits for its answer, at most `limit`. Errors: Timeout, Unavailable (the
-  // agent went away), Invalid (the agent's own words, when "ok" is false).
+  // agent went away), Invalid (the agent's own words, when "ok" is false), NotFound (the
+  // same, of one that has no configuration to run on).
   // The descriptor `pass`, unless it is -1, goes along with the request: the agent gets a copy of
   // it.
   Result<Json> ask(const Json& request, std::chrono::milliseconds limit = std::chrono::seconds(10),

@@ -51,9 +51,14 @@ Result<OutboxFile> open_file(const Call& call) {
 Result<std::optional<ControlClient>> agent_of(const Call& call) {
   if (!option(call, "file").empty()) return std::optional<ControlClient>();
   auto client = ControlClient::connect(call.paths, false);
-  if (client) return std::optional(*std::move(client));
-  if (client.error().code == Errc::NotFound) return std::optional<ControlClient>();
-  return std::move(client).error();
+  if (client) {
+    // One that waits for a configuration has not opened it.
+    const auto answer = client->ask(Json{{"do", "status"}});
+    if (answer || answer.error().code != Errc::NotFound) return std::optional(*std::move(client));
+  } else if (client.error().code != Errc::NotFound) {
+    return std::move(client).error();
+  }
+  return std::optional<ControlClient>();
 }
 
 // Where an export goes to.

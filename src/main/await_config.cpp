@@ -19,6 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds kLookEvery(1);
+constexpr std::chrono::minutes kTryEvery(10);  // each says again what is wrong
+constexpr std::chrono::milliseconds kForTheAnswer(100);
 
 // What cannot be read has not changed.
 void add_files(const fs::path& folder, std::string_view extension, ConfigStamps& stamps) {
@@ -42,30 +44,39 @@ ConfigStamps config_stamps(const Paths& paths) {
   return stamps;
 }
 
-Result<bool> await_config(const Paths& paths, const ConfigStamps& seen, const std::string& status) {
+Result<Woken> await_config(const Paths& paths, const ConfigStamps& seen,
+                           const std::string& status) {
   EventLoop loop = FP_TRY(EventLoop::create());
-  bool look = false;
+  Woken woken = Woken::End;
   std::vector<Source> sources;
   sources.push_back(FP_TRY(loop.on_signal(SIGTERM, [&] { loop.exit(0); })));
   sources.push_back(FP_TRY(loop.on_signal(SIGINT, [&] { loop.exit(0); })));
-  const auto again = [&] {
-    look = true;
+  const auto wake = [&](Woken why) {
+    woken = why;
     loop.exit(0);
   };
-  sources.push_back(FP_TRY(loop.on_signal(SIGHUP, again)));
+  sources.push_back(FP_TRY(loop.on_signal(SIGHUP, [&] { wake(Woken::Asked); })));
   sources.push_back(FP_TRY(loop.every(kLookEvery, [&] {
     sd_notify(0, "WATCHDOG=1");
-    if (config_stamps(paths) != seen) again();
+    if (config_stamps(paths) != seen) wake(Woken::Changed);
   })));
-  ControlServer control(loop, [&](const Json&, ControlRight, bool*, const UniqueFd&) {
-    return Json{{"ok", false}, {"error", status}};
+  sources.push_back(FP_TRY(loop.after(kTryEvery, [&] { wake(Woken::Changed); })));
+  Source asked;
+  ControlServer control(loop, [&](const Json& request, ControlRight right, bool*, const UniqueFd&) {
+    std::string why = status;
+    if (right == ControlRight::Act && request.value("do", Json()) == "reload") {
+      auto soon = loop.after(kForTheAnswer, [&] { wake(Woken::Asked); });
+      if (soon) asked = *std::move(soon);
+      why += "; it looks again now";
+    }
+    return Json{{"ok", false}, {"error", why}, {"waiting", true}};
   });
   if (const auto opened = open_control(control, paths); !opened) {
     log::warning("nobody can ask for the status", {{"FP_REASON", opened.error().message}});
   }
   sd_notifyf(0, "READY=1\nSTATUS=%s", status.c_str());
   (void)FP_TRY(loop.run());
-  return look;
+  return woken;
 }
 
 }  // namespace fieldpost

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 
@@ -16,8 +17,14 @@ ConfigStamps config_stamps(const Paths& paths);
 
 // For a service without a usable configuration, which systemd would start anew each second for
 // ever: tells systemd, and whoever asks on the control sockets, that there is nothing to run
-// (`status`, a sentence), and waits until the files are no more as they were `seen`, or SIGHUP asks
-// to look again (true), or SIGTERM or SIGINT to end (false). These must be blocked. Errors: Io.
-Result<bool> await_config(const Paths& paths, const ConfigStamps& seen, const std::string& status);
+// (`status`, a sentence), and waits. These signals must be blocked.
+enum class Woken : uint8_t {
+  End,      // SIGTERM, SIGINT
+  Changed,  // the files are no more as they were `seen`; or it is time to look whether what they
+            // name is there by now, a certificate
+  Asked,    // SIGHUP, or a reload on the control socket
+};
+// Errors: Io.
+Result<Woken> await_config(const Paths& paths, const ConfigStamps& seen, const std::string& status);
 
 }  // namespace fieldpost

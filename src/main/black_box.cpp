@@ -152,10 +152,11 @@ void BlackBox::start() {
   thread_ = start_thread([this] { run(); });
 }
 
-bool BlackBox::stop(std::chrono::milliseconds limit) {
+bool BlackBox::stop(std::chrono::milliseconds limit, bool as_told) {
   if (!thread_.joinable()) return true;
   log::set_recorder({});
-  as_told_ = true;
+  as_told_ = as_told;
+  last_words_ = true;
   ending_ = true;
   (void)mail_.post({});
   if (!ended_.try_acquire_for(limit)) return false;
@@ -178,9 +179,9 @@ void BlackBox::run() {
     if (due_ && BootClock::now() >= *due_) write();
     if (!ending_) wait();
   }
-  if (as_told_) {
+  if (last_words_) {
     take_mail();
-    add(BootClock::now(), kStop, "as it was told to");
+    if (as_told_) add(BootClock::now(), kStop, "as it was told to");
     write();
   }
   ended_.release();

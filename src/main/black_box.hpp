@@ -73,9 +73,10 @@ class BlackBox {
   // Begins to write, and says in the log how the last run ended. The signals that end the process
   // are to be blocked by then.
   void start();
-  // Writes what is left, and that this run has ended as it should. False if the disk does not take
-  // it within `limit`: the process must then be left without running destructors.
-  bool stop(std::chrono::milliseconds limit);
+  // Writes what is left and, unless it was not `as_told`, that this run has ended as it should.
+  // False if the disk does not take it within `limit`: the process must then be left without
+  // running destructors.
+  bool stop(std::chrono::milliseconds limit, bool as_told = true);
 
   View view() const;  // any thread
 
@@ -97,7 +98,8 @@ class BlackBox {
   Mailbox<Line> mail_{1000};
   std::atomic<int64_t> left_out_{0};  // for want of room there
   std::atomic<bool> ending_{false};
-  std::atomic<bool> as_told_{false};  // and not without a word
+  std::atomic<bool> last_words_{false};  // by stop()
+  std::atomic<bool> as_told_{false};
   std::binary_semaphore ended_{0};
   mutable std::mutex mutex_;
   View view_;  // guarded by mutex_

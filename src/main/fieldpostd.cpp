@@ -117,6 +117,13 @@ int end(BlackBox& box) {
   return EXIT_SUCCESS;
 }
 
+// With its reason in the black box, and not as one that was told to end.
+int give_up(BlackBox& box, std::string_view what, const Error& why) {
+  log::error(what, {{"FP_REASON", why.message}});
+  if (!box.stop(kLastWordsLimit, false)) std::_Exit(EXIT_FAILURE);
+  return EXIT_FAILURE;
+}
+
 int run(const Options& options) {
   BlackBox box(black_box_options(options.paths));
   for (const auto& made :
@@ -138,25 +145,27 @@ int run(const Options& options) {
   }
   block_signals({SIGTERM, SIGINT});  // from here on they are the loop's
   box.start();
+  const bool has_credentials = ::secure_getenv("CREDENTIALS_DIRECTORY") != nullptr;
   for (; !chosen.config; chosen = choose(options, trial)) {
-    const auto look = await_config(options.paths, seen, chosen.trouble);
-    if (!look)
-      return log::error("cannot wait", {{"FP_REASON", look.error().message}}), EXIT_FAILURE;
-    if (!*look) return end(box);
+    const auto woken = await_config(options.paths, seen, chosen.trouble);
+    if (!woken) return give_up(box, "cannot wait", woken.error());
+    if (*woken == Woken::End) return end(box);
+    if (*woken == Woken::Asked && has_credentials) {
+      log::notice("starting anew, for the credentials as they are now");
+      return end(box);  // systemd hands them over at a start alone
+    }
     seen = config_stamps(options.paths);
   }
-  if (must_wait && ::secure_getenv("CREDENTIALS_DIRECTORY") != nullptr) {
+  if (must_wait && has_credentials) {
     log::notice("there is a configuration: starting anew, for the credentials that came with it");
-    return end(box);  // systemd hands them over at a start alone
+    return end(box);
   }
   auto loop = EventLoop::create();
-  if (!loop)
-    return log::error("no event loop", {{"FP_REASON", loop.error().message}}), EXIT_FAILURE;
+  if (!loop) return give_up(box, "no event loop", loop.error());
   Daemon daemon(*loop, options.paths, *std::move(chosen.config), std::move(chosen.trouble), box,
                 trial);
   if (const auto started = daemon.start(); !started) {
-    log::error("cannot start", {{"FP_REASON", started.error().message}});
-    std::_Exit(EXIT_FAILURE);  // threads may be running
+    std::_Exit(give_up(box, "cannot start", started.error()));  // threads may be running
   }
   const auto ended = loop->run();
   const bool finished = daemon.finish();

@@ -71,9 +71,10 @@ class WaitingTest(Newcomer):
         self.agent = self.service()
         self.assertIn("READY=1", self.expect(f"STATUS={NOT_SET_UP}"))
         self.expect("WATCHDOG=1")
-        for words in (["status"], ["send", "gateway", "x=1"], ["reload"]):
+        for words, more in ((["status"], ""), (["send", "gateway", "x=1"], ""),
+                            (["reload"], "; it looks again now")):
             done = self.agent.cli(*words)
-            self.assertEqual((done.returncode, done.stderr), (1, f"fieldpost: {NOT_SET_UP}\n"))
+            self.assertEqual((done.returncode, done.stderr), (1, f"fieldpost: {NOT_SET_UP}{more}\n"))
         self.assertNotIn("configuration:", self.agent.text())  # nothing that were wrong
         self.site.write_text(HEAD + uplink(1))
         self.agent.wait_until_up()
@@ -85,6 +86,39 @@ class WaitingTest(Newcomer):
         self.expect(NOT_SET_UP)
         self.site.write_text(HEAD + uplink(1))
         self.assertEqual(self.agent.child.wait(20), 0)
+
+    def test_a_reload_looks_at_what_the_files_name(self):
+        """Nothing has changed in the configuration when the certificate comes."""
+        self.site.write_text(HEAD + uplink(1).replace("mqtt:", "mqtts:") + f'ca_file = "{self.etc}/ca.pem"\n')
+        self.agent = self.service()
+        self.expect("waits for a usable configuration")
+        losant.make_certificates(self.etc)
+        self.assertIn("it looks again now", self.agent.cli("reload").stderr)
+        self.agent.wait_until_up()
+
+    def test_a_reload_brings_the_credentials_as_they_are_now(self):
+        self.site.write_text("[gateway]\ndevice_id = 5\n")
+        self.agent = self.service(CREDENTIALS_DIRECTORY=str(self.field.folder))
+        self.expect("waits for a usable configuration")
+        self.agent.cli("reload")
+        self.assertEqual(self.agent.child.wait(20), 0)  # for systemd to start it with them
+
+    def test_the_outbox_is_open_to_people_while_it_waits(self):
+        self.site.write_text("[gateway]\ndevice_id = 5\n")
+        self.agent = self.service()
+        self.expect("waits for a usable configuration")
+        done = self.agent.cli("outbox", "status", "--state-dir", self.etc / "state")
+        self.assertNotIn("waits for a usable", done.stdout + done.stderr)
+        self.assertIn("outbox.db", done.stdout + done.stderr)  # there is none
+
+    def test_why_it_could_not_start_is_in_the_black_box(self):
+        self.site.write_text(HEAD + uplink(1))
+        (self.etc / "run/status.sock/in-the-way").mkdir(parents=True)
+        self.agent = self.service()
+        self.assertEqual(self.agent.child.wait(20), 1)
+        box = (self.etc / "state/black-box.log").read_text()
+        self.assertIn("cannot start", box)
+        self.assertNotIn(" stop ", box)
 
     def test_a_mistake_is_not_the_same_as_nothing(self):
         self.site.write_text('[gateway]\ndevice_id = 5\n')
