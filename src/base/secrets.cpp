@@ -100,6 +100,9 @@ SecretSpan value_of(std::string_view text, std::string_view name, size_t end) {
   while (at < text.size() && (is_quote(text[at]) || text[at] == '\\')) ++at;
   const size_t sign = skip(text, at, is_blank);
   if (sign == text.size()) return {end, end};
+  if (text[sign] == ',' && at > end && name.starts_with('-')) {  // ["--password", "x"]
+    return value_at(text, skip(text, sign + 1, is_blank));
+  }
   if (text[sign] == '=' || text[sign] == ':') {
     return value_at(text, skip(text, sign + 1, is_blank));
   }
@@ -112,6 +115,13 @@ SecretSpan value_of(std::string_view text, std::string_view name, size_t end) {
                  (has_secret_word(lower(name)) && !is_plain(text.substr(sign, next.end - sign)))
              ? next
              : SecretSpan{end, end};
+}
+
+// All of it: a known value may have been the beginning of another.
+bool is_masked(std::string_view word) {
+  while (!word.empty() && (is_quote(word.front()) || word.front() == '\\')) word.remove_prefix(1);
+  const size_t last = word.find_last_not_of("\"'\\,.;:)]}");
+  return word.substr(0, last + 1) == kMasked;
 }
 
 void add_values(std::string_view text, std::vector<SecretSpan>& found) {
@@ -127,8 +137,7 @@ void add_values(std::string_view text, std::vector<SecretSpan>& found) {
     // It may have names in it: "auth=bearer x".
     const SecretSpan value = value_of(text, name, end);
     const std::string_view word = text.substr(value.begin, value.end - value.begin);
-    const bool is_masked = word.substr(word.starts_with('"') ? 1 : 0).starts_with(kMasked);
-    if (!word.empty() && !is_masked) found.push_back(value);
+    if (!word.empty() && !is_masked(word)) found.push_back(value);
   }
 }
 

@@ -38,8 +38,12 @@ class Lister {
   std::string written(const Node& node, bool secret) {
     if (node.kind == Node::Kind::List) {
       std::string items;
+      bool is_value = false;  // of an option of a program: ["--password", "…"]
       for (const Node& item : node.items) {
-        items += (items.empty() ? "" : ", ") + written(item, secret);
+        const auto* word = std::get_if<std::string>(&item.value);
+        is_value = is_value && !(word != nullptr && word->starts_with("--"));
+        items += (items.empty() ? "" : ", ") + written(item, secret || is_value);
+        is_value = word != nullptr && word->starts_with('-') && names_secret(*word);
       }
       return "[" + items + "]";
     }

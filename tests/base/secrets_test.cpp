@@ -38,6 +38,8 @@ TEST(Secrets, MasksWhatHasTheFormOfASecret) {
       "auth = {user = \"x\", word = \"hunter2\"}",
       "run --password hunter2 --fast",
       "run --api-key='hunter2 x'",
+      R"(run ["--password", "hunter2", "--fast"])",
+      "password=***-and-hunter2",
       "MQTT_PASSWORD=hunter2 /usr/bin/thing",
       "GET /?token=hunter2",
       "the password hunter2 was refused",

@@ -38,25 +38,25 @@ TEST(MaskedConfig, ListsWhatIsSetWithoutSecrets) {
   std::ofstream(dir / "key") << "from-a-file\n";
   std::ofstream(dir / "login") << "me:from-a-login\r\n";
   Mask mask;
-  const std::string out =
-      masked_config("x.toml",
-                    "# the password is in-a-comment\n"
-                    "[uplink]\n"
-                    "url = \"mqtt://broker\"  # once-was-here\n"
-                    "access_key_file = \"" +
-                        (dir / "key") +
-                        "\"\n"
-                        "proxy_login_file = \"" +
-                        (dir / "login") +
-                        "\"\n"
-                        "[[plugin]]\n"
-                        "options.password = '''many\nlines'''\n"
-                        "options.pass = 123456\n"
-                        "options.auth = { user = 'me', word = 'in-a-table' }\n"
-                        "options.tokens = ['in-a-list', 7]\n"
-                        "options.args = [\"--password\", \"--secret=in-an-argument\"]\n"
-                        "options.on = true\n",
-                    mask);
+  const std::string out = masked_config(
+      "x.toml",
+      "# the password is in-a-comment\n"
+      "[uplink]\n"
+      "url = \"mqtt://broker\"  # once-was-here\n"
+      "access_key_file = \"" +
+          (dir / "key") +
+          "\"\n"
+          "proxy_login_file = \"" +
+          (dir / "login") +
+          "\"\n"
+          "[[plugin]]\n"
+          "options.password = '''many\nlines'''\n"
+          "options.pass = 123456\n"
+          "options.auth = { user = 'me', word = 'in-a-table' }\n"
+          "options.tokens = ['in-a-list', 7]\n"
+          "options.args = [\"--password\", \"--secret=in-an-argument\", '--pin', 'behind']\n"
+          "options.on = true\n",
+      mask);
   EXPECT_EQ(out,
             "3: uplink.url = \"mqtt://broker\"\n"
             "4: uplink.access_key_file = \"" +
@@ -71,7 +71,7 @@ TEST(MaskedConfig, ListsWhatIsSetWithoutSecrets) {
                 "10: plugin.options.auth.user = \"***\"\n"
                 "10: plugin.options.auth.word = \"***\"\n"
                 "11: plugin.options.tokens = [\"***\", \"***\"]\n"
-                "12: plugin.options.args = [\"--password\", \"--secret=***\"]\n"
+                "12: plugin.options.args = [\"--password\", \"--secret=***\", \"--pin\", \"***\"]\n"
                 "13: plugin.options.on = true\n");
   for (const char* secret : {"many\\x0alines", "many\\nlines", "123456", "in-a-table", "in-a-list",
                              "in-an-argument", "from-a-file", "from-a-login"}) {
