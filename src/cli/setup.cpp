@@ -63,7 +63,7 @@ Result<std::optional<int64_t>> take_up(const Paths& paths, bool by_systemd) {
   if (!agent) return agent.error();
   const auto answer = agent->ask(Json{{"do", "status"}});
   // One that waits for its configuration looks for it by itself.
-  if (!answer && answer.error().code == Errc::Invalid) return std::optional<int64_t>(0);
+  if (!answer && answer.error().code == Errc::NotFound) return std::optional<int64_t>(0);
   if (!answer) return answer.error();
   (void)FP_TRY(agent->ask(Json{{"do", "reload"}}));
   return std::optional<int64_t>((*answer)["status"]["uplink"]["readings"].get<int64_t>());
