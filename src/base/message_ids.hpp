@@ -25,5 +25,6 @@ inline constexpr log::MessageId kReadingsThinned("841898d19ad54fe8aa4f2fd0661c19
 inline constexpr log::MessageId kReadingsDropped("6be66df7fd974e549d7c87806ea288f9");
 inline constexpr log::MessageId kWillNotLast("b153bb2b911f4b4ea38e323deca0e60f");
 inline constexpr log::MessageId kClockUnsynchronised("4cb7e58c43f945718a42a276fafa8de2");
+inline constexpr log::MessageId kNoConnection("04ba7fadc8814d52a4da1c0bebf054fd");
 
 }  // namespace fieldpost::message_id

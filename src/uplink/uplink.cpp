@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "base/message_ids.hpp"
 #include "uplink/credentials.hpp"
 #include "uplink/setup.hpp"
 #include "uplink/uplink_thread.hpp"
@@ -238,7 +239,7 @@ void Uplink::Thread::wait_and_connect(const std::string& reason, Redial::Verdict
   const std::string words = suspicion.empty() ? reason : reason + "; " + suspicion;
   if (words != status.now.reason) {
     log::warning("no connection to the broker",
-                 {{"FP_BROKER", broker().host}, {"FP_REASON", words}});
+                 {message_id::kNoConnection, {"FP_BROKER", broker().host}, {"FP_REASON", words}});
   }
   next_broker = (next_broker + 1) % options.brokers.size();
   status.now.reason = words;
