@@ -4,7 +4,9 @@
 // memory, and what it adds, other architectures in one filter, is what is to be refused.
 #include "host/call_filter.hpp"
 
+#include <asm/sockios.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -103,6 +105,16 @@ class Program {
     }
     end(kRefused);
   }
+  // Refused if argument `n` is one of `values`.
+  void refuse_if(int call, size_t n, std::initializer_list<uint32_t> values) {
+    jump(BPF_JEQ, static_cast<uint32_t>(call), 0, static_cast<uint8_t>(2 + 2 * values.size()));
+    load(argument(n));
+    for (const uint32_t value : values) {
+      jump(BPF_JEQ, value, 0, 1);
+      end(kRefused);
+    }
+    end(SECCOMP_RET_ALLOW);
+  }
   // Refused where argument `n` has one of `bits`, or not one of `needed`.
   void restrict_bits(int call, size_t n, uint32_t bits, uint32_t needed) {
     jump(BPF_JEQ, static_cast<uint32_t>(call), 0, 6);
@@ -133,22 +145,30 @@ class Program {
   std::vector<sock_filter> code_;
 };
 
+void keep_to_itself(Program& program) {
+  const auto self = static_cast<uint32_t>(::getpid());
+  for (const int call : kRefusedWithoutExec) program.refuse(call);
+  program.restrict(SYS_kill, 0, {self});
+  program.restrict(SYS_tgkill, 0, {self});  // abort() and raise()
+  program.restrict(SYS_prlimit64, 0, {0, self});
+  // Whom the kernel signals for a descriptor, and by what: SIGKILL is one of them.
+  program.refuse_if(SYS_fcntl, 1, {F_SETOWN, F_SETSIG, F_SETOWN_EX});
+#ifdef SYS_fcntl64
+  program.refuse_if(SYS_fcntl64, 1, {F_SETOWN, F_SETSIG, F_SETOWN_EX});
+#endif
+  program.refuse_if(SYS_ioctl, 1, {FIOSETOWN, SIOCSPGRP});
+}
+
 }  // namespace
 
 bool filter_calls(uint32_t needs) {
-  const auto self = static_cast<uint32_t>(::getpid());
   const bool exec = (needs & kNeedsExec) != 0;
   Program program;
   for (const int call : kRefusedToAll) program.refuse(call);
   // Its flags are where no filter sees them; the C library falls back on clone.
   program.refuse(SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS);
   program.restrict_bits(SYS_clone, 0, kNamespaces, exec ? kAnyFlag : uint32_t{CLONE_THREAD});
-  if (!exec) {
-    for (const int call : kRefusedWithoutExec) program.refuse(call);
-    program.restrict(SYS_kill, 0, {self});
-    program.restrict(SYS_tgkill, 0, {self});  // abort() and raise()
-    program.restrict(SYS_prlimit64, 0, {0, self});
-  }
+  if (!exec) keep_to_itself(program);
   if ((needs & kNeedsNetwork) != 0) {
     program.restrict(SYS_socket, 0, {AF_UNIX, AF_INET, AF_INET6});
   } else {

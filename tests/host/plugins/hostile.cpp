@@ -2,10 +2,12 @@
 //
 // A plugin that tries what none should, and reports what it got away with: in `run` as a reading,
 // while it is asked about its configuration as a problem of it. HOSTILE_NEEDS is what it declares.
+#include <asm/sockios.h>
 #include <fcntl.h>
 #include <fieldpost/plugin.hpp>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -43,6 +45,23 @@ bool writes(const std::string& path) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   if (fd >= 0) ::close(fd);
   return fd >= 0;
+}
+
+// To have the kernel signal it when there is something to read: all but F_SETFL and a write.
+std::string aims_at(pid_t pid) {
+  int ends[2] = {-1, -1};
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return "";
+  const int number = pid;
+  const f_owner_ex owner{F_OWNER_PID, pid};
+  std::string done;
+  if (::fcntl(ends[0], F_SETOWN, pid) == 0) done += " owner";
+  if (::fcntl(ends[0], F_SETOWN_EX, &owner) == 0) done += " owner_ex";
+  if (::fcntl(ends[0], F_SETSIG, SIGKILL) == 0) done += " kill";
+  if (::ioctl(ends[0], FIOSETOWN, &number) == 0) done += " owner_ioctl";
+  if (::ioctl(ends[0], SIOCSPGRP, &number) == 0) done += " owner_group";
+  ::close(ends[0]);
+  ::close(ends[1]);
+  return done;
 }
 
 bool looks_into(pid_t pid) {
@@ -105,6 +124,7 @@ std::string try_all(const Section& options) {
   note(runs_a_program(), "exec");
   note(forks(), "fork");
   note(::kill(pid, 0) == 0, "signal");
+  done += aims_at(pid);
   note(looks_into(pid), "memory");
   note(copies_from(pid), "copy");
   note(traces(pid), "trace");
