@@ -11,7 +11,8 @@ namespace fieldpost {
 //                   the kernel: ptrace, bpf, io_uring, namespaces, …
 //   without network socket(); with it, all families but the internet's and local ones
 //   without exec    running a program, a second process, and signals to any other, those included
-//                   that the kernel sends on behalf of a descriptor (F_SETOWN)
+//                   that the kernel sends on behalf of a descriptor (F_SETOWN); changes to a file
+//                   that take no opening of it: truncate, chmod, chown, utimes, attributes
 // System calls of another architecture (i386 on amd64) end the process. Not an allow list: what a
 // device library calls is not known here, and the unit has one.
 // Call it while there is one thread, after PR_SET_NO_NEW_PRIVS. False: this kernel has no seccomp

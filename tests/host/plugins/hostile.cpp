@@ -11,10 +11,14 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
+#include <utime.h>
 
 #include <cerrno>
 #include <string>
@@ -45,6 +49,39 @@ bool writes(const std::string& path) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   if (fd >= 0) ::close(fd);
   return fd >= 0;
+}
+
+// Changes that take no opening; each leaves the file as good as it was.
+std::string changes_unopened(const char* path) {
+  constexpr int kFchmodat2 = 452, kSetxattrat = 463, kRemovexattrat = 466, kFileSetattr = 469;
+  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+  std::string done;
+  if (::truncate(path, 1) == 0) done += " truncate";
+  if (::chmod(path, 0600) == 0 || ::fchmodat(AT_FDCWD, path, 0600, 0) == 0 ||
+      ::fchmod(fd, 0600) == 0 || ::syscall(kFchmodat2, AT_FDCWD, path, 0600, 0) == 0) {
+    done += " chmod";
+  }
+  const uid_t same = ~uid_t{0};
+  if (::chown(path, same, same) == 0 || ::lchown(path, same, same) == 0 ||
+      ::fchownat(AT_FDCWD, path, same, same, 0) == 0 || ::fchown(fd, same, same) == 0) {
+    done += " chown";
+  }
+  if (::utimensat(AT_FDCWD, path, nullptr, 0) == 0 || ::utimes(path, nullptr) == 0 ||
+      ::futimesat(AT_FDCWD, path, nullptr) == 0 || ::utime(path, nullptr) == 0) {
+    done += " utimes";
+  }
+  const char* const name = "user.hostile";
+  if (reaches_kernel(::setxattr(path, name, "x", 1, 0)) ||
+      reaches_kernel(::lsetxattr(path, name, "x", 1, 0)) ||
+      reaches_kernel(::fsetxattr(fd, name, "x", 1, 0)) ||
+      reaches_kernel(::removexattr(path, name)) || reaches_kernel(::lremovexattr(path, name)) ||
+      reaches_kernel(::fremovexattr(fd, name)) || reaches_kernel(::syscall(kSetxattrat, -1)) ||
+      reaches_kernel(::syscall(kRemovexattrat, -1)) ||
+      reaches_kernel(::syscall(kFileSetattr, -1))) {
+    done += " attributes";
+  }
+  if (fd >= 0) ::close(fd);
+  return done;
 }
 
 // To have the kernel signal it when there is something to read: all but F_SETFL and a write.
@@ -136,6 +173,7 @@ std::string try_all(const Section& options) {
   note(reads("/proc/self/root" + folder + "/secret"), "detour");
   note(writes(folder + "/secret"), "write");
   note(writes(folder + "/planted"), "plant");
+  done += changes_unopened((folder + "/secret").c_str());
   note(::rename((folder + "/secret").c_str(), (folder + "/moved").c_str()) == 0, "rename");
   return done;
 }
