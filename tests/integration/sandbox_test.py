@@ -53,7 +53,8 @@ class SandboxTest(SiteTest):
     def run_agent(self, *instances):
         config = (HEAD + uplink(self.broker.port) + f'access_key_file = "{self.secrets}/secret"\n'
                   f'access_secret_file = "{self.secrets}/secret"\n' + "".join(instances))
-        self.agent = self.field.agent(config, prefix=PREFIX, args=("--plugin-dir", PLUGINS))
+        self.agent = self.field.agent(config, prefix=PREFIX, args=("--plugin-dir", PLUGINS),
+                                      env={"FIELDPOST_ACCESS_SECRET": "not for plugins"})
         self.agent.wait_until_up()
 
     def done(self, name):
@@ -90,11 +91,11 @@ class SandboxTest(SiteTest):
         for name in expected:
             self.assertEqual(self.done(name) & OPENING, set(), name)
 
-    def test_without_a_sandbox_all_but_the_memory_of_the_agent_is_open(self):
+    def test_without_a_sandbox_all_but_what_the_agent_has_in_memory_is_open(self):
         self.run_agent(hostile("loose", "hostile", self.state / "loose", 'sandbox = "off"'))
         done = self.done("loose")
         self.assertLessEqual({"early", "unix", "inet", "exec", *SIGNALS, *FILES}, done)
-        self.assertEqual(done & {"memory", "copy", "trace"}, set())
+        self.assertEqual(done & {"memory", "copy", "trace", "secret"}, set())
         self.assertEqual(self.agent.plugin("loose")["sandbox"]["text"], "off, as configured")
         self.assertIn("plugin.sandbox: 'loose' runs without a sandbox", self.agent.text())
 

@@ -21,6 +21,7 @@
 #include <utime.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <string>
 #include <thread>
 
@@ -154,6 +155,8 @@ std::string try_all(const Section& options) {
     if (succeeded) done += (done.empty() ? "" : " ") + std::string(what);
   };
   note(has_threads(), "thread");
+  note(::getenv("FIELDPOST_ACCESS_SECRET") != nullptr, "secret");
+  note(::getenv("CREDENTIALS_DIRECTORY") != nullptr, "credentials");
   note(is_early, "early");
   note(opens(AF_UNIX), "unix");
   note(opens(AF_INET), "inet");
