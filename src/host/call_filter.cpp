@@ -93,6 +93,16 @@ constexpr int kChangesUnopened[] = {
     SYS_setxattr, SYS_lsetxattr, SYS_fsetxattr, kSetxattrat, SYS_removexattr, SYS_lremovexattr,
     SYS_fremovexattr, kRemovexattrat, kFileSetattr};
 
+constexpr int kChangesFolders[] = {
+#ifdef SYS_rename  // not on arm64
+    SYS_rename,    SYS_unlink,   SYS_rmdir,   SYS_mkdir,  SYS_link,      SYS_symlink,
+    SYS_mknod,     SYS_creat,
+#endif
+#ifdef SYS_renameat
+    SYS_renameat,
+#endif
+    SYS_renameat2, SYS_unlinkat, SYS_mkdirat, SYS_linkat, SYS_symlinkat, SYS_mknodat};
+
 constexpr uint32_t argument(size_t n) {
   return static_cast<uint32_t>(offsetof(seccomp_data, args) + n * sizeof(uint64_t));
 }
@@ -133,6 +143,14 @@ class Program {
       jump(BPF_JEQ, value, 0, 1);
       end(kRefused);
     }
+    end(SECCOMP_RET_ALLOW);
+  }
+  // Refused where argument `n` has one of `bits`.
+  void refuse_bits(int call, size_t n, uint32_t bits) {
+    jump(BPF_JEQ, static_cast<uint32_t>(call), 0, 4);
+    load(argument(n));
+    jump(BPF_JSET, bits, 0, 1);
+    end(kRefused);
     end(SECCOMP_RET_ALLOW);
   }
   // Refused where argument `n` has one of `bits`, or not one of `needed`.
@@ -180,9 +198,19 @@ void keep_to_itself(Program& program) {
   program.refuse_if(SYS_ioctl, 1, {FIOSETOWN, SIOCSPGRP});
 }
 
+void keep_to_reading(Program& program) {
+  constexpr uint32_t kForWriting = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC;
+  for (const int call : kChangesFolders) program.refuse(call);
+#ifdef SYS_open
+  program.refuse_bits(SYS_open, 1, kForWriting);
+#endif
+  program.refuse_bits(SYS_openat, 2, kForWriting);
+  program.refuse(SYS_openat2, SECCOMP_RET_ERRNO | ENOSYS);  // its flags are out of sight
+}
+
 }  // namespace
 
-bool filter_calls(uint32_t needs) {
+bool filter_calls(uint32_t needs, Files files) {
   const bool exec = (needs & kNeedsExec) != 0;
   Program program;
   for (const int call : kRefusedToAll) program.refuse(call);
@@ -190,6 +218,7 @@ bool filter_calls(uint32_t needs) {
   program.refuse(SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS);
   program.restrict_bits(SYS_clone, 0, kNamespaces, exec ? kAnyFlag : uint32_t{CLONE_THREAD});
   if (!exec) keep_to_itself(program);
+  if (files == Files::ToRead) keep_to_reading(program);
   if ((needs & kNeedsNetwork) != 0) {
     program.restrict(SYS_socket, 0, {AF_UNIX, AF_INET, AF_INET6});
   } else {

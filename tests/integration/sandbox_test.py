@@ -17,7 +17,7 @@ PLUGINS = field.BUILD / "tests/plugins"
 PREFIX = ("setpriv", "--bounding-set", "-sys_ptrace") if os.geteuid() == 0 else ()
 SIGNALS = {"signal", "owner", "owner_ex", "kill", "owner_ioctl", "owner_group"}
 # The files it tries. What it tries besides is the same wherever it runs.
-OPENING = {"read", "detour", "write", "plant", "rename"}
+OPENING = {"read", "detour", "write", "plant", "empty", "rename"}
 UNOPENED = {"truncate", "chmod", "chown", "utimes", "attributes"}
 FILES = OPENING | UNOPENED
 

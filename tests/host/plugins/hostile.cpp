@@ -102,6 +102,13 @@ std::string aims_at(pid_t pid) {
   return done;
 }
 
+// Opened to be read, which empties it all the same.
+bool empties(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_TRUNC | O_CLOEXEC);
+  if (fd >= 0) ::close(fd);
+  return fd >= 0;
+}
+
 bool looks_into(pid_t pid) {
   const int fd = ::open(("/proc/" + std::to_string(pid) + "/mem").c_str(), O_RDONLY | O_CLOEXEC);
   if (fd >= 0) ::close(fd);
@@ -176,6 +183,7 @@ std::string try_all(const Section& options) {
   note(reads("/proc/self/root" + folder + "/secret"), "detour");
   note(writes(folder + "/secret"), "write");
   note(writes(folder + "/planted"), "plant");
+  note(empties(folder + "/planted") || empties(folder + "/spare"), "empty");
   done += changes_unopened((folder + "/secret").c_str());
   note(::rename((folder + "/secret").c_str(), (folder + "/moved").c_str()) == 0, "rename");
   return done;
