@@ -198,6 +198,14 @@ void keep_to_itself(Program& program) {
   program.refuse_if(SYS_ioctl, 1, {FIOSETOWN, SIOCSPGRP});
 }
 
+void keep_from_sockets(Program& program) {
+  program.refuse(SYS_socket);
+  program.refuse(SYS_bind);  // makes a file
+  // A pair of streams stays one; a socket for datagrams can write to whom it likes. SOCK_RAW, which
+  // is the same to AF_UNIX, has its bit; SOCK_STREAM and SOCK_SEQPACKET have not.
+  program.refuse_bits(SYS_socketpair, 1, SOCK_DGRAM);
+}
+
 void keep_to_reading(Program& program) {
   constexpr uint32_t kForWriting = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC;
   for (const int call : kChangesFolders) program.refuse(call);
@@ -222,7 +230,7 @@ bool filter_calls(uint32_t needs, Files files) {
   if ((needs & kNeedsNetwork) != 0) {
     program.restrict(SYS_socket, 0, {AF_UNIX, AF_INET, AF_INET6});
   } else {
-    program.refuse(SYS_socket);
+    keep_from_sockets(program);
   }
   return program.install();
 }

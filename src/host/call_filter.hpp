@@ -11,7 +11,8 @@ enum class Files { AsItMay, ToRead };
 // fail with EPERM, for this process and what it starts:
 //   always          what looks into other processes, changes the system or opens a wide door into
 //                   the kernel: ptrace, bpf, io_uring, namespaces, …
-//   without network socket(); with it, all families but the internet's and local ones
+//   without network socket(), and a socketpair() of any but streams, as one for datagrams reaches
+//                   others, too; with it, all families but the internet's and local ones
 //   without exec    running a program, a second process, and signals to any other, those included
 //                   that the kernel sends on behalf of a descriptor (F_SETOWN); changes to a file
 //                   that take no opening of it: truncate, chmod, chown, utimes, attributes

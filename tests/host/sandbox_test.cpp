@@ -118,14 +118,15 @@ TEST_F(SandboxTest, APluginCanDoWhatItsNeedsSayAndNoMore) {
   EXPECT_EQ(calls("hostile", {}), Words({"thread"}));
   EXPECT_TRUE(in_force_.calls);
   EXPECT_EQ(calls("hostile_network", {.needs = kNeedsDevices | kNeedsNetwork}),
-            Words({"thread", "unix", "inet"}));
+            Words({"thread", "unix", "datagrams", "inet"}));
   EXPECT_EQ(calls("hostile_exec", {.needs = kNeedsExec}),
             Words({"thread", "exec", "fork"}) + kSignals);
 }
 
 TEST_F(SandboxTest, WithoutItAllOfThatIsPossible) {
   const Words done = calls("hostile", {.on = false});
-  for (const char* what : {"thread", "early", "unix", "inet", "netlink", "exec", "fork"}) {
+  for (const char* what :
+       {"thread", "early", "unix", "datagrams", "inet", "netlink", "exec", "fork"}) {
     EXPECT_TRUE(done.contains(what)) << what;
   }
   for (const std::string& what : kSignals) EXPECT_TRUE(done.contains(what)) << what;

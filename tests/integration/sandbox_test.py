@@ -68,7 +68,8 @@ class SandboxTest(SiteTest):
                        hostile("keys", "hostile", self.secrets),
                        hostile("net", "hostile_network", self.state),
                        hostile("exec", "hostile_exec", self.state))
-        expected = {"state": {"thread"}, "keys": {"thread"}, "net": {"thread", "unix", "inet"},
+        expected = {"state": {"thread"}, "keys": {"thread"},
+                    "net": {"thread", "unix", "datagrams", "inet"},
                     "exec": {"thread", "exec", "fork", *SIGNALS}}
         words = {"state": "no sockets, no programs", "keys": "no sockets, no programs",
                  "net": "network, no programs", "exec": "no sockets, programs"}

@@ -35,6 +35,19 @@ bool opens(int family) {
   return fd >= 0;
 }
 
+// A pair can write to others than itself, such as the system's log, if it is not one of streams.
+// To AF_UNIX, SOCK_RAW is another word for datagrams.
+bool has_datagrams() {
+  for (const int type : {SOCK_DGRAM, SOCK_RAW}) {
+    int ends[2] = {-1, -1};
+    if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) != 0) continue;
+    ::close(ends[0]);
+    ::close(ends[1]);
+    return true;
+  }
+  return false;
+}
+
 // What is refused is refused with EPERM; what the kernel has looked at ends otherwise.
 bool reaches_kernel(long result) { return result >= 0 || errno != EPERM; }
 
@@ -166,6 +179,7 @@ std::string try_all(const Section& options) {
   note(::getenv("CREDENTIALS_DIRECTORY") != nullptr, "credentials");
   note(is_early, "early");
   note(opens(AF_UNIX), "unix");
+  note(has_datagrams(), "datagrams");
   note(opens(AF_INET), "inet");
   note(opens(AF_NETLINK), "netlink");
   note(runs_a_program(), "exec");
