@@ -39,6 +39,14 @@ struct Attributes {
   ~Attributes() { posix_spawnattr_destroy(&raw); }
 };
 
+// For execve(): it changes nothing, whatever its type says. Ends in a null pointer.
+std::vector<char*> pointers(const std::vector<std::string>& texts) {
+  std::vector<char*> all;
+  for (const std::string& text : texts) all.push_back(const_cast<char*>(text.c_str()));
+  all.push_back(nullptr);
+  return all;
+}
+
 }  // namespace
 
 Result<pid_t> spawn(const SpawnRequest& request) {
@@ -59,13 +67,14 @@ Result<pid_t> spawn(const SpawnRequest& request) {
   }
   posix_spawn_file_actions_addclosefrom_np(&actions.raw, count);
 
-  std::vector<char*> argv{const_cast<char*>(request.program.c_str())};
-  for (const std::string& arg : request.args) argv.push_back(const_cast<char*>(arg.c_str()));
-  argv.push_back(nullptr);
+  std::vector<char*> argv = pointers(request.args);
+  argv.insert(argv.begin(), const_cast<char*>(request.program.c_str()));
+  std::vector<char*> variables;
+  if (request.environment) variables = pointers(*request.environment);
   const Attributes attributes;
   pid_t pid = -1;
   const int r = ::posix_spawn(&pid, request.program.c_str(), &actions.raw, &attributes.raw,
-                              argv.data(), environ);
+                              argv.data(), request.environment ? variables.data() : environ);
   if (r != 0) return Error::from_errno(r, "start '" + request.program + "'");
   return pid;
 }

@@ -47,10 +47,23 @@ std::string credential(const std::string& name) {
   return fs::exists(path, error) ? path : "";
 }
 
-void check_mode(const Location& at, const std::string& name, const std::string& path,
-                Problems& problems) {
+std::string canonical(const std::string& path) {
+  std::error_code error;
+  const fs::path real = fs::weakly_canonical(path, error);
+  return error ? "" : real.string();
+}
+
+bool is_below_etc(const std::string& canonical_path) { return canonical_path.starts_with("/etc/"); }
+
+// Who else may read it.
+void check_reach(const Location& at, const std::string& name, const std::string& path,
+                 Problems& problems) {
   const std::string trouble = mode_trouble(path);
   if (!trouble.empty()) problems.warning(at, name + trouble);
+  if (!is_below_etc(canonical(path))) return;
+  problems.warning(at, name + "plugins can read '" + printable(path) +
+                           "' as the agent can, like all below /etc; they are kept from what lies "
+                           "in /etc/fieldpost/credentials if this key is left out");
 }
 
 void check_one(const Kind& kind, const Node& uplink, std::string& path, Problems& problems) {
@@ -66,7 +79,7 @@ void check_one(const Kind& kind, const Node& uplink, std::string& path, Problems
     problems.warning(
         at, name + "what '" + printable(path) + "' holds does not look like " + kind.usual_form);
   }
-  check_mode(at, name, path, problems);
+  check_reach(at, name, path, problems);
 }
 
 }  // namespace
@@ -118,6 +131,17 @@ std::string mode_trouble(const std::string& path) {
   return "";
 }
 
+std::vector<std::string> secrets_to_hide(const UplinkConfig& uplink) {
+  std::vector<std::string> files;
+  for (const std::string& path : {uplink.access_key_file, uplink.access_secret_file,
+                                  uplink.proxy_login_file, uplink.key_file}) {
+    if (path.empty()) continue;
+    const std::string real = canonical(path);
+    if (!real.empty() && !is_below_etc(real)) files.push_back(real);
+  }
+  return files;
+}
+
 void check_secrets(const Node& uplink, UplinkConfig& config, Problems& problems) {
   const size_t errors = problems.errors();
   check_one(kKey, uplink, config.access_key_file, problems);
@@ -126,7 +150,7 @@ void check_secrets(const Node& uplink, UplinkConfig& config, Problems& problems)
   if (uplink.find("cert_file") == nullptr) config.cert_file = credential("fieldpost_client_cert");
   if (uplink.find("key_file") == nullptr) config.key_file = credential("fieldpost_client_key");
   if (const Member* key = uplink.find("key_file"); key != nullptr && !config.key_file.empty()) {
-    check_mode(key->value.at, "uplink.key_file: ", config.key_file, problems);
+    check_reach(key->value.at, "uplink.key_file: ", config.key_file, problems);
   }
   const Member* secret = uplink.find(kSecret.key);
   if (problems.errors() == errors && secret != nullptr && config.access_key_file.empty() &&

@@ -6,6 +6,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.hpp"
 #include "config/config.hpp"
@@ -30,6 +31,12 @@ inline constexpr const char* kLosantSecret = "a Losant access secret (64 hex dig
 // What others may do with a file that holds a secret, and how to take that away, in words; empty:
 // nothing. The group may read: that is how a service that is not root gets at a file of root's.
 std::string mode_trouble(const std::string& path);
+
+// The files named for secrets that plugins are to be kept from, canonical. Without those below
+// /etc: to hide one, each of its neighbours would have to be allowed as it is now
+// (host/file_wall.hpp), and a resolv.conf that is replaced later could not be opened.
+// check_secrets() warns of them.
+std::vector<std::string> secrets_to_hide(const UplinkConfig& uplink);
 
 // Fills in what systemd hands over where the configuration names no file, and checks that what
 // will be needed to log in can be read.

@@ -4,7 +4,9 @@
 // memory, and what it adds, other architectures in one filter, is what is to be refused.
 #include "host/call_filter.hpp"
 
+#include <asm/sockios.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -71,6 +73,36 @@ constexpr int kRefusedWithoutExec[] = {
 #endif
     SYS_tkill,  SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_pidfd_send_signal};
 
+// What Landlock leaves open of a file that it hides: its mode, owner, times, attributes, and before
+// Linux 6.2 its length. ftruncate() is not among them: it takes a file that was opened for writing.
+// Numbers that the headers here may not know are the same on every architecture.
+constexpr int kFchmodat2 = 452, kSetxattrat = 463, kRemovexattrat = 466, kFileSetattr = 469;
+constexpr int kChangesUnopened[] = {
+    // Length, mode, owner, times.
+    SYS_truncate, SYS_fchmod, SYS_fchmodat, kFchmodat2, SYS_fchown, SYS_fchownat, SYS_utimensat,
+#ifdef SYS_chmod  // not on arm64
+    SYS_chmod, SYS_chown, SYS_lchown, SYS_utimes, SYS_futimesat,
+#endif
+#ifdef SYS_utime
+    SYS_utime,
+#endif
+#ifdef SYS_truncate64  // on 32 bits
+    SYS_truncate64, SYS_chown32, SYS_fchown32, SYS_lchown32, SYS_utimensat_time64,
+#endif
+    // Attributes.
+    SYS_setxattr, SYS_lsetxattr, SYS_fsetxattr, kSetxattrat, SYS_removexattr, SYS_lremovexattr,
+    SYS_fremovexattr, kRemovexattrat, kFileSetattr};
+
+constexpr int kChangesFolders[] = {
+#ifdef SYS_rename  // not on arm64
+    SYS_rename,    SYS_unlink,   SYS_rmdir,   SYS_mkdir,  SYS_link,      SYS_symlink,
+    SYS_mknod,     SYS_creat,
+#endif
+#ifdef SYS_renameat
+    SYS_renameat,
+#endif
+    SYS_renameat2, SYS_unlinkat, SYS_mkdirat, SYS_linkat, SYS_symlinkat, SYS_mknodat};
+
 constexpr uint32_t argument(size_t n) {
   return static_cast<uint32_t>(offsetof(seccomp_data, args) + n * sizeof(uint64_t));
 }
@@ -103,6 +135,24 @@ class Program {
     }
     end(kRefused);
   }
+  // Refused if argument `n` is one of `values`.
+  void refuse_if(int call, size_t n, std::initializer_list<uint32_t> values) {
+    jump(BPF_JEQ, static_cast<uint32_t>(call), 0, static_cast<uint8_t>(2 + 2 * values.size()));
+    load(argument(n));
+    for (const uint32_t value : values) {
+      jump(BPF_JEQ, value, 0, 1);
+      end(kRefused);
+    }
+    end(SECCOMP_RET_ALLOW);
+  }
+  // Refused where argument `n` has one of `bits`.
+  void refuse_bits(int call, size_t n, uint32_t bits) {
+    jump(BPF_JEQ, static_cast<uint32_t>(call), 0, 4);
+    load(argument(n));
+    jump(BPF_JSET, bits, 0, 1);
+    end(kRefused);
+    end(SECCOMP_RET_ALLOW);
+  }
   // Refused where argument `n` has one of `bits`, or not one of `needed`.
   void restrict_bits(int call, size_t n, uint32_t bits, uint32_t needed) {
     jump(BPF_JEQ, static_cast<uint32_t>(call), 0, 6);
@@ -133,26 +183,54 @@ class Program {
   std::vector<sock_filter> code_;
 };
 
+void keep_to_itself(Program& program) {
+  const auto self = static_cast<uint32_t>(::getpid());
+  for (const int call : kRefusedWithoutExec) program.refuse(call);
+  for (const int call : kChangesUnopened) program.refuse(call);
+  program.restrict(SYS_kill, 0, {self});
+  program.restrict(SYS_tgkill, 0, {self});  // abort() and raise()
+  program.restrict(SYS_prlimit64, 0, {0, self});
+  // Whom the kernel signals for a descriptor, and by what: SIGKILL is one of them.
+  program.refuse_if(SYS_fcntl, 1, {F_SETOWN, F_SETSIG, F_SETOWN_EX});
+#ifdef SYS_fcntl64
+  program.refuse_if(SYS_fcntl64, 1, {F_SETOWN, F_SETSIG, F_SETOWN_EX});
+#endif
+  program.refuse_if(SYS_ioctl, 1, {FIOSETOWN, SIOCSPGRP});
+}
+
+void keep_from_sockets(Program& program) {
+  program.refuse(SYS_socket);
+  program.refuse(SYS_bind);  // makes a file
+  // A pair of streams stays one; a socket for datagrams can write to whom it likes. SOCK_RAW, which
+  // is the same to AF_UNIX, has its bit; SOCK_STREAM and SOCK_SEQPACKET have not.
+  program.refuse_bits(SYS_socketpair, 1, SOCK_DGRAM);
+}
+
+void keep_to_reading(Program& program) {
+  constexpr uint32_t kForWriting = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC;
+  for (const int call : kChangesFolders) program.refuse(call);
+#ifdef SYS_open
+  program.refuse_bits(SYS_open, 1, kForWriting);
+#endif
+  program.refuse_bits(SYS_openat, 2, kForWriting);
+  program.refuse(SYS_openat2, SECCOMP_RET_ERRNO | ENOSYS);  // its flags are out of sight
+}
+
 }  // namespace
 
-bool filter_calls(uint32_t needs) {
-  const auto self = static_cast<uint32_t>(::getpid());
+bool filter_calls(uint32_t needs, Files files) {
   const bool exec = (needs & kNeedsExec) != 0;
   Program program;
   for (const int call : kRefusedToAll) program.refuse(call);
   // Its flags are where no filter sees them; the C library falls back on clone.
   program.refuse(SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS);
   program.restrict_bits(SYS_clone, 0, kNamespaces, exec ? kAnyFlag : uint32_t{CLONE_THREAD});
-  if (!exec) {
-    for (const int call : kRefusedWithoutExec) program.refuse(call);
-    program.restrict(SYS_kill, 0, {self});
-    program.restrict(SYS_tgkill, 0, {self});  // abort() and raise()
-    program.restrict(SYS_prlimit64, 0, {0, self});
-  }
+  if (!exec) keep_to_itself(program);
+  if (files == Files::ToRead) keep_to_reading(program);
   if ((needs & kNeedsNetwork) != 0) {
     program.restrict(SYS_socket, 0, {AF_UNIX, AF_INET, AF_INET6});
   } else {
-    program.refuse(SYS_socket);
+    keep_from_sockets(program);
   }
   return program.install();
 }

@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "base/message_ids.hpp"
 #include "base/text.hpp"
+#include "config/secret.hpp"
 #include "main/sockets.hpp"
 #include "supervisor/probe.hpp"
 
@@ -61,12 +62,10 @@ Uplink::Options uplink_options(const Config& config, const Paths& paths) {
 // What is not for plugins: the outbox and what the agent keeps beside it, secrets, the broker's
 // side of the line.
 void hide_from_plugins(Config& config, const Paths& paths) {
-  const UplinkConfig& u = config.uplink;
   const char* const credentials = ::secure_getenv("CREDENTIALS_DIRECTORY");
-  std::vector<std::string> hidden;
+  std::vector<std::string> hidden = secrets_to_hide(config.uplink);
   for (const std::string& path :
-       {paths.state_dir, paths.run_dir, std::string(credentials == nullptr ? "" : credentials),
-        u.access_key_file, u.access_secret_file, u.proxy_login_file, u.key_file}) {
+       {paths.state_dir, paths.run_dir, std::string(credentials == nullptr ? "" : credentials)}) {
     std::error_code error;
     const auto real = std::filesystem::weakly_canonical(path, error);
     if (!path.empty() && !error) hidden.push_back(real);

@@ -62,7 +62,7 @@ Confinement confine(const Sandbox& sandbox) {
 // might have read: it can write nowhere and talk to nobody.
 void confine_to_answers() {
   (void)forbid_writing();
-  (void)filter_calls(0);
+  (void)filter_calls(0, Files::ToRead);
 }
 
 HostExit refuse(Channel& channel, const std::string& why) {

@@ -19,6 +19,7 @@
 #include "supervisor/crash_budget.hpp"
 #include "supervisor/exit_reason.hpp"
 #include "supervisor/host_conversation.hpp"
+#include "supervisor/start_host.hpp"
 #include "supervisor/stderr_reader.hpp"
 
 namespace fieldpost {
@@ -224,9 +225,8 @@ Result<> HostProcess::Impl::try_spawn() {
       std::move(log_out), [this](log::Level level, const std::string& line) {
         log::write(level, line, {{"FP_PLUGIN", options.config.name}});
       });
-  status.pid = FP_TRY(fieldpost::spawn({.program = options.plugin_host,
-                                        .args = {"run", options.plugin},
-                                        .descriptors = {-1, -1, log_in.get(), theirs.get()}}));
+  status.pid =
+      FP_TRY(start_host(options.plugin_host, "run", options.plugin, log_in.get(), theirs.get()));
   return watch(status.pid);
 }
 

@@ -16,6 +16,7 @@
 #include "base/unique_fd.hpp"
 #include "model/names.hpp"
 #include "supervisor/exit_reason.hpp"
+#include "supervisor/start_host.hpp"
 #include "supervisor/vet.hpp"
 
 namespace fieldpost {
@@ -146,9 +147,7 @@ Result<std::vector<message::Any>> Probe::ask(const std::string& verb, const std:
                                              const InstanceConfig* config) const {
   auto [ours, theirs] = FP_TRY(make_seqpacket_pair());
   const BootTime deadline = BootClock::now() + patience_;
-  auto pid = spawn({.program = plugin_host_,
-                    .args = {verb, plugin_dir_ + "/" + type + ".so"},
-                    .descriptors = {-1, -1, -1, theirs.get()}});
+  auto pid = start_host(plugin_host_, verb, plugin_dir_ + "/" + type + ".so", -1, theirs.get());
   // Not NotFound, which means that the plugin is not installed.
   if (!pid) {
     return Error{Errc::Io, "cannot start the program that runs plugins (--plugin-host): " +

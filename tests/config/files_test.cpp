@@ -373,6 +373,25 @@ TEST_F(Secrets, OfAClientsCertificateAreGuardedAlike) {
                                   "machine can read '~/key'; chmod o= takes that away"});
 }
 
+TEST_F(Secrets, BelowEtcAreNotKeptFromPlugins) {
+  const std::string there = scratch / "link";
+  std::filesystem::create_symlink("/etc/passwd", there);
+  EXPECT_EQ(words_of(scratch.write("f.toml", kHead + "[uplink]\ncert_file = \"/etc/passwd\"\n" +
+                                                 "key_file = \"" + there + "\"\n")),
+            (Lines{"~/f.toml:6:12: warning: uplink.key_file: everybody on this machine can read "
+                   "'~/link'; chmod o= takes that away",
+                   "~/f.toml:6:12: warning: uplink.key_file: plugins can read '~/link' as the "
+                   "agent can, like all below /etc; they are kept from what lies in "
+                   "/etc/fieldpost/credentials if this key is left out"}));
+  UplinkConfig uplink;
+  EXPECT_EQ(secrets_to_hide(uplink), Lines{});
+  uplink.access_key_file = "/etc/fieldpost/none";
+  uplink.access_secret_file = "/srv/../etc/none";
+  uplink.proxy_login_file = "/etcetera/none";
+  uplink.key_file = there;
+  EXPECT_EQ(secrets_to_hide(uplink), Lines{"/etcetera/none"});
+}
+
 TEST_F(Secrets, ForProxyAndCertificateComeFromSystemdAsWell) {
   for (const char* name : {"proxy_login", "client_cert", "client_key"}) {
     scratch.write(std::string("credentials/fieldpost_") + name, "a:b");

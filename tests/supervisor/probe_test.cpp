@@ -57,6 +57,20 @@ TEST(Probe, SaysWhyAPluginCannotBeUsed) {
   EXPECT_EQ(p.declare("puppet", puppet("crash-declare")).error().code, Errc::Invalid);
 }
 
+TEST(Probe, TellsPluginsNothingOfOurEnvironmentThatIsNotForThem) {
+  const char* const kSecrets[] = {"FIELDPOST_ACCESS_SECRET", "CREDENTIALS_DIRECTORY"};
+  for (const char* name : kSecrets) ::setenv(name, "/nowhere", 1);
+  InstanceConfig config = puppet("ask");
+  config.sections[0].values = {{"pid", 0.0}, {"folder", "/nowhere"}, {"mode", "ask"}};
+  const auto verdict = probe().declare("hostile", config);
+  for (const char* name : kSecrets) ::unsetenv(name);
+  ASSERT_TRUE(verdict) << verdict.error().message;
+  ASSERT_EQ(verdict->complaints.size(), 1u);
+  const std::string& done = verdict->complaints[0].text;  // what the plugin got away with
+  EXPECT_EQ(done.find("secret"), std::string::npos) << done;
+  EXPECT_EQ(done.find("credentials"), std::string::npos) << done;
+}
+
 TEST(Probe, DoesNotTakeAMissingHostForAMissingPlugin) {
   const auto info = Probe("/nowhere/host", test::plugin_dir()).describe("puppet");
   EXPECT_EQ(info.error().code, Errc::Io);

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/start_host.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+#include "base/spawn.hpp"
+
+namespace fieldpost {
+namespace {
+
+constexpr std::string_view kForPlugins[] = {"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR",
+                                            // A vendor's library, where it is not where others are.
+                                            "LD_LIBRARY_PATH",
+                                            // Builds with sanitizers.
+                                            "ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS",
+                                            "UBSAN_OPTIONS"};
+
+bool is_for_plugins(std::string_view variable) {
+  const std::string_view name = variable.substr(0, variable.find('='));
+  return name.starts_with("LC_") || std::ranges::find(kForPlugins, name) != std::end(kForPlugins);
+}
+
+std::vector<std::string> environment_for_plugins() {
+  std::vector<std::string> kept;
+  for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
+    if (is_for_plugins(*variable)) kept.emplace_back(*variable);
+  }
+  return kept;
+}
+
+}  // namespace
+
+Result<pid_t> start_host(const std::string& plugin_host, const std::string& verb,
+                         const std::string& file, int log, int socket) {
+  return spawn({.program = plugin_host,
+                .args = {verb, file},
+                .descriptors = {-1, -1, log, socket},
+                .environment = environment_for_plugins()});
+}
+
+}  // namespace fieldpost
