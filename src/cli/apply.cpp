@@ -169,7 +169,18 @@ int await_outcome(const Call& call, const ConfigPlace& place, nanoseconds confir
   return fail("the agent has not answered for a minute; `fieldpost status` tells the outcome");
 }
 
-// With the trial noted: the files, then the agent. `confirm`: 0 is no trial.
+// Those that run already: also a way back from what was rolled back.
+int put_those_that_run(const Call& call, const ConfigPlace& place, const ConfigFiles& files) {
+  std::cout << "this configuration runs already\n";
+  if (const auto put = place.put(files); !put) return fail(put.error().message);
+  const auto config = read_again(call, Json{{"do", "reload"}});
+  if (!config) return fail(config.error().message);
+  if (const std::string trouble = (*config)["trouble"]; !trouble.empty()) return fail(trouble);
+  std::cout << "in place\n";
+  return 0;
+}
+
+// With the trial noted: the files, then the agent. `confirm`: 0 is no way back.
 int put_in_place(const Call& call, const ConfigPlace& place, const ConfigFiles& files,
                  nanoseconds confirm) {
   if (const auto put = place.put(files); !put) return give_up(call, place, put.error().message);
@@ -211,9 +222,8 @@ int start(const Call& call, const ConfigPlace& place, nanoseconds confirm) {
   if (!*fine) return kConfig;
   const auto begun = begin(call, *files, confirm);
   if (!begun) return fail(begun.error().message);
-  if (*begun) return put_in_place(call, place, *files, confirm);
-  std::cout << "this configuration runs already\n";
-  return put_in_place(call, place, *files, nanoseconds(0));
+  return *begun ? put_in_place(call, place, *files, confirm)
+                : put_those_that_run(call, place, *files);
 }
 
 int roll_back(const Call& call, const ConfigPlace& place, const Json& before) {

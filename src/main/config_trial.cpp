@@ -127,9 +127,9 @@ Result<> ConfigTrial::begin(ConfigFiles files, std::optional<nanoseconds> confir
                      (keep_trouble_.empty() ? "" : ": " + keep_trouble_)};
   }
   given_up_ = false;
-  if (files == kept_files(options_.last_good)) {  // it runs
-    return view_.state == State::RolledBack ? end(State::Confirmed, now) : Result<>();
-  }
+  // They run. What was refused stays so until rule() finds them in place: they are put there one
+  // by one, and that may be cut short.
+  if (files == kept_files(options_.last_good)) return {};
   auto before = std::tuple(view_, files_, std::exchange(found_, {}));
   view_ = {
       .state = State::Pending, .confirm = confirm, .until = now + confirm.value_or(kPutInPlace)};

@@ -50,8 +50,9 @@ class ConfigTrial {
   explicit ConfigTrial(Options options);
 
   // `files` are about to be put in place. On success that is on the disk: from now on nothing but
-  // these files or the earlier ones will be run. The same files again change nothing. Errors:
-  // Unavailable (others are on trial; the earlier ones could not be kept), Full, Io.
+  // these files or the earlier ones will be run. The same files again change nothing, nor do the
+  // earlier ones. Errors: Unavailable (others are on trial; the earlier ones could not be kept),
+  // Full, Io.
   Result<> begin(ConfigFiles files, std::optional<nanoseconds> confirm, BootTime now);
   // What to do with what is in place now. Rolls back what is overdue or cannot be used.
   Ruling rule(const Loaded& in_place, BootTime now);

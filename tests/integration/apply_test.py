@@ -88,6 +88,24 @@ class ApplyTest(SiteTest):
         self.assertEqual(self.agent.status()["config"]["trouble"], "")
         self.assertEqual(self.trial()["state"], "rolled back")
 
+    def rolled_back_with_nobody_there(self):
+        command = self.apply_beside(self.no_broker(), "--confirm", "10s")
+        eventually(lambda: self.trial().get("running"))
+        command.end(signal.SIGKILL)
+        self.wait_for("rolled back")
+
+    def test_after_a_rollback_the_earlier_files_are_applied_as_any(self):
+        self.agent.cli("apply", self.file(sim()), "--confirm", "none")
+        self.rolled_back_with_nobody_there()
+        self.assertNotEqual(self.agent.status()["config"]["trouble"], "")
+        done = self.agent.cli("apply", self.file(sim()))
+        self.assertEqual((done.returncode, done.stdout),
+                         (0, "this configuration runs already\nin place\n"), done.stderr)
+        self.assertEqual(self.site_file.read_text(), sim())
+        self.assertEqual(self.agent.status()["config"]["trouble"], "")
+        self.restart()
+        self.assertEqual(self.agent.plugin("sim")["state"], "up")
+
     def test_the_command_puts_the_files_back_even_if_its_terminal_goes(self):
         command = self.apply_beside(self.no_broker(), "--confirm", "10s")
         eventually(lambda: "on trial" in command.text())

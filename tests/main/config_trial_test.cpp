@@ -45,6 +45,7 @@ class Site {
   void write(const std::string& name, const std::string& content) {
     step([&] { scratch.write("etc/" + name, content); });
   }
+  ConfigFiles earlier() const { return {{"fieldpost.toml", kOldToo}, {"conf.d/10.toml", kOld}}; }
   ConfigFiles fresh() const { return {{"fieldpost.toml", kNewToo}, {"conf.d/10.toml", kNew}}; }
 
   void start() {
@@ -230,16 +231,32 @@ TEST_F(Trial, ASecondOneIsRefusedUnlessItIsTheSame) {
 }
 
 TEST_F(Trial, WhatRunsAlreadyNeedsNone) {
-  const ConfigFiles earlier{{"fieldpost.toml", kOldToo}, {"conf.d/10.toml", kOld}};
-  ASSERT_TRUE(site.trial->begin(earlier, 10min, site.now));
+  ASSERT_TRUE(site.trial->begin(site.earlier(), 10min, site.now));
   EXPECT_EQ(state(), State::None);
   site.apply();
   site.trial->give_up();
   site.read();
-  ASSERT_TRUE(site.trial->begin(earlier, 10min, site.now)) << "as a way to put them back";
+  ASSERT_TRUE(site.trial->begin(site.earlier(), 10min, site.now)) << "as a way to put them back";
   site.write("conf.d/10.toml", kOld);
   site.write("fieldpost.toml", kOldToo);
   site.start();
+  EXPECT_EQ(site.runs(), "old");
+  EXPECT_EQ(site.chosen.trouble, "");
+}
+
+TEST_F(Trial, TheRefusalHoldsUntilTheEarlierFilesAreInPlaceAgain) {
+  site.apply();
+  site.now += 10min;
+  site.read();
+  ASSERT_TRUE(site.trial->begin(site.earlier(), 10min, site.now));
+  for (const bool half : {false, true}) {  // killed before the files are replaced, and meanwhile
+    if (half) site.write("conf.d/10.toml", kOld);
+    site.start();
+    EXPECT_EQ(site.runs(), "old");
+    EXPECT_EQ(kept_files(site.paths.last_good_config()), site.earlier());
+  }
+  site.write("fieldpost.toml", kOldToo);
+  site.read();
   EXPECT_EQ(site.runs(), "old");
   EXPECT_EQ(site.chosen.trouble, "");
 }
