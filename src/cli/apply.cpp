@@ -121,6 +121,8 @@ Result<> put_earlier_back(const Call& call, const ConfigPlace& place) {
 }
 
 std::string state_of(const Json& config) { return config["apply"].value("state", ""); }
+// Files are in place that were rolled back.
+bool is_refused(const Json& config) { return config["apply"].value("refused", false); }
 
 int say_rolled_back(const Call& call, const ConfigPlace& place, const Json& config) {
   (void)fail("rolled back: " + config["apply"].value("reason", ""));
@@ -227,11 +229,15 @@ int start(const Call& call, const ConfigPlace& place, nanoseconds confirm) {
 }
 
 int roll_back(const Call& call, const ConfigPlace& place, const Json& before) {
-  if (state_of(before) != "pending" && state_of(before) != "rolled back") {
-    return fail("no configuration is on trial, and none was rolled back");
-  }
+  constexpr const char* kNothing =
+      "no configuration is on trial, and nothing that was rolled back is in place: there is "
+      "nothing "
+      "to put back";
+  const bool is_pending = state_of(before) == "pending";
+  if (!is_pending && !is_refused(before)) return fail(kNothing);
   const auto ended = read_again(call, Json{{"do", "apply-end"}});
   if (!ended) return fail(ended.error().message);
+  if (!is_pending && !is_refused(*ended)) return fail(kNothing);  // somebody was faster
   if (const auto back = put_earlier_back(call, place); !back) return fail(back.error().message);
   std::cout << "the earlier configuration runs, and its files are in place again\n";
   return 0;

@@ -131,6 +131,7 @@ Json Daemon::trial_json() const {
       json["left_s"] = static_cast<double>(left.count()) / 1e9;
     }
   } else if (view.state != TrialState::None) {
+    if (view.state == TrialState::RolledBack) json["refused"] = view.refused;
     json["reason"] = view.reason;
     json["ended"] = format_utc(view.ended_ms);
   }

@@ -38,12 +38,14 @@ State state_of(const std::string& name) {
   return State::None;
 }
 
+// Nothing: there is no such file.
+std::optional<std::string_view> content(const ConfigFiles& in, const std::string& name) {
+  const auto it = in.find(name);
+  return it == in.end() ? std::optional<std::string_view>() : it->second;
+}
+
 // Whether each file is as in one of these, or missing as there.
 bool is_mixture(const ConfigFiles& files, std::initializer_list<const ConfigFiles*> sets) {
-  const auto content = [](const ConfigFiles& in, const std::string& name) {
-    const auto it = in.find(name);
-    return it == in.end() ? std::optional<std::string_view>() : it->second;
-  };
   ConfigFiles all = files;
   for (const ConfigFiles* set : sets) all.insert(set->begin(), set->end());
   return std::ranges::all_of(all, [&](const auto& file) {
@@ -150,13 +152,37 @@ Ruling ConfigTrial::rule(const Loaded& in_place, BootTime now) {
   view_.running = false;
   unkept_.reset();
   const ConfigFiles files = files_of(in_place);
-  if (view_.state == State::Pending) return rule_pending(in_place, files, now);
+  const auto ruling =
+      view_.state == State::Pending ? rule_pending(in_place, files, now) : rule_ended(files);
+  view_.refused = view_.state == State::RolledBack && ruling == Ruling::Earlier;
+  return ruling;
+}
+
+// Whether what is in place has still something of what was rolled back, which nobody has mended.
+bool ConfigTrial::is_refused(const ConfigFiles& files) const {
+  const ConfigFiles earlier = kept_files(options_.last_good);
+  if (files == earlier) return false;
+  // It is left where files were being put in place or back when that was cut short.
+  if (is_mixture(files, {&files_, &found_, &earlier})) return true;
+  ConfigFiles either = files_;
+  either.insert(earlier.begin(), earlier.end());
+  bool has_some = false;
+  for (const auto& [name, ignored] : either) {
+    const auto was = content(earlier, name);
+    if (content(files_, name) == was) continue;  // not what the trial was about
+    const auto is = content(files, name);
+    if (is == was) continue;
+    if (is != content(files_, name) && is != content(found_, name)) return false;  // mended
+    has_some = true;
+  }
+  return has_some;
+}
+
+Ruling ConfigTrial::rule_ended(const ConfigFiles& files) {
   given_up_ = false;
   if (view_.state != State::RolledBack || files_.empty()) return Ruling::Usual;
-  // A mixture is left where files were being put in place or back when that was cut short.
-  const ConfigFiles earlier = kept_files(options_.last_good);
-  if (files != earlier && is_mixture(files, {&files_, &found_, &earlier})) return Ruling::Earlier;
-  files_.clear();  // somebody has changed them
+  if (is_refused(files)) return Ruling::Earlier;
+  files_.clear();
   found_.clear();
   if (const auto saved = save(); !saved) {
     log::warning("cannot note that the files have changed", {{"FP_REASON", saved.error().message}});

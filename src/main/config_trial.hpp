@@ -33,6 +33,7 @@ class ConfigTrial {
   struct View {
     State state = State::None;
     bool running = false;                // Pending: it is in place, and runs
+    bool refused = false;                // RolledBack: it is in place, and does not run
     std::optional<nanoseconds> confirm;  // Pending: the time it has; nothing: no rollback
     BootTime until{};                    // Pending: when that is over
     std::string reason;                  // RolledBack: why; Pending: why it does not run
@@ -77,6 +78,8 @@ class ConfigTrial {
   void roll_back(std::string reason, const ConfigFiles& in_place, BootTime now);
   Result<> end(State state, BootTime now);
   std::string why_over(const Loaded& in_place, bool complete, BootTime now) const;
+  bool is_refused(const ConfigFiles& files) const;
+  Ruling rule_ended(const ConfigFiles& files);
   Ruling rule_pending(const Loaded& in_place, const ConfigFiles& files, BootTime now);
 
   Options options_;

@@ -87,6 +87,24 @@ class ApplyTest(SiteTest):
         self.assertFalse(self.site_file.exists())
         self.assertEqual(self.agent.status()["config"]["trouble"], "")
         self.assertEqual(self.trial()["state"], "rolled back")
+        again = self.agent.cli("apply", "--rollback")
+        self.assertEqual((again.returncode, again.stdout), (1, ""))
+        self.assertIn("nothing that was rolled back is in place", again.stderr)
+
+    def test_what_is_refused_stays_so_until_it_is_mended(self):
+        self.rolled_back_with_nobody_there()
+        other = self.site_file.with_name("60-other.toml")
+        other.write_text(sim())
+        self.agent.cli("reload")
+        self.assertTrue(self.trial()["refused"])
+        self.assert_runs_as_before()
+        self.site_file.write_text("# mended\n")
+        self.agent.cli("reload")
+        self.assertFalse(self.trial()["refused"])
+        self.assertEqual(self.agent.plugin("sim")["state"], "up")
+        back = self.agent.cli("apply", "--rollback")
+        self.assertEqual((back.returncode, back.stdout), (1, ""), "it would undo the mending")
+        self.assertTrue(other.exists())
 
     def rolled_back_with_nobody_there(self):
         command = self.apply_beside(self.no_broker(), "--confirm", "10s")

@@ -261,6 +261,34 @@ TEST_F(Trial, TheRefusalHoldsUntilTheEarlierFilesAreInPlaceAgain) {
   EXPECT_EQ(site.chosen.trouble, "");
 }
 
+TEST_F(Trial, AnEditOfOtherFilesLiftsNoRefusal) {
+  site.write("conf.d/05.toml", "[gateway]\nname = \"five\"\n");
+  site.read();
+  const ConfigFiles earlier = kept_files(site.paths.last_good_config());
+  ConfigFiles fresh = earlier;
+  fresh["conf.d/10.toml"] = kNew;
+  fresh["fieldpost.toml"] = kNewToo;
+  ASSERT_TRUE(site.trial->begin(fresh, 10min, site.now));
+  site.put_in_place();
+  ASSERT_EQ(site.runs(), "new");
+  site.now += 10min;
+  site.read();
+  site.write("conf.d/20-other.toml", "[outbox]\nmax_age = \"9d\"\n");  // one that is new
+  site.write("conf.d/05.toml", "[gateway]\nname = \"six\"\n");         // and one that both have
+  for (int i = 0; i < 2; ++i) {
+    site.start();
+    EXPECT_EQ(site.runs(), "old");
+    EXPECT_NE(site.chosen.trouble, "");
+    EXPECT_EQ(kept_files(site.paths.last_good_config()), earlier);
+    site.write("conf.d/10.toml", kOld);  // half of the way back
+  }
+  site.write("fieldpost.toml", kOldToo);
+  site.start();
+  EXPECT_EQ(site.runs(), "old");
+  EXPECT_EQ(site.chosen.trouble, "") << "what was refused is gone, the edits are like any other";
+  EXPECT_EQ(site.chosen.config->gateway.name, "six");
+}
+
 TEST_F(Trial, TheTimeBeginsAnewInAnotherBootButNotForEver) {
   site.apply();
   site.now += 9min;
