@@ -16,6 +16,20 @@ void log_problems(const std::vector<Problem>& problems) {
   }
 }
 
+namespace {
+
+// What a store drops for want of room or for its age no rollback brings back, so a configuration on
+// trial gets the outbox of the earlier one.
+Config with_earlier_outbox(Config config, const Paths& paths, PluginProbe& probe) {
+  const Loaded earlier = load_config(paths.last_good_config(), probe);
+  if (!earlier.usable() || earlier.config.outbox == config.outbox) return config;
+  log::notice("[outbox] of a configuration on trial takes effect at the first start after it");
+  config.outbox = earlier.config.outbox;
+  return config;
+}
+
+}  // namespace
+
 Chosen choose_config(const Paths& paths, ConfigTrial& trial, PluginProbe& probe, BootTime now) {
   const Loaded in_place = load_config(paths.config, probe);
   // As it was installed, which is not something that is wrong.
@@ -30,7 +44,8 @@ Chosen choose_config(const Paths& paths, ConfigTrial& trial, PluginProbe& probe,
   if (is_not_set_up) return {std::nullopt, kNotSetUp};
   if (!in_place.usable()) return {std::nullopt, in_place.why_unusable()};
   trial.keep(in_place, ruling);
-  return {in_place.config, ""};
+  if (ruling != ConfigTrial::Ruling::OnTrial) return {in_place.config, ""};
+  return {with_earlier_outbox(in_place.config, paths, probe), ""};
 }
 
 Chosen fall_back(const Paths& paths, Chosen chosen, PluginProbe& probe) {

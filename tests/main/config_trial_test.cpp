@@ -289,6 +289,24 @@ TEST_F(Trial, AnEditOfOtherFilesLiftsNoRefusal) {
   EXPECT_EQ(site.chosen.config->gateway.name, "six");
 }
 
+TEST_F(Trial, TheOutboxKeepsItsLimitsUntilItIsConfirmed) {
+  ConfigFiles fresh = site.fresh();
+  fresh["conf.d/20-outbox.toml"] = "[outbox]\nmax_age = \"1h\"\nmax_size = \"16MiB\"\n";
+  const OutboxConfig before = site.chosen.config->outbox;
+  ASSERT_TRUE(site.trial->begin(fresh, 10min, site.now));
+  site.write("conf.d/20-outbox.toml", fresh["conf.d/20-outbox.toml"]);
+  site.put_in_place();
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_EQ(site.runs(), "new");
+    EXPECT_EQ(site.chosen.config->outbox, before) << "what it drops no rollback brings back";
+    site.start();
+  }
+  ASSERT_TRUE(site.trial->confirm(site.now));
+  EXPECT_EQ(kept_files(site.paths.last_good_config()), fresh);
+  site.start();
+  EXPECT_EQ(site.chosen.config->outbox.max_age, 1h);
+}
+
 TEST_F(Trial, TheTimeBeginsAnewInAnotherBootButNotForEver) {
   site.apply();
   site.now += 9min;
