@@ -28,6 +28,22 @@ Config with_earlier_outbox(Config config, const Paths& paths, PluginProbe& probe
   return config;
 }
 
+// The earlier one is to run, and is lost or broken. All that was applied is better than nothing; a
+// part of it nobody has ever wanted.
+Chosen without_earlier(const Loaded& in_place, const Loaded& earlier, const ConfigTrial& trial) {
+  const std::string lost =
+      "the earlier one cannot be used: " +
+      (earlier.files.empty() ? "it is not there any more" : earlier.why_unusable());
+  log::error("the earlier configuration cannot be used", {{"FP_REASON", lost}});
+  if (in_place.usable() && trial.is_whole(in_place)) {
+    return {in_place.config, "running on an applied configuration that was rolled back (" +
+                                 trial.view().reason + "), because " + lost +
+                                 "; `fieldpost apply --keep` keeps it"};
+  }
+  return {std::nullopt,
+          "what is in place is but a part of what was applied, or an edit of it, and " + lost};
+}
+
 }  // namespace
 
 Chosen choose_config(const Paths& paths, ConfigTrial& trial, PluginProbe& probe, BootTime now) {
@@ -39,7 +55,7 @@ Chosen choose_config(const Paths& paths, ConfigTrial& trial, PluginProbe& probe,
   if (ruling == ConfigTrial::Ruling::Earlier) {
     Loaded earlier = load_config(paths.last_good_config(), probe);
     if (earlier.usable()) return {std::move(earlier.config), trial.why()};
-    log::error("the earlier configuration cannot be used", {{"FP_REASON", earlier.why_unusable()}});
+    return without_earlier(in_place, earlier, trial);
   }
   if (is_not_set_up) return {std::nullopt, kNotSetUp};
   if (!in_place.usable()) return {std::nullopt, in_place.why_unusable()};

@@ -68,6 +68,9 @@ class ConfigTrial {
   // Keeps a configuration as the last good one, unless it is on trial: then when it is confirmed.
   void keep(const Loaded& loaded, Ruling ruling);
 
+  // Whether all that was applied is in place, and nothing else.
+  bool is_whole(const Loaded& in_place) const { return files_of(in_place) == files_; }
+
   const View& view() const { return view_; }
   std::string why() const;  // the earlier one is run, in words
 

@@ -289,6 +289,33 @@ TEST_F(Trial, AnEditOfOtherFilesLiftsNoRefusal) {
   EXPECT_EQ(site.chosen.config->gateway.name, "six");
 }
 
+TEST_F(Trial, WithoutTheEarlierFilesTheRefusedOnesRunAndThatIsSaid) {
+  site.apply();
+  std::filesystem::remove_all(site.paths.last_good_config());
+  site.now += 10min;
+  for (int i = 0; i < 2; ++i) {
+    site.start();
+    EXPECT_EQ(site.runs(), "new");
+    EXPECT_NE(site.chosen.trouble.find("no publish was acknowledged"), std::string::npos);
+    EXPECT_NE(site.chosen.trouble.find("the earlier one cannot be used"), std::string::npos)
+        << site.chosen.trouble;
+    EXPECT_EQ(kept_files(site.paths.last_good_config()), ConfigFiles());
+  }
+}
+
+TEST_F(Trial, WithoutTheEarlierFilesAMixtureDoesNotRun) {
+  ASSERT_TRUE(site.begin());
+  std::filesystem::remove_all(site.paths.last_good_config());
+  site.write("fieldpost.toml", kNewToo);
+  for (int i = 0; i < 3; ++i) {  // the third time, it is rolled back
+    site.start();
+    EXPECT_EQ(site.runs(), "nothing");
+    EXPECT_NE(site.chosen.trouble.find("the earlier one cannot be used"), std::string::npos)
+        << site.chosen.trouble;
+    site.now += 9min;
+  }
+}
+
 TEST_F(Trial, TheOutboxKeepsItsLimitsUntilItIsConfirmed) {
   ConfigFiles fresh = site.fresh();
   fresh["conf.d/20-outbox.toml"] = "[outbox]\nmax_age = \"1h\"\nmax_size = \"16MiB\"\n";
