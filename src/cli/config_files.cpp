@@ -111,11 +111,12 @@ Result<> ConfigPlace::put(const ConfigFiles& wanted) const {
     FP_CHECK_OK(replace(path_of(name), content));
   }
   for (const auto& [name, content] : present) {
-    if (!is_drop_in(name) || wanted.contains(name)) continue;
+    if (wanted.contains(name)) continue;
     if (::unlink(path_of(name).c_str()) != 0) {
       return Error::from_errno(errno, "remove '" + path_of(name) + "'");
     }
   }
+  FP_CHECK_OK(sync_folder(fs::path(main_file_).parent_path().string()));
   return sync_folder(drop_ins_);
 }
 

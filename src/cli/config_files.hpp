@@ -19,9 +19,8 @@ class ConfigPlace {
   // Errors: whatever keeps one of them from being read.
   Result<ConfigFiles> read() const;
   // Makes the files what `wanted` says, one after the other: what is new or has changed is
-  // replaced, the rest of conf.d/*.toml removed; all of it is on the disk then. A main file that
-  // `wanted` lacks stays. Owner and mode stay, too; a new file is for everybody to read. Errors:
-  // Io, Full; some of the files may have changed.
+  // replaced, the rest of what read() gives removed; all of it is on the disk then. Owner and mode
+  // stay; a new file is for everybody to read. Errors: Io, Full; some of the files may have changed.
   Result<> put(const ConfigFiles& wanted) const;
   // Whether this user may put files there. Errors: Io.
   Result<> may_put() const;

@@ -44,7 +44,7 @@ TEST_F(ConfigFilesTest, BecomeWhatIsWanted) {
   ASSERT_EQ(*place.read(),
             (ConfigFiles{{"fieldpost.toml", "main\n"}, {"conf.d/10-gateway.toml", "gateway\n"}}));
   ASSERT_TRUE(place.put({{"conf.d/20-site.toml", "site\n"}}));
-  EXPECT_EQ(content("fieldpost.toml"), "main\n") << "what a package brought stays";
+  EXPECT_EQ(content("fieldpost.toml"), "missing") << "as before an apply that brought it";
   EXPECT_EQ(content("conf.d/10-gateway.toml"), "missing");
   EXPECT_EQ(content("conf.d/20-site.toml"), "site\n");
   EXPECT_EQ(content("conf.d/README"), "words\n");
