@@ -84,6 +84,7 @@ void ConfigTrial::read() {
     view.reason = json->value("reason", "");
     view.ended_ms = json->value("ended_ms", int64_t{0});
     view.until = from_ms(json->value("until_ms", int64_t{0}));
+    view.notes = json->value("notes", FileNotes());
     if (json->contains("confirm_ms"))
       view.confirm = std::chrono::milliseconds(json->at("confirm_ms").get<int64_t>());
     files_ = json->value("files", ConfigFiles());
@@ -104,6 +105,7 @@ Result<> ConfigTrial::save() {
   }
   if (!files_.empty()) json["files"] = files_;
   if (!found_.empty()) json["found"] = found_;
+  if (!view_.notes.empty()) json["notes"] = view_.notes;
   if (view_.state == State::Pending) {
     if (view_.confirm) json["confirm_ms"] = in_ms(*view_.confirm);
     json["until_ms"] = in_ms(view_.until);
@@ -116,7 +118,8 @@ Result<> ConfigTrial::save() {
   return options_.save(options_.path, dump_json(json) + "\n");
 }
 
-Result<> ConfigTrial::begin(ConfigFiles files, std::optional<nanoseconds> confirm, BootTime now) {
+Result<> ConfigTrial::begin(ConfigFiles files, std::optional<nanoseconds> confirm, BootTime now,
+                            FileNotes notes) {
   if (view_.state == State::Pending) {
     if (files == files_) return {};
     return Error{Errc::Unavailable,
@@ -132,9 +135,13 @@ Result<> ConfigTrial::begin(ConfigFiles files, std::optional<nanoseconds> confir
   // They run. What was refused stays so until rule() finds them in place: they are put there one
   // by one, and that may be cut short.
   if (files == kept_files(options_.last_good)) return {};
+  // Of earlier ones that were never put back it is known from before.
+  if (view_.refused) notes.insert(view_.notes.begin(), view_.notes.end());
   auto before = std::tuple(view_, files_, std::exchange(found_, {}));
-  view_ = {
-      .state = State::Pending, .confirm = confirm, .until = now + confirm.value_or(kPutInPlace)};
+  view_ = {.state = State::Pending,
+           .confirm = confirm,
+           .until = now + confirm.value_or(kPutInPlace),
+           .notes = std::move(notes)};
   files_ = std::move(files);
   boot_ = options_.boot_id;
   boots_ = 0;
@@ -182,6 +189,7 @@ Ruling ConfigTrial::rule_ended(const ConfigFiles& files) {
   given_up_ = false;
   if (view_.state != State::RolledBack || files_.empty()) return Ruling::Usual;
   if (is_refused(files)) return Ruling::Earlier;
+  view_.notes.clear();
   files_.clear();
   found_.clear();
   if (const auto saved = save(); !saved) {

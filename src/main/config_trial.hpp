@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -29,6 +30,8 @@ class ConfigTrial {
     OnTrial,  // it is to be run, and not to be kept
     Earlier,  // the last good one is to be run instead; see why()
   };
+  // What whoever puts the files back is to know of them again, by name: who may read them.
+  using FileNotes = std::map<std::string, std::string>;
   // For people, and for the main thread, which is not to look at the rest.
   struct View {
     State state = State::None;
@@ -38,6 +41,7 @@ class ConfigTrial {
     BootTime until{};                    // Pending: when that is over
     std::string reason;                  // RolledBack: why; Pending: why it does not run
     int64_t ended_ms = 0;                // Confirmed, RolledBack: when, UTC
+    FileNotes notes;                     // Pending, and RolledBack: of the earlier files
   };
   struct Options {
     std::string path;       // of the file that remembers
@@ -52,9 +56,10 @@ class ConfigTrial {
 
   // `files` are about to be put in place. On success that is on the disk: from now on nothing but
   // these files or the earlier ones will be run. The same files again change nothing, nor do the
-  // earlier ones. Errors: Unavailable (others are on trial; the earlier ones could not be kept),
-  // Full, Io.
-  Result<> begin(ConfigFiles files, std::optional<nanoseconds> confirm, BootTime now);
+  // earlier ones. `notes`: of those that are in place. Errors: Unavailable (others are on trial;
+  // the earlier ones could not be kept), Full, Io.
+  Result<> begin(ConfigFiles files, std::optional<nanoseconds> confirm, BootTime now,
+                 FileNotes notes = {});
   // What to do with what is in place now. Rolls back what is overdue or cannot be used.
   Ruling rule(const Loaded& in_place, BootTime now);
   // What was ruled to be on trial has proved itself. Nothing happens if nothing is. Errors: Full,

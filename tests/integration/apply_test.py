@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import stat
 import sys
 import unittest
 
@@ -90,6 +91,26 @@ class ApplyTest(SiteTest):
         again = self.agent.cli("apply", "--rollback")
         self.assertEqual((again.returncode, again.stdout), (1, ""))
         self.assertIn("nothing that was rolled back is in place", again.stderr)
+
+    def test_files_come_back_with_the_mode_they_had(self):
+        self.agent.cli("apply", self.file(sim()), "--confirm", "none")
+        self.site_file.chmod(0o600)
+        whole = self.field.folder / "whole"
+        (whole / "conf.d").mkdir(parents=True)
+        shutil.copy(self.no_broker(), whole / "conf.d/10-only.toml")
+        (whole / "conf.d/10-only.toml").chmod(0o600)
+        command = self.apply_beside(whole, "--confirm", "10s")
+        eventually(lambda: self.trial().get("running"))
+        command.end(signal.SIGKILL)
+        self.assertFalse(self.site_file.exists())
+        only = self.site_file.with_name("10-only.toml")
+        self.assertEqual(stat.S_IMODE(only.stat().st_mode), 0o640)
+        self.restart()
+        self.wait_for("rolled back")
+        back = self.agent.cli("apply", "--rollback")
+        self.assertEqual(back.returncode, 0, back.stderr)
+        self.assertEqual(self.site_file.read_text(), sim())
+        self.assertEqual(stat.S_IMODE(self.site_file.stat().st_mode), 0o600)
 
     def test_what_is_refused_stays_so_until_it_is_mended(self):
         self.rolled_back_with_nobody_there()

@@ -209,6 +209,29 @@ TEST_F(Trial, AnEditMeanwhileIsNotTakenUpWhenTheTimeIsOverNorWhatComesTooLate) {
   EXPECT_EQ(site.runs(), "old");
 }
 
+TEST_F(Trial, WhatIsNotedOfTheEarlierFilesIsKeptUntilTheyAreInPlaceAgain) {
+  const ConfigTrial::FileNotes notes{{"fieldpost.toml", "one"}, {"conf.d/10.toml", "two"}};
+  ASSERT_TRUE(site.trial->begin(site.fresh(), 10min, site.now, notes));
+  site.put_in_place();
+  EXPECT_EQ(site.trial->view().notes, notes);
+  site.now += 10min;
+  site.start();
+  EXPECT_EQ(site.trial->view().notes, notes);
+  ConfigFiles third = site.fresh();
+  third["conf.d/10.toml"] += "# third\n";
+  ASSERT_TRUE(site.trial->begin(third, 10min, site.now, {{"fieldpost.toml", "other"}}));
+  EXPECT_EQ(site.trial->view().notes,
+            (ConfigTrial::FileNotes{{"fieldpost.toml", "other"}, {"conf.d/10.toml", "two"}}));
+  site.trial->give_up();
+  site.start();
+  site.write("conf.d/10.toml", kOld);
+  site.write("fieldpost.toml", kOldToo);
+  site.now += 10min;
+  site.read();
+  site.read();
+  EXPECT_EQ(site.trial->view().notes, ConfigTrial::FileNotes());
+}
+
 TEST_F(Trial, OneThatNeverCameIsForgotten) {
   ASSERT_TRUE(site.begin());
   site.now += 11min;
