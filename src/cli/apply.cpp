@@ -248,9 +248,17 @@ int roll_back(const Call& call, const ConfigPlace& place, const Json& before) {
   return 0;
 }
 
-int keep(const Call& call) {
+int keep(const Call& call, const Json& before) {
+  if (state_of(before) != "pending" && !is_refused(before)) {
+    return fail(
+        "no configuration is on trial, and nothing that was rolled back is in place: there is "
+        "nothing to keep");
+  }
   const auto ended = read_again(call, Json{{"do", "apply-end"}, {"keep", true}});
   if (!ended) return fail(ended.error().message);
+  if (state_of(*ended) != "confirmed") {
+    return fail("the agent could not note that it stays; see its log");
+  }
   if (const std::string trouble = (*ended)["trouble"]; !trouble.empty()) return fail(trouble);
   std::cout << "what is in place stays\n";
   return 0;
@@ -276,7 +284,7 @@ int apply(const Call& call) {
   // What is begun ends, whether or not the line to whoever began it does.
   for (const int signal : {SIGHUP, SIGPIPE}) (void)::signal(signal, SIG_IGN);
   if (back) return roll_back(call, place, config);
-  return stay ? keep(call) : start(call, place, *confirm);
+  return stay ? keep(call, config) : start(call, place, *confirm);
 }
 
 }  // namespace fieldpost::cli

@@ -87,7 +87,10 @@ void Daemon::watch_trial() {
   const BootTime now = BootClock::now();
   if (now >= trial_view_.until && (trial_view_.confirm || !trial_view_.running)) return reload();
   if (!trial_view_.running) return;
-  if (proved_) return load(ConfirmTrial{});
+  if (proved_) {
+    if (now >= trial_view_.confirm_from) load(ConfirmTrial{});
+    return;
+  }
   if (proof_) return;
   if (const uint64_t answered = uplink_->answered(); answered != answered_trial_) {
     answered_trial_ = answered;

@@ -25,6 +25,9 @@ constexpr size_t kMaxState = size_t{8} << 20;
 constexpr int kMaxBoots = 3;
 // Without a rollback: how long putting the files in place may take.
 constexpr std::chrono::minutes kPutInPlace(10);
+// Between two attempts to note that one has proved itself: twice as long each time.
+constexpr nanoseconds kFirstPause = std::chrono::seconds(1);
+constexpr nanoseconds kLongestPause = std::chrono::minutes(1);
 
 constexpr std::array<std::pair<State, const char*>, 3> kStates{
     {{State::Pending, "pending"},
@@ -145,6 +148,8 @@ Result<> ConfigTrial::begin(ConfigFiles files, std::optional<nanoseconds> confir
   files_ = std::move(files);
   boot_ = options_.boot_id;
   boots_ = 0;
+  confirm_trouble_.clear();
+  confirm_pause_ = {};
   auto saved = save();
   if (saved) {
     log::notice("a configuration is put in place on trial",
@@ -223,6 +228,8 @@ std::string ConfigTrial::why_over(const Loaded& in_place, bool complete, BootTim
     return "no publish was acknowledged in " + std::to_string(kMaxBoots) + " boots";
   }
   if (now < view_.until) return "";
+  if (!confirm_trouble_.empty())
+    return "a publish was acknowledged, but that could not be noted: " + confirm_trouble_;
   return "no publish was acknowledged in " + format_duration(*view_.confirm);
 }
 
@@ -251,13 +258,22 @@ void ConfigTrial::roll_back(std::string reason, const ConfigFiles& in_place, Boo
 
 Result<> ConfigTrial::confirm(BootTime now) {
   if (view_.state != State::Pending || !unkept_) return {};
-  FP_CHECK_OK(end(State::Confirmed, now));
+  if (auto noted = end(State::Confirmed, now); !noted) {
+    confirm_trouble_ = noted.error().message;
+    confirm_pause_ = std::clamp(2 * confirm_pause_, kFirstPause, kLongestPause);
+    view_.confirm_from = now + confirm_pause_;
+    return noted;
+  }
   log::notice("the applied configuration is confirmed: a publish was acknowledged");
   keep(*std::exchange(unkept_, {}), Ruling::Usual);
   return {};
 }
 
-Result<> ConfigTrial::accept(BootTime now) { return end(State::Confirmed, now); }
+Result<> ConfigTrial::accept(BootTime now) {
+  if (view_.state == State::Pending || view_.refused) return end(State::Confirmed, now);
+  return Error{Errc::Invalid,
+               "no configuration is on trial, and nothing that was rolled back is in place"};
+}
 
 Result<> ConfigTrial::end(State state, BootTime now) {
   auto before = std::tuple(view_, std::exchange(files_, {}), std::exchange(found_, {}));

@@ -39,6 +39,7 @@ class ConfigTrial {
     bool refused = false;                // RolledBack: it is in place, and does not run
     std::optional<nanoseconds> confirm;  // Pending: the time it has; nothing: no rollback
     BootTime until{};                    // Pending: when that is over
+    BootTime confirm_from{};             // Pending: not before, as the disk has just refused it
     std::string reason;                  // RolledBack: why; Pending: why it does not run
     int64_t ended_ms = 0;                // Confirmed, RolledBack: when, UTC
     FileNotes notes;                     // Pending, and RolledBack: of the earlier files
@@ -63,11 +64,12 @@ class ConfigTrial {
   // What to do with what is in place now. Rolls back what is overdue or cannot be used.
   Ruling rule(const Loaded& in_place, BootTime now);
   // What was ruled to be on trial has proved itself. Nothing happens if nothing is. Errors: Full,
-  // Io: it is on trial as before.
+  // Io: it is on trial as before; try again at view().confirm_from.
   Result<> confirm(BootTime now);
   // By hand. What is on trial is given up by the next rule().
   void give_up() { given_up_ = true; }
-  // By hand: what is in place is from now on a configuration like any other. Errors: Full, Io.
+  // By hand: what is in place is from now on a configuration like any other. Errors: Invalid
+  // (nothing is on trial or refused), Full, Io.
   Result<> accept(BootTime now);
 
   // Keeps a configuration as the last good one, unless it is on trial: then when it is confirmed.
@@ -98,6 +100,8 @@ class ConfigTrial {
   int boots_ = 0;      // Pending: in how many it was tried before
   bool given_up_ = false;
   std::optional<Loaded> unkept_;  // that runs on trial
+  std::string confirm_trouble_;   // why it could not be noted that it has proved itself
+  nanoseconds confirm_pause_{};   // that was the last one between two attempts
   std::string keep_trouble_;      // why what runs is not the last good one
 };
 

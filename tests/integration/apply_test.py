@@ -246,7 +246,8 @@ class ApplyTest(SiteTest):
             self.assertEqual(refused.returncode, 64, args)
             self.assertIn(what, refused.stderr)
         for args, what in ((("/nowhere/a.toml",), "does not exist"),
-                           (("/etc/passwd",), "ends in .toml"), (("--rollback",), "on trial")):
+                           (("/etc/passwd",), "ends in .toml"), (("--rollback",), "on trial"),
+                           (("--keep",), "nothing to keep")):
             refused = self.agent.cli("apply", *args)
             self.assertEqual(refused.returncode, 1, args)
             self.assertIn(what, refused.stderr)

@@ -417,6 +417,37 @@ TEST_F(Trial, AConfirmationThatCannotBeNotedIsTriedAgain) {
   EXPECT_EQ(kept_files(site.paths.last_good_config()), site.fresh());
 }
 
+TEST_F(Trial, AConfirmationThatCannotBeNotedIsTriedLessAndLessAndIsTheReason) {
+  site.apply();
+  site.disk_full = true;
+  for (const nanoseconds pause : {1s, 2s, 4s, 8s, 16s, 32s, 60s, 60s}) {
+    EXPECT_FALSE(site.trial->confirm(site.now));
+    EXPECT_EQ(site.trial->view().confirm_from, site.now + pause);
+    site.now += pause;
+  }
+  site.now += 10min;
+  site.read();
+  EXPECT_EQ(site.runs(), "old");
+  EXPECT_EQ(site.trial->view().reason,
+            "a publish was acknowledged, but that could not be noted: no space left");
+  site.disk_full = false;
+  ASSERT_TRUE(site.trial->accept(site.now));
+  site.read();
+  ASSERT_EQ(site.runs(), "new");
+}
+
+TEST_F(Trial, WhereNothingIsOnTrialNothingCanBeAccepted) {
+  EXPECT_FALSE(site.trial->accept(site.now));
+  EXPECT_EQ(state(), State::None);
+  site.apply();
+  site.trial->give_up();
+  site.read();
+  site.write("conf.d/10.toml", kNew + "# mended\n");
+  site.read();
+  EXPECT_FALSE(site.trial->accept(site.now));
+  EXPECT_EQ(state(), State::RolledBack);
+}
+
 TEST_F(Trial, AFileThatCannotBeUnderstoodCountsAsNone) {
   for (const char* text : {"", "{", "[]", R"({"state":5})", R"({"state":"pending","files":[1]})"}) {
     ASSERT_TRUE(write_file_atomically(site.paths.trial(), text));
