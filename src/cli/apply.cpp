@@ -113,7 +113,8 @@ Result<Json> read_again(const Call& call, const Json& request) {
 // The files of the configuration that runs instead of the one that was rolled back.
 Result<> put_earlier_back(const Call& call, const ConfigPlace& place) {
   const Json answer = FP_TRY(ask(call, Json{{"do", "apply-earlier"}}));
-  FP_CHECK_OK(place.put(answer["files"].get<ConfigFiles>()));
+  FP_CHECK_OK(place.put(answer["files"].get<ConfigFiles>(),
+                        rights_in(answer["notes"].get<std::map<std::string, std::string>>())));
   const Json config = FP_TRY(read_again(call, Json{{"do", "reload"}}));
   const std::string trouble = config["trouble"];
   if (!trouble.empty()) return Error{Errc::Invalid, trouble};
@@ -121,6 +122,8 @@ Result<> put_earlier_back(const Call& call, const ConfigPlace& place) {
 }
 
 std::string state_of(const Json& config) { return config["apply"].value("state", ""); }
+// Files are in place that were rolled back.
+bool is_refused(const Json& config) { return config["apply"].value("refused", false); }
 
 int say_rolled_back(const Call& call, const ConfigPlace& place, const Json& config) {
   (void)fail("rolled back: " + config["apply"].value("reason", ""));
@@ -169,10 +172,23 @@ int await_outcome(const Call& call, const ConfigPlace& place, nanoseconds confir
   return fail("the agent has not answered for a minute; `fieldpost status` tells the outcome");
 }
 
-// With the trial noted: the files, then the agent. `confirm`: 0 is no trial.
+// Those that run already: also a way back from what was rolled back.
+int put_those_that_run(const Call& call, const ConfigPlace& place, const ConfigFiles& files) {
+  std::cout << "this configuration runs already\n";
+  if (const auto put = place.put(files, place.rights_like(call.words[0])); !put)
+    return fail(put.error().message);
+  const auto config = read_again(call, Json{{"do", "reload"}});
+  if (!config) return fail(config.error().message);
+  if (const std::string trouble = (*config)["trouble"]; !trouble.empty()) return fail(trouble);
+  std::cout << "in place\n";
+  return 0;
+}
+
+// With the trial noted: the files, then the agent. `confirm`: 0 is no way back.
 int put_in_place(const Call& call, const ConfigPlace& place, const ConfigFiles& files,
                  nanoseconds confirm) {
-  if (const auto put = place.put(files); !put) return give_up(call, place, put.error().message);
+  if (const auto put = place.put(files, place.rights_like(call.words[0])); !put)
+    return give_up(call, place, put.error().message);
   const auto config = read_again(call, Json{{"do", "reload"}});
   if (!config) return fail(config.error().message);
   if (state_of(*config) == "pending" && !(*config)["apply"].value("running", false)) {
@@ -186,10 +202,12 @@ int put_in_place(const Call& call, const ConfigPlace& place, const ConfigFiles& 
 }
 
 // Whether there is something to try: else it runs already. Errors: as the agent says.
-Result<bool> begin(const Call& call, const ConfigFiles& files, nanoseconds confirm) {
+Result<bool> begin(const Call& call, const ConfigPlace& place, const ConfigFiles& files,
+                   nanoseconds confirm) {
   const Json request{
       {"do", "apply"},
       {"files", files},
+      {"notes", to_texts(place.rights())},
       {"confirm_s", std::chrono::duration_cast<std::chrono::seconds>(confirm).count()}};
   const Json started = FP_TRY(ask(call, request));
   const Json config = FP_TRY(
@@ -209,27 +227,38 @@ int start(const Call& call, const ConfigPlace& place, nanoseconds confirm) {
   const auto fine = check_files(call, *files, place);
   if (!fine) return fail(fine.error().message);
   if (!*fine) return kConfig;
-  const auto begun = begin(call, *files, confirm);
+  const auto begun = begin(call, place, *files, confirm);
   if (!begun) return fail(begun.error().message);
-  if (*begun) return put_in_place(call, place, *files, confirm);
-  std::cout << "this configuration runs already\n";
-  return put_in_place(call, place, *files, nanoseconds(0));
+  return *begun ? put_in_place(call, place, *files, confirm)
+                : put_those_that_run(call, place, *files);
 }
 
 int roll_back(const Call& call, const ConfigPlace& place, const Json& before) {
-  if (state_of(before) != "pending" && state_of(before) != "rolled back") {
-    return fail("no configuration is on trial, and none was rolled back");
-  }
+  constexpr const char* kNothing =
+      "no configuration is on trial, and nothing that was rolled back is in place: there is "
+      "nothing "
+      "to put back";
+  const bool is_pending = state_of(before) == "pending";
+  if (!is_pending && !is_refused(before)) return fail(kNothing);
   const auto ended = read_again(call, Json{{"do", "apply-end"}});
   if (!ended) return fail(ended.error().message);
+  if (!is_pending && !is_refused(*ended)) return fail(kNothing);  // somebody was faster
   if (const auto back = put_earlier_back(call, place); !back) return fail(back.error().message);
   std::cout << "the earlier configuration runs, and its files are in place again\n";
   return 0;
 }
 
-int keep(const Call& call) {
+int keep(const Call& call, const Json& before) {
+  if (state_of(before) != "pending" && !is_refused(before)) {
+    return fail(
+        "no configuration is on trial, and nothing that was rolled back is in place: there is "
+        "nothing to keep");
+  }
   const auto ended = read_again(call, Json{{"do", "apply-end"}, {"keep", true}});
   if (!ended) return fail(ended.error().message);
+  if (state_of(*ended) != "confirmed") {
+    return fail("the agent could not note that it stays; see its log");
+  }
   if (const std::string trouble = (*ended)["trouble"]; !trouble.empty()) return fail(trouble);
   std::cout << "what is in place stays\n";
   return 0;
@@ -249,12 +278,13 @@ int apply(const Call& call) {
   const auto status = agent_status(call);
   if (!status) return fail(status.error().message);
   const Json& config = (*status)["config"];
-  const ConfigPlace place(config.value("path", call.paths.config));
+  const ConfigPlace place(config.value("path", call.paths.config),
+                          config.value("reader_group", ::getegid()));
   if (const auto may = place.may_put(); !may) return fail(may.error().message + " (with sudo?)");
   // What is begun ends, whether or not the line to whoever began it does.
   for (const int signal : {SIGHUP, SIGPIPE}) (void)::signal(signal, SIG_IGN);
   if (back) return roll_back(call, place, config);
-  return stay ? keep(call) : start(call, place, *confirm);
+  return stay ? keep(call, config) : start(call, place, *confirm);
 }
 
 }  // namespace fieldpost::cli

@@ -5,7 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstdio>
 #include <filesystem>
+#include <ios>
+#include <optional>
+#include <sstream>
 
 #include "base/file.hpp"
 #include "base/unique_fd.hpp"
@@ -16,7 +21,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr mode_t kNewMode = 0644;
+constexpr mode_t kForAll = 0644;
+constexpr mode_t kForTheAgent = 0640;
 constexpr mode_t kNewFolderMode = 0755;
 
 bool is_drop_in(const std::string& name) { return name != kMainFile; }
@@ -52,16 +58,28 @@ Result<ConfigFiles> read_place(const fs::path& main_file, const fs::path& folder
   return files;
 }
 
+// Nothing: there is no such file.
+std::optional<FileRights> rights_of(const std::string& path) {
+  struct stat st {};
+  if (::stat(path.c_str(), &st) != 0) return std::nullopt;
+  return FileRights{st.st_mode & 07777, st.st_uid, st.st_gid};
+}
+
+// Its name in ConfigFiles.
+std::string name_of(const fs::path& file) {
+  const std::string name = file.filename().string();
+  return name == kMainFile ? name : (fs::path(kDropInFolder) / name).string();
+}
+
 // Replaces what a link leads to, not the link.
-Result<> replace(const std::string& path, const std::string& content) {
+Result<> replace(const std::string& path, const std::string& content, const FileRights& fresh) {
   std::error_code error;
   const fs::path real = fs::canonical(path, error);
   const std::string target = error ? path : real.string();
-  struct stat before {};
-  const bool is_new = ::stat(target.c_str(), &before) != 0;
-  FP_CHECK_OK(write_file_atomically(target, content, is_new ? kNewMode : before.st_mode & 07777));
-  if (is_new || (before.st_uid == ::geteuid() && before.st_gid == ::getegid())) return {};
-  if (::chown(target.c_str(), before.st_uid, before.st_gid) != 0) {
+  const FileRights rights = rights_of(target).value_or(fresh);
+  FP_CHECK_OK(write_file_atomically(target, content, rights.mode));
+  if (rights.uid == ::geteuid() && rights.gid == ::getegid()) return {};
+  if (::chown(target.c_str(), rights.uid, rights.gid) != 0) {
     return Error::from_errno(errno, "chown '" + target + "'");
   }
   return {};
@@ -75,7 +93,27 @@ Result<> sync_folder(const std::string& path) {
 
 }  // namespace
 
-ConfigPlace::ConfigPlace(const std::string& config) {
+std::map<std::string, std::string> to_texts(const Rights& rights) {
+  std::map<std::string, std::string> texts;
+  for (const auto& [name, r] : rights) {
+    std::array<char, 64> text{};
+    (void)std::snprintf(text.data(), text.size(), "%04o %u %u", r.mode, r.uid, r.gid);
+    texts[name] = text.data();
+  }
+  return texts;
+}
+
+Rights rights_in(const std::map<std::string, std::string>& texts) {
+  Rights rights;
+  for (const auto& [name, text] : texts) {
+    FileRights r;
+    std::istringstream in(text);
+    if (in >> std::oct >> r.mode >> std::dec >> r.uid >> r.gid) rights[name] = r;
+  }
+  return rights;
+}
+
+ConfigPlace::ConfigPlace(const std::string& config, gid_t group) : group_(group) {
   std::error_code ignored;
   const fs::path main =
       fs::is_directory(config, ignored) ? fs::path(config) / kMainFile : fs::path(config);
@@ -98,7 +136,35 @@ Result<> ConfigPlace::may_put() const {
   return {};
 }
 
-Result<> ConfigPlace::put(const ConfigFiles& wanted) const {
+FileRights ConfigPlace::narrow() const { return {kForTheAgent, ::geteuid(), group_}; }
+
+Rights ConfigPlace::rights() const {
+  Rights rights;
+  const auto add = [&](const std::string& name) {
+    if (const auto found = rights_of(path_of(name))) rights[name] = *found;
+  };
+  add(kMainFile);
+  for (const std::string& name : drop_ins_in(drop_ins_).value_or(std::vector<std::string>())) {
+    add(name_of(fs::path(kDropInFolder) / name));
+  }
+  return rights;
+}
+
+Rights ConfigPlace::rights_like(const std::string& path) const {
+  std::error_code ignored;
+  Rights rights;
+  if (fs::is_directory(path, ignored)) {
+    rights = ConfigPlace(path).rights();
+  } else if (const auto found = rights_of(path)) {
+    rights[name_of(path)] = *found;
+  }
+  for (auto& [name, r] : rights) {
+    r = (r.mode & S_IROTH) != 0 ? FileRights{kForAll, ::geteuid(), ::getegid()} : narrow();
+  }
+  return rights;
+}
+
+Result<> ConfigPlace::put(const ConfigFiles& wanted, const Rights& fresh) const {
   std::error_code error;
   const bool is_new = fs::create_directory(drop_ins_, error);
   if (is_new)
@@ -108,14 +174,16 @@ Result<> ConfigPlace::put(const ConfigFiles& wanted) const {
   for (const auto& [name, content] : wanted) {
     const auto it = present.find(name);
     if (it != present.end() && it->second == content) continue;
-    FP_CHECK_OK(replace(path_of(name), content));
+    const auto rights = fresh.find(name);
+    FP_CHECK_OK(replace(path_of(name), content, rights == fresh.end() ? narrow() : rights->second));
   }
   for (const auto& [name, content] : present) {
-    if (!is_drop_in(name) || wanted.contains(name)) continue;
+    if (wanted.contains(name)) continue;
     if (::unlink(path_of(name).c_str()) != 0) {
       return Error::from_errno(errno, "remove '" + path_of(name) + "'");
     }
   }
+  FP_CHECK_OK(sync_folder(fs::path(main_file_).parent_path().string()));
   return sync_folder(drop_ins_);
 }
 
@@ -130,8 +198,7 @@ Result<ConfigFiles> with_changes(const std::string& path, const ConfigFiles& pre
                                       "conf.d, or a folder"};
     }
     ConfigFiles files = present;
-    const std::string key = name == kMainFile ? name : (fs::path(kDropInFolder) / name).string();
-    files[key] = FP_TRY(read_regular_file(path, kMaxFile).context("'" + path + "'"));
+    files[name_of(file)] = FP_TRY(read_regular_file(path, kMaxFile).context("'" + path + "'"));
     return files;
   }
   ConfigFiles files =

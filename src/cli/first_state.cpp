@@ -29,10 +29,16 @@ std::string line_of(const Json& uplink) {
   return with_reason(words, reason.empty() ? text(uplink, "step") : reason);
 }
 
-// Why nothing has been acknowledged yet, by a status: docs/control-protocol.md.
-std::string obstacle(const Json& status) {
+// Why it is not what was set up that runs; empty: it is.
+std::string difference(const Json& status, const std::string& device_id) {
   if (const std::string trouble = text(status["config"], "trouble"); !trouble.empty())
     return trouble;
+  const std::string runs = text(status["gateway"], "device_id");
+  return runs == device_id ? "" : "the agent runs as " + runs + " still, not as " + device_id;
+}
+
+// Why nothing has been acknowledged yet, by a status: docs/control-protocol.md.
+std::string obstacle(const Json& status) {
   const Json& uplink = status["uplink"];
   if (uplink["state"] != "connected") return line_of(uplink);
   if (text(status["clock"], "stamps") == "none")
@@ -52,22 +58,25 @@ std::string obstacle(const Json& status) {
 }
 
 // What is in the way; empty: nothing.
-std::string look(const Paths& paths, int64_t before) {
+std::string look(const Paths& paths, const std::string& device_id, int64_t before) {
   auto client = ControlClient::connect(paths, false);
   if (!client) return client.error().message;
   const auto answer = client->ask(Json{{"do", "status"}}, std::chrono::seconds(2));
   if (!answer) return answer.error().message;
   const Json& status = (*answer)["status"];
+  // What others have said is acknowledged as well.
+  if (std::string why = difference(status, device_id); !why.empty()) return why;
   return status["uplink"]["readings"] > before ? "" : obstacle(status);
 }
 
 }  // namespace
 
-Result<> await_first_state(const Paths& paths, int64_t before, std::chrono::nanoseconds limit) {
+Result<> await_first_state(const Paths& paths, const std::string& device_id, int64_t before,
+                           std::chrono::nanoseconds limit) {
   const auto start = Steady::now();
   std::string said;
   for (;; std::this_thread::sleep_for(kLookEvery)) {
-    const std::string now = look(paths, before);
+    const std::string now = look(paths, device_id, before);
     const auto passed = Steady::now() - start;
     if (now.empty()) {
       std::cout << "the broker has acknowledged the first state, after " << about(passed) << "\n";

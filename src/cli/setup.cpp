@@ -69,14 +69,33 @@ Result<std::optional<int64_t>> take_up(const Paths& paths, bool by_systemd) {
   return std::optional<int64_t>((*answer)["status"]["uplink"]["readings"].get<int64_t>());
 }
 
-int start_and_wait(const Call& call, bool by_systemd, nanoseconds limit) {
+// While a configuration is on trial, or what was rolled back is in place, what is written is not
+// run; and credentials are none of the files that a rollback puts back. An agent that cannot be
+// asked has no trial under way.
+Result<> expect_no_trial(const Paths& paths) {
+  auto agent = ControlClient::connect(paths, false);
+  const auto answer = agent ? agent->ask(Json{{"do", "status"}}) : Result<Json>(agent.error());
+  if (!answer) return {};
+  const Json apply = (*answer)["status"]["config"].value("apply", Json::object());
+  const bool is_pending = apply.value("state", "") == "pending";
+  if (!is_pending && !apply.value("refused", false)) return {};
+  return Error{
+      Errc::Unavailable,
+      std::string(is_pending ? "a configuration is on trial"
+                             : "a configuration that was rolled back is still in place") +
+          ": first  fieldpost apply --keep  to keep it, or  fieldpost apply --rollback  to "
+          "put the earlier files back; nothing was written"};
+}
+
+int start_and_wait(const Call& call, const std::string& device_id, bool by_systemd,
+                   nanoseconds limit) {
   const auto before = take_up(call.paths, by_systemd);
   if (!before) return fail(before.error().message);
   if (!*before || limit == nanoseconds(0)) return 0;
   std::cout << "waiting up to " << format_duration(limit)
             << " for the broker to acknowledge a state\n"
             << std::flush;
-  const auto acknowledged = await_first_state(call.paths, **before, limit);
+  const auto acknowledged = await_first_state(call.paths, device_id, **before, limit);
   if (acknowledged) return 0;
   return fail(acknowledged.error().message +
               "\nThe files are in place and the agent goes on trying: `fieldpost status` shows how "
@@ -96,6 +115,7 @@ void setup_options(po::options_description& o) {
 int setup(const Call& call) {
   const auto limit = parse_duration(call.given["wait"].as<std::string>());
   if (!limit) return (void)fail("--wait: expected " + limit.error().message), kUsage;
+  if (const auto may = expect_no_trial(call.paths); !may) return fail(may.error().message);
   const auto files = SiteFiles::find(call.paths);
   if (!files) return fail(files.error().message);
   const auto answers = gather_answers(call.given, files->has_credentials());
@@ -115,7 +135,7 @@ int setup(const Call& call) {
   std::cout << "\ncreate these in Losant, or they vanish:\n";
   print_attributes(checked->config);
   std::cout << "\n" << std::flush;
-  return start_and_wait(call, files->by_systemd(), *limit);
+  return start_and_wait(call, checked->config.gateway.device_id, files->by_systemd(), *limit);
 }
 
 }  // namespace fieldpost::cli

@@ -22,6 +22,17 @@ constexpr int kAnswers = 2;
 
 Json refusal(std::string_view why) { return Json{{"ok", false}, {"error", why}}; }
 
+// Nothing: it is something else.
+std::optional<std::map<std::string, std::string>> texts_in(const Json& object) {
+  if (!object.is_object()) return std::nullopt;
+  std::map<std::string, std::string> texts;
+  for (const auto& [name, text] : object.items()) {
+    if (!text.is_string()) return std::nullopt;
+    texts[name] = text.get<std::string>();
+  }
+  return texts;
+}
+
 std::string_view name_of(TrialState state) {
   switch (state) {
     case TrialState::None:
@@ -46,7 +57,8 @@ Daemon::LoaderNews Daemon::take(LoaderStep&& step) {
   const BootTime now = BootClock::now();
   bool reads = false;
   if (auto* begin = std::get_if<BeginTrial>(&step)) {
-    const auto begun = trial_->begin(std::move(begin->files), begin->confirm, now);
+    const auto begun =
+        trial_->begin(std::move(begin->files), begin->confirm, now, std::move(begin->notes));
     news.begun = begun ? "" : begun.error().message;
   } else if (std::holds_alternative<ConfirmTrial>(step)) {
     note("cannot note that the applied configuration is confirmed", trial_->confirm(now));
@@ -75,7 +87,10 @@ void Daemon::watch_trial() {
   const BootTime now = BootClock::now();
   if (now >= trial_view_.until && (trial_view_.confirm || !trial_view_.running)) return reload();
   if (!trial_view_.running) return;
-  if (proved_) return load(ConfirmTrial{});
+  if (proved_) {
+    if (now >= trial_view_.confirm_from) load(ConfirmTrial{});
+    return;
+  }
   if (proof_) return;
   if (const uint64_t answered = uplink_->answered(); answered != answered_trial_) {
     answered_trial_ = answered;
@@ -97,12 +112,12 @@ void Daemon::watch_for_proof() {
 // The files are those that are about to be put in place.
 Json Daemon::begin_trial(const Json& request) {
   BeginTrial begin;
-  const Json files = request.value("files", Json());
-  if (!files.is_object() || files.empty()) return refusal("files: expected an object of texts");
-  for (const auto& [name, content] : files.items()) {
-    if (!content.is_string()) return refusal("files: expected an object of texts");
-    begin.files[name] = content.get<std::string>();
-  }
+  const auto files = texts_in(request.value("files", Json()));
+  if (!files || files->empty()) return refusal("files: expected an object of texts");
+  begin.files = *files;
+  const auto notes = texts_in(request.value("notes", Json::object()));
+  if (!notes) return refusal("notes: expected an object of texts");
+  begin.notes = *notes;
   const Json seconds = request.value("confirm_s", Json());
   constexpr double kMost = 7 * 86400;
   if (!seconds.is_number() || !(seconds.get<double>() >= 0 && seconds.get<double>() <= kMost)) {
@@ -116,7 +131,7 @@ Json Daemon::begin_trial(const Json& request) {
 
 Json Daemon::earlier_files() const {
   if (last_good_.empty()) return refusal("no earlier configuration is kept");
-  return Json{{"ok", true}, {"files", last_good_}};
+  return Json{{"ok", true}, {"files", last_good_}, {"notes", trial_view_.notes}};
 }
 
 Json Daemon::trial_json() const {
@@ -131,6 +146,7 @@ Json Daemon::trial_json() const {
       json["left_s"] = static_cast<double>(left.count()) / 1e9;
     }
   } else if (view.state != TrialState::None) {
+    if (view.state == TrialState::RolledBack) json["refused"] = view.refused;
     json["reason"] = view.reason;
     json["ended"] = format_utc(view.ended_ms);
   }

@@ -23,7 +23,9 @@ struct Chosen {
 };
 
 // Reads what is in place, and the last good configuration where the trial rules so. Waits for
-// plugins and the disk. What was chosen is kept as the last good one unless it is on trial.
+// plugins and the disk. What was chosen is kept as the last good one unless it is on trial; then
+// its [outbox] is that of the last good one. If that is to run and cannot, what was applied runs,
+// with a trouble, and a part of it does not.
 Chosen choose_config(const Paths& paths, ConfigTrial& trial, PluginProbe& probe, BootTime now);
 
 // For a start, where there is none that runs: the last good one, if it can be used.

@@ -25,6 +25,9 @@ constexpr size_t kMaxState = size_t{8} << 20;
 constexpr int kMaxBoots = 3;
 // Without a rollback: how long putting the files in place may take.
 constexpr std::chrono::minutes kPutInPlace(10);
+// Between two attempts to note that one has proved itself: twice as long each time.
+constexpr nanoseconds kFirstPause = std::chrono::seconds(1);
+constexpr nanoseconds kLongestPause = std::chrono::minutes(1);
 
 constexpr std::array<std::pair<State, const char*>, 3> kStates{
     {{State::Pending, "pending"},
@@ -38,12 +41,14 @@ State state_of(const std::string& name) {
   return State::None;
 }
 
+// Nothing: there is no such file.
+std::optional<std::string_view> content(const ConfigFiles& in, const std::string& name) {
+  const auto it = in.find(name);
+  return it == in.end() ? std::optional<std::string_view>() : it->second;
+}
+
 // Whether each file is as in one of these, or missing as there.
 bool is_mixture(const ConfigFiles& files, std::initializer_list<const ConfigFiles*> sets) {
-  const auto content = [](const ConfigFiles& in, const std::string& name) {
-    const auto it = in.find(name);
-    return it == in.end() ? std::optional<std::string_view>() : it->second;
-  };
   ConfigFiles all = files;
   for (const ConfigFiles* set : sets) all.insert(set->begin(), set->end());
   return std::ranges::all_of(all, [&](const auto& file) {
@@ -82,6 +87,7 @@ void ConfigTrial::read() {
     view.reason = json->value("reason", "");
     view.ended_ms = json->value("ended_ms", int64_t{0});
     view.until = from_ms(json->value("until_ms", int64_t{0}));
+    view.notes = json->value("notes", FileNotes());
     if (json->contains("confirm_ms"))
       view.confirm = std::chrono::milliseconds(json->at("confirm_ms").get<int64_t>());
     files_ = json->value("files", ConfigFiles());
@@ -102,6 +108,7 @@ Result<> ConfigTrial::save() {
   }
   if (!files_.empty()) json["files"] = files_;
   if (!found_.empty()) json["found"] = found_;
+  if (!view_.notes.empty()) json["notes"] = view_.notes;
   if (view_.state == State::Pending) {
     if (view_.confirm) json["confirm_ms"] = in_ms(*view_.confirm);
     json["until_ms"] = in_ms(view_.until);
@@ -114,7 +121,8 @@ Result<> ConfigTrial::save() {
   return options_.save(options_.path, dump_json(json) + "\n");
 }
 
-Result<> ConfigTrial::begin(ConfigFiles files, std::optional<nanoseconds> confirm, BootTime now) {
+Result<> ConfigTrial::begin(ConfigFiles files, std::optional<nanoseconds> confirm, BootTime now,
+                            FileNotes notes) {
   if (view_.state == State::Pending) {
     if (files == files_) return {};
     return Error{Errc::Unavailable,
@@ -127,15 +135,21 @@ Result<> ConfigTrial::begin(ConfigFiles files, std::optional<nanoseconds> confir
                      (keep_trouble_.empty() ? "" : ": " + keep_trouble_)};
   }
   given_up_ = false;
-  if (files == kept_files(options_.last_good)) {  // it runs
-    return view_.state == State::RolledBack ? end(State::Confirmed, now) : Result<>();
-  }
+  // They run. What was refused stays so until rule() finds them in place: they are put there one
+  // by one, and that may be cut short.
+  if (files == kept_files(options_.last_good)) return {};
+  // Of earlier ones that were never put back it is known from before.
+  if (view_.refused) notes.insert(view_.notes.begin(), view_.notes.end());
   auto before = std::tuple(view_, files_, std::exchange(found_, {}));
-  view_ = {
-      .state = State::Pending, .confirm = confirm, .until = now + confirm.value_or(kPutInPlace)};
+  view_ = {.state = State::Pending,
+           .confirm = confirm,
+           .until = now + confirm.value_or(kPutInPlace),
+           .notes = std::move(notes)};
   files_ = std::move(files);
   boot_ = options_.boot_id;
   boots_ = 0;
+  confirm_trouble_.clear();
+  confirm_pause_ = {};
   auto saved = save();
   if (saved) {
     log::notice("a configuration is put in place on trial",
@@ -150,13 +164,38 @@ Ruling ConfigTrial::rule(const Loaded& in_place, BootTime now) {
   view_.running = false;
   unkept_.reset();
   const ConfigFiles files = files_of(in_place);
-  if (view_.state == State::Pending) return rule_pending(in_place, files, now);
+  const auto ruling =
+      view_.state == State::Pending ? rule_pending(in_place, files, now) : rule_ended(files);
+  view_.refused = view_.state == State::RolledBack && ruling == Ruling::Earlier;
+  return ruling;
+}
+
+// Whether what is in place has still something of what was rolled back, which nobody has mended.
+bool ConfigTrial::is_refused(const ConfigFiles& files) const {
+  const ConfigFiles earlier = kept_files(options_.last_good);
+  if (files == earlier) return false;
+  // It is left where files were being put in place or back when that was cut short.
+  if (is_mixture(files, {&files_, &found_, &earlier})) return true;
+  ConfigFiles either = files_;
+  either.insert(earlier.begin(), earlier.end());
+  bool has_some = false;
+  for (const auto& [name, ignored] : either) {
+    const auto was = content(earlier, name);
+    if (content(files_, name) == was) continue;  // not what the trial was about
+    const auto is = content(files, name);
+    if (is == was) continue;
+    if (is != content(files_, name) && is != content(found_, name)) return false;  // mended
+    has_some = true;
+  }
+  return has_some;
+}
+
+Ruling ConfigTrial::rule_ended(const ConfigFiles& files) {
   given_up_ = false;
   if (view_.state != State::RolledBack || files_.empty()) return Ruling::Usual;
-  // A mixture is left where files were being put in place or back when that was cut short.
-  const ConfigFiles earlier = kept_files(options_.last_good);
-  if (files != earlier && is_mixture(files, {&files_, &found_, &earlier})) return Ruling::Earlier;
-  files_.clear();  // somebody has changed them
+  if (is_refused(files)) return Ruling::Earlier;
+  view_.notes.clear();
+  files_.clear();
   found_.clear();
   if (const auto saved = save(); !saved) {
     log::warning("cannot note that the files have changed", {{"FP_REASON", saved.error().message}});
@@ -189,6 +228,8 @@ std::string ConfigTrial::why_over(const Loaded& in_place, bool complete, BootTim
     return "no publish was acknowledged in " + std::to_string(kMaxBoots) + " boots";
   }
   if (now < view_.until) return "";
+  if (!confirm_trouble_.empty())
+    return "a publish was acknowledged, but that could not be noted: " + confirm_trouble_;
   return "no publish was acknowledged in " + format_duration(*view_.confirm);
 }
 
@@ -217,13 +258,22 @@ void ConfigTrial::roll_back(std::string reason, const ConfigFiles& in_place, Boo
 
 Result<> ConfigTrial::confirm(BootTime now) {
   if (view_.state != State::Pending || !unkept_) return {};
-  FP_CHECK_OK(end(State::Confirmed, now));
+  if (auto noted = end(State::Confirmed, now); !noted) {
+    confirm_trouble_ = noted.error().message;
+    confirm_pause_ = std::clamp(2 * confirm_pause_, kFirstPause, kLongestPause);
+    view_.confirm_from = now + confirm_pause_;
+    return noted;
+  }
   log::notice("the applied configuration is confirmed: a publish was acknowledged");
   keep(*std::exchange(unkept_, {}), Ruling::Usual);
   return {};
 }
 
-Result<> ConfigTrial::accept(BootTime now) { return end(State::Confirmed, now); }
+Result<> ConfigTrial::accept(BootTime now) {
+  if (view_.state == State::Pending || view_.refused) return end(State::Confirmed, now);
+  return Error{Errc::Invalid,
+               "no configuration is on trial, and nothing that was rolled back is in place"};
+}
 
 Result<> ConfigTrial::end(State state, BootTime now) {
   auto before = std::tuple(view_, std::exchange(files_, {}), std::exchange(found_, {}));

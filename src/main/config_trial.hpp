@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -29,14 +30,19 @@ class ConfigTrial {
     OnTrial,  // it is to be run, and not to be kept
     Earlier,  // the last good one is to be run instead; see why()
   };
+  // What whoever puts the files back is to know of them again, by name: who may read them.
+  using FileNotes = std::map<std::string, std::string>;
   // For people, and for the main thread, which is not to look at the rest.
   struct View {
     State state = State::None;
     bool running = false;                // Pending: it is in place, and runs
+    bool refused = false;                // RolledBack: it is in place, and does not run
     std::optional<nanoseconds> confirm;  // Pending: the time it has; nothing: no rollback
     BootTime until{};                    // Pending: when that is over
+    BootTime confirm_from{};             // Pending: not before, as the disk has just refused it
     std::string reason;                  // RolledBack: why; Pending: why it does not run
     int64_t ended_ms = 0;                // Confirmed, RolledBack: when, UTC
+    FileNotes notes;                     // Pending, and RolledBack: of the earlier files
   };
   struct Options {
     std::string path;       // of the file that remembers
@@ -50,21 +56,27 @@ class ConfigTrial {
   explicit ConfigTrial(Options options);
 
   // `files` are about to be put in place. On success that is on the disk: from now on nothing but
-  // these files or the earlier ones will be run. The same files again change nothing. Errors:
-  // Unavailable (others are on trial; the earlier ones could not be kept), Full, Io.
-  Result<> begin(ConfigFiles files, std::optional<nanoseconds> confirm, BootTime now);
+  // these files or the earlier ones will be run. The same files again change nothing, nor do the
+  // earlier ones. `notes`: of those that are in place. Errors: Unavailable (others are on trial;
+  // the earlier ones could not be kept), Full, Io.
+  Result<> begin(ConfigFiles files, std::optional<nanoseconds> confirm, BootTime now,
+                 FileNotes notes = {});
   // What to do with what is in place now. Rolls back what is overdue or cannot be used.
   Ruling rule(const Loaded& in_place, BootTime now);
   // What was ruled to be on trial has proved itself. Nothing happens if nothing is. Errors: Full,
-  // Io: it is on trial as before.
+  // Io: it is on trial as before; try again at view().confirm_from.
   Result<> confirm(BootTime now);
   // By hand. What is on trial is given up by the next rule().
   void give_up() { given_up_ = true; }
-  // By hand: what is in place is from now on a configuration like any other. Errors: Full, Io.
+  // By hand: what is in place is from now on a configuration like any other. Errors: Invalid
+  // (nothing is on trial or refused), Full, Io.
   Result<> accept(BootTime now);
 
   // Keeps a configuration as the last good one, unless it is on trial: then when it is confirmed.
   void keep(const Loaded& loaded, Ruling ruling);
+
+  // Whether all that was applied is in place, and nothing else.
+  bool is_whole(const Loaded& in_place) const { return files_of(in_place) == files_; }
 
   const View& view() const { return view_; }
   std::string why() const;  // the earlier one is run, in words
@@ -76,6 +88,8 @@ class ConfigTrial {
   void roll_back(std::string reason, const ConfigFiles& in_place, BootTime now);
   Result<> end(State state, BootTime now);
   std::string why_over(const Loaded& in_place, bool complete, BootTime now) const;
+  bool is_refused(const ConfigFiles& files) const;
+  Ruling rule_ended(const ConfigFiles& files);
   Ruling rule_pending(const Loaded& in_place, const ConfigFiles& files, BootTime now);
 
   Options options_;
@@ -86,6 +100,8 @@ class ConfigTrial {
   int boots_ = 0;      // Pending: in how many it was tried before
   bool given_up_ = false;
   std::optional<Loaded> unkept_;  // that runs on trial
+  std::string confirm_trouble_;   // why it could not be noted that it has proved itself
+  nanoseconds confirm_pause_{};   // that was the last one between two attempts
   std::string keep_trouble_;      // why what runs is not the last good one
 };
 

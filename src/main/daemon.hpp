@@ -72,6 +72,7 @@ class Daemon {
   struct Reload {};
   struct BeginTrial {
     ConfigFiles files;
+    ConfigTrial::FileNotes notes;
     std::optional<nanoseconds> confirm;
   };
   struct ConfirmTrial {};

@@ -80,12 +80,11 @@ void Daemon::note_troubles() {
   const auto about = [](std::string_view what, const std::string& trouble) {
     return trouble.empty() ? "" : std::string(what) + trouble;
   };
-  const bool is_rolled_back = trial_view_.state == ConfigTrial::State::RolledBack;
   std::vector<std::string> troubles{
       about("uplink: ", uplink_status_.reason), about("outbox: ", store_->status().trouble),
       about("clock: ", clock_->view().trouble), run_trouble_,
       config_trouble_.empty() ? ""
-      : is_rolled_back        ? "the applied configuration was rolled back; see `fieldpost status`"
+      : trial_view_.refused   ? "the applied configuration was rolled back; see `fieldpost status`"
                               : "the configuration has errors; see `fieldpost check`"};
   for (const auto& [topic, retry] : uplink_status_.set_aside) {
     troubles.push_back("uplink: the broker closes the connection when we publish to " + topic);

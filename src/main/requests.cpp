@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the daemon answers on its control sockets (docs/control-protocol.md).
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 
@@ -168,6 +170,7 @@ Json Daemon::config_json() const {
   return Json{{"path", paths_.config},
               {"loads", loads_},
               {"trouble", config_trouble_},
+              {"reader_group", ::getegid()},
               {"apply", trial_json()}};
 }
 

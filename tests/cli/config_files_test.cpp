@@ -44,20 +44,58 @@ TEST_F(ConfigFilesTest, BecomeWhatIsWanted) {
   ASSERT_EQ(*place.read(),
             (ConfigFiles{{"fieldpost.toml", "main\n"}, {"conf.d/10-gateway.toml", "gateway\n"}}));
   ASSERT_TRUE(place.put({{"conf.d/20-site.toml", "site\n"}}));
-  EXPECT_EQ(content("fieldpost.toml"), "main\n") << "what a package brought stays";
+  EXPECT_EQ(content("fieldpost.toml"), "missing") << "as before an apply that brought it";
   EXPECT_EQ(content("conf.d/10-gateway.toml"), "missing");
   EXPECT_EQ(content("conf.d/20-site.toml"), "site\n");
   EXPECT_EQ(content("conf.d/README"), "words\n");
   EXPECT_EQ(content("conf.d/.hidden.toml"), "of an editor\n");
 }
 
-TEST_F(ConfigFilesTest, KeepTheirModesAndNewOnesAreForEverybodyToRead) {
+TEST_F(ConfigFilesTest, KeepTheirModesAndNewOnesAreForTheAgentToRead) {
   std::filesystem::permissions(scratch / "etc/fieldpost.toml", std::filesystem::perms(0640));
   const mode_t umask_before = ::umask(077);
   ASSERT_TRUE(place.put({{"fieldpost.toml", "new\n"}, {"conf.d/20-site.toml", "site\n"}}));
   ::umask(umask_before);
   EXPECT_EQ(mode("fieldpost.toml"), 0640u);
-  EXPECT_EQ(mode("conf.d/20-site.toml"), 0644u);
+  EXPECT_EQ(mode("conf.d/20-site.toml"), 0640u);
+}
+
+TEST_F(ConfigFilesTest, NewOnesAreForEverybodyToReadIfTheirSourceIs) {
+  const std::string open = scratch.write("whole/conf.d/20-open.toml", "open\n");
+  scratch.write("whole/conf.d/30-shut.toml", "shut\n");  // 0600, as Scratch writes them
+  std::filesystem::permissions(open, std::filesystem::perms(0666));
+  const std::string whole = scratch / "whole";
+  ASSERT_TRUE(place.put(*with_changes(whole, *place.read()), place.rights_like(whole)));
+  EXPECT_EQ(mode("conf.d/20-open.toml"), 0644u);
+  EXPECT_EQ(mode("conf.d/30-shut.toml"), 0640u);
+  std::filesystem::permissions(open, std::filesystem::perms(0640));
+  ASSERT_TRUE(place.put({}, {}));
+  ASSERT_TRUE(place.put(*with_changes(open, {}), place.rights_like(open)));
+  EXPECT_EQ(mode("conf.d/20-open.toml"), 0640u);
+}
+
+TEST_F(ConfigFilesTest, OnesThatAreGoneComeBackAsTheyWere) {
+  std::filesystem::permissions(scratch / "etc/fieldpost.toml", std::filesystem::perms(0604));
+  const ConfigFiles before = *place.read();
+  const auto noted = to_texts(place.rights());
+  ASSERT_TRUE(place.put({{"conf.d/20-site.toml", "site\n"}}));
+  auto rights = noted;
+  rights["conf.d/90.toml"] = "nonsense";
+  ASSERT_TRUE(place.put(before, rights_in(rights)));
+  EXPECT_EQ(mode("fieldpost.toml"), 0604u);
+  EXPECT_EQ(mode("conf.d/10-gateway.toml"), 0600u);
+  EXPECT_EQ(to_texts(place.rights()), noted);
+}
+
+TEST_F(ConfigFilesTest, BelongToThoseTheyBelongedToAndNewOnesToTheAgentsGroup) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give files away";
+  const ConfigPlace agents(scratch / "etc", 4321);
+  ASSERT_EQ(::chown((scratch / "etc/fieldpost.toml").c_str(), 1234, 2345), 0);
+  const Rights noted = agents.rights();
+  ASSERT_TRUE(agents.put({{"conf.d/20-site.toml", "site\n"}}));
+  EXPECT_EQ(agents.rights(), (Rights{{"conf.d/20-site.toml", {0640, 0, 4321}}}));
+  ASSERT_TRUE(agents.put({{"fieldpost.toml", "main\n"}}, noted));
+  EXPECT_EQ(agents.rights(), (Rights{{"fieldpost.toml", {0600, 1234, 2345}}}));
 }
 
 TEST_F(ConfigFilesTest, ALinkStaysOne) {

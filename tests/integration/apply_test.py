@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import stat
 import sys
 import unittest
 
@@ -87,6 +88,62 @@ class ApplyTest(SiteTest):
         self.assertFalse(self.site_file.exists())
         self.assertEqual(self.agent.status()["config"]["trouble"], "")
         self.assertEqual(self.trial()["state"], "rolled back")
+        again = self.agent.cli("apply", "--rollback")
+        self.assertEqual((again.returncode, again.stdout), (1, ""))
+        self.assertIn("nothing that was rolled back is in place", again.stderr)
+
+    def test_files_come_back_with_the_mode_they_had(self):
+        self.agent.cli("apply", self.file(sim()), "--confirm", "none")
+        self.site_file.chmod(0o600)
+        whole = self.field.folder / "whole"
+        (whole / "conf.d").mkdir(parents=True)
+        shutil.copy(self.no_broker(), whole / "conf.d/10-only.toml")
+        (whole / "conf.d/10-only.toml").chmod(0o600)
+        command = self.apply_beside(whole, "--confirm", "10s")
+        eventually(lambda: self.trial().get("running"))
+        command.end(signal.SIGKILL)
+        self.assertFalse(self.site_file.exists())
+        only = self.site_file.with_name("10-only.toml")
+        self.assertEqual(stat.S_IMODE(only.stat().st_mode), 0o640)
+        self.restart()
+        self.wait_for("rolled back")
+        back = self.agent.cli("apply", "--rollback")
+        self.assertEqual(back.returncode, 0, back.stderr)
+        self.assertEqual(self.site_file.read_text(), sim())
+        self.assertEqual(stat.S_IMODE(self.site_file.stat().st_mode), 0o600)
+
+    def test_what_is_refused_stays_so_until_it_is_mended(self):
+        self.rolled_back_with_nobody_there()
+        other = self.site_file.with_name("60-other.toml")
+        other.write_text(sim())
+        self.agent.cli("reload")
+        self.assertTrue(self.trial()["refused"])
+        self.assert_runs_as_before()
+        self.site_file.write_text("# mended\n")
+        self.agent.cli("reload")
+        self.assertFalse(self.trial()["refused"])
+        self.assertEqual(self.agent.plugin("sim")["state"], "up")
+        back = self.agent.cli("apply", "--rollback")
+        self.assertEqual((back.returncode, back.stdout), (1, ""), "it would undo the mending")
+        self.assertTrue(other.exists())
+
+    def rolled_back_with_nobody_there(self):
+        command = self.apply_beside(self.no_broker(), "--confirm", "10s")
+        eventually(lambda: self.trial().get("running"))
+        command.end(signal.SIGKILL)
+        self.wait_for("rolled back")
+
+    def test_after_a_rollback_the_earlier_files_are_applied_as_any(self):
+        self.agent.cli("apply", self.file(sim()), "--confirm", "none")
+        self.rolled_back_with_nobody_there()
+        self.assertNotEqual(self.agent.status()["config"]["trouble"], "")
+        done = self.agent.cli("apply", self.file(sim()))
+        self.assertEqual((done.returncode, done.stdout),
+                         (0, "this configuration runs already\nin place\n"), done.stderr)
+        self.assertEqual(self.site_file.read_text(), sim())
+        self.assertEqual(self.agent.status()["config"]["trouble"], "")
+        self.restart()
+        self.assertEqual(self.agent.plugin("sim")["state"], "up")
 
     def test_the_command_puts_the_files_back_even_if_its_terminal_goes(self):
         command = self.apply_beside(self.no_broker(), "--confirm", "10s")
@@ -189,7 +246,8 @@ class ApplyTest(SiteTest):
             self.assertEqual(refused.returncode, 64, args)
             self.assertIn(what, refused.stderr)
         for args, what in ((("/nowhere/a.toml",), "does not exist"),
-                           (("/etc/passwd",), "ends in .toml"), (("--rollback",), "on trial")):
+                           (("/etc/passwd",), "ends in .toml"), (("--rollback",), "on trial"),
+                           (("--keep",), "nothing to keep")):
             refused = self.agent.cli("apply", *args)
             self.assertEqual(refused.returncode, 1, args)
             self.assertIn(what, refused.stderr)

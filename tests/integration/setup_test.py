@@ -18,9 +18,9 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from fakes import losant  # noqa: E402
-from fakes.field import BUILD, GATEWAY, SOURCE, cli, eventually, free_port  # noqa: E402
+from fakes.field import BUILD, GATEWAY, SOURCE, Process, cli, eventually, free_port  # noqa: E402
 from fakes.losant import KEY, SECRET  # noqa: E402
-from fakes.site import CLOCK, HEAD, SiteTest, uplink  # noqa: E402
+from fakes.site import CLOCK, HEAD, SiteTest, sim, uplink  # noqa: E402
 
 OTHER = "575ecf887ae143cd83dc4aa9"  # a second gateway
 NOT_SET_UP = "not set up: run fieldpost setup"
@@ -44,10 +44,10 @@ class Newcomer(SiteTest):
     def service(self, **env):
         return self.field.agent(env={"NOTIFY_SOCKET": str(self.field.folder / "notify"), **env})
 
-    def set_up(self, *words, key=KEY, secret=SECRET, prefix=(), **variables):
+    def set_up(self, *words, key=KEY, secret=SECRET, prefix=(), etc=None, **variables):
         variables = {"FIELDPOST_ACCESS_KEY": key, "FIELDPOST_ACCESS_SECRET": secret, **variables}
         env = {**os.environ, **{k: v for k, v in variables.items() if v is not None}}
-        return subprocess.run([*prefix, BUILD / "bin/fieldpost", "setup", "--config", self.etc,
+        return subprocess.run([*prefix, BUILD / "bin/fieldpost", "setup", "--config", etc or self.etc,
                                "--run-dir", self.etc / "run", *words], env=env, text=True,
                               capture_output=True, stdin=subprocess.DEVNULL, timeout=100, check=False)
 
@@ -141,6 +141,10 @@ class SetupTest(Newcomer):
         self.agent = self.service()
         self.expect(NOT_SET_UP)
 
+    def start_set_up(self):
+        self.assertEqual(self.set_up(*self.to_broker()).returncode, 0)
+        self.agent = self.field.agent().wait_until_up()
+
     def to_broker(self, device=GATEWAY):
         return ["--url", self.broker.url(), "--device-id", device]
 
@@ -173,6 +177,44 @@ class SetupTest(Newcomer):
         done = self.set_up(*self.to_broker(OTHER), "--force")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.agent.status()["gateway"]["device_id"], OTHER)
+
+    def test_an_agent_that_runs_on_something_else_is_no_success(self):
+        (self.etc / "conf.d/20-sim.toml").write_text(sim(device="gateway"))  # so that there are readings
+        self.start_set_up()
+        other = self.etc / "other"
+        shutil.copytree(self.etc / "conf.d", other / "conf.d",
+                        ignore=shutil.ignore_patterns("10-gateway.toml"))
+        shutil.copy(self.etc / "fieldpost.toml", other)
+        done = self.set_up(*self.to_broker(OTHER), "--wait", "8s", etc=other)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn(f"the agent runs as {GATEWAY} still", done.stderr)
+        (self.etc / "conf.d/30-broken.toml").write_text("[uplnk]\n")
+        shutil.rmtree(other / "credentials")
+        (other / "conf.d/10-gateway.toml").unlink()
+        done = self.set_up(*self.to_broker(), "--wait", "8s", etc=other)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("uplnk: unknown key", done.stderr)
+
+    def test_it_declines_while_a_trial_is_open_or_its_files_are_left(self):
+        self.start_set_up()
+        before = self.written()
+        away = self.etc / "50-away.toml"
+        away.write_text(f'[uplink]\nurl = "mqtt://127.0.0.1:{free_port()}"\n')
+        command = self.field.add(Process([BUILD / "bin/fieldpost", "apply", away, "--confirm", "10s",
+                                          "--run-dir", self.agent.run_dir]))
+        trial = lambda: self.agent.status()["config"]["apply"]  # noqa: E731
+        eventually(lambda: trial().get("running"), 20)
+        command.end(signal.SIGKILL)
+        before[away.name] = away.read_text()
+        for _ in range(2):
+            done = self.set_up(*self.to_broker(OTHER), "--force", "--wait", "0s", secret="0" * 64)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertIn("fieldpost apply --keep", done.stderr)
+            self.assertIn("--rollback", done.stderr)
+            self.assertEqual(self.written(), before)
+            eventually(lambda: trial()["state"] == "rolled back", 30)
+        self.assertEqual(self.agent.cli("apply", "--rollback").returncode, 0)
+        self.assertEqual(self.set_up(*self.to_broker(), "--wait", "0s").returncode, 0)
 
     def test_again_it_needs_only_what_is_new(self):
         done = self.set_up(*self.to_broker())

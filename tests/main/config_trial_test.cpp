@@ -45,6 +45,7 @@ class Site {
   void write(const std::string& name, const std::string& content) {
     step([&] { scratch.write("etc/" + name, content); });
   }
+  ConfigFiles earlier() const { return {{"fieldpost.toml", kOldToo}, {"conf.d/10.toml", kOld}}; }
   ConfigFiles fresh() const { return {{"fieldpost.toml", kNewToo}, {"conf.d/10.toml", kNew}}; }
 
   void start() {
@@ -208,6 +209,29 @@ TEST_F(Trial, AnEditMeanwhileIsNotTakenUpWhenTheTimeIsOverNorWhatComesTooLate) {
   EXPECT_EQ(site.runs(), "old");
 }
 
+TEST_F(Trial, WhatIsNotedOfTheEarlierFilesIsKeptUntilTheyAreInPlaceAgain) {
+  const ConfigTrial::FileNotes notes{{"fieldpost.toml", "one"}, {"conf.d/10.toml", "two"}};
+  ASSERT_TRUE(site.trial->begin(site.fresh(), 10min, site.now, notes));
+  site.put_in_place();
+  EXPECT_EQ(site.trial->view().notes, notes);
+  site.now += 10min;
+  site.start();
+  EXPECT_EQ(site.trial->view().notes, notes);
+  ConfigFiles third = site.fresh();
+  third["conf.d/10.toml"] += "# third\n";
+  ASSERT_TRUE(site.trial->begin(third, 10min, site.now, {{"fieldpost.toml", "other"}}));
+  EXPECT_EQ(site.trial->view().notes,
+            (ConfigTrial::FileNotes{{"fieldpost.toml", "other"}, {"conf.d/10.toml", "two"}}));
+  site.trial->give_up();
+  site.start();
+  site.write("conf.d/10.toml", kOld);
+  site.write("fieldpost.toml", kOldToo);
+  site.now += 10min;
+  site.read();
+  site.read();
+  EXPECT_EQ(site.trial->view().notes, ConfigTrial::FileNotes());
+}
+
 TEST_F(Trial, OneThatNeverCameIsForgotten) {
   ASSERT_TRUE(site.begin());
   site.now += 11min;
@@ -230,18 +254,107 @@ TEST_F(Trial, ASecondOneIsRefusedUnlessItIsTheSame) {
 }
 
 TEST_F(Trial, WhatRunsAlreadyNeedsNone) {
-  const ConfigFiles earlier{{"fieldpost.toml", kOldToo}, {"conf.d/10.toml", kOld}};
-  ASSERT_TRUE(site.trial->begin(earlier, 10min, site.now));
+  ASSERT_TRUE(site.trial->begin(site.earlier(), 10min, site.now));
   EXPECT_EQ(state(), State::None);
   site.apply();
   site.trial->give_up();
   site.read();
-  ASSERT_TRUE(site.trial->begin(earlier, 10min, site.now)) << "as a way to put them back";
+  ASSERT_TRUE(site.trial->begin(site.earlier(), 10min, site.now)) << "as a way to put them back";
   site.write("conf.d/10.toml", kOld);
   site.write("fieldpost.toml", kOldToo);
   site.start();
   EXPECT_EQ(site.runs(), "old");
   EXPECT_EQ(site.chosen.trouble, "");
+}
+
+TEST_F(Trial, TheRefusalHoldsUntilTheEarlierFilesAreInPlaceAgain) {
+  site.apply();
+  site.now += 10min;
+  site.read();
+  ASSERT_TRUE(site.trial->begin(site.earlier(), 10min, site.now));
+  for (const bool half : {false, true}) {  // killed before the files are replaced, and meanwhile
+    if (half) site.write("conf.d/10.toml", kOld);
+    site.start();
+    EXPECT_EQ(site.runs(), "old");
+    EXPECT_EQ(kept_files(site.paths.last_good_config()), site.earlier());
+  }
+  site.write("fieldpost.toml", kOldToo);
+  site.read();
+  EXPECT_EQ(site.runs(), "old");
+  EXPECT_EQ(site.chosen.trouble, "");
+}
+
+TEST_F(Trial, AnEditOfOtherFilesLiftsNoRefusal) {
+  site.write("conf.d/05.toml", "[gateway]\nname = \"five\"\n");
+  site.read();
+  const ConfigFiles earlier = kept_files(site.paths.last_good_config());
+  ConfigFiles fresh = earlier;
+  fresh["conf.d/10.toml"] = kNew;
+  fresh["fieldpost.toml"] = kNewToo;
+  ASSERT_TRUE(site.trial->begin(fresh, 10min, site.now));
+  site.put_in_place();
+  ASSERT_EQ(site.runs(), "new");
+  site.now += 10min;
+  site.read();
+  site.write("conf.d/20-other.toml", "[outbox]\nmax_age = \"9d\"\n");  // one that is new
+  site.write("conf.d/05.toml", "[gateway]\nname = \"six\"\n");         // and one that both have
+  for (int i = 0; i < 2; ++i) {
+    site.start();
+    EXPECT_EQ(site.runs(), "old");
+    EXPECT_NE(site.chosen.trouble, "");
+    EXPECT_EQ(kept_files(site.paths.last_good_config()), earlier);
+    site.write("conf.d/10.toml", kOld);  // half of the way back
+  }
+  site.write("fieldpost.toml", kOldToo);
+  site.start();
+  EXPECT_EQ(site.runs(), "old");
+  EXPECT_EQ(site.chosen.trouble, "") << "what was refused is gone, the edits are like any other";
+  EXPECT_EQ(site.chosen.config->gateway.name, "six");
+}
+
+TEST_F(Trial, WithoutTheEarlierFilesTheRefusedOnesRunAndThatIsSaid) {
+  site.apply();
+  std::filesystem::remove_all(site.paths.last_good_config());
+  site.now += 10min;
+  for (int i = 0; i < 2; ++i) {
+    site.start();
+    EXPECT_EQ(site.runs(), "new");
+    EXPECT_NE(site.chosen.trouble.find("no publish was acknowledged"), std::string::npos);
+    EXPECT_NE(site.chosen.trouble.find("the earlier one cannot be used"), std::string::npos)
+        << site.chosen.trouble;
+    EXPECT_EQ(kept_files(site.paths.last_good_config()), ConfigFiles());
+  }
+}
+
+TEST_F(Trial, WithoutTheEarlierFilesAMixtureDoesNotRun) {
+  ASSERT_TRUE(site.begin());
+  std::filesystem::remove_all(site.paths.last_good_config());
+  site.write("fieldpost.toml", kNewToo);
+  for (int i = 0; i < 3; ++i) {  // the third time, it is rolled back
+    site.start();
+    EXPECT_EQ(site.runs(), "nothing");
+    EXPECT_NE(site.chosen.trouble.find("the earlier one cannot be used"), std::string::npos)
+        << site.chosen.trouble;
+    site.now += 9min;
+  }
+}
+
+TEST_F(Trial, TheOutboxKeepsItsLimitsUntilItIsConfirmed) {
+  ConfigFiles fresh = site.fresh();
+  fresh["conf.d/20-outbox.toml"] = "[outbox]\nmax_age = \"1h\"\nmax_size = \"16MiB\"\n";
+  const OutboxConfig before = site.chosen.config->outbox;
+  ASSERT_TRUE(site.trial->begin(fresh, 10min, site.now));
+  site.write("conf.d/20-outbox.toml", fresh["conf.d/20-outbox.toml"]);
+  site.put_in_place();
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_EQ(site.runs(), "new");
+    EXPECT_EQ(site.chosen.config->outbox, before) << "what it drops no rollback brings back";
+    site.start();
+  }
+  ASSERT_TRUE(site.trial->confirm(site.now));
+  EXPECT_EQ(kept_files(site.paths.last_good_config()), fresh);
+  site.start();
+  EXPECT_EQ(site.chosen.config->outbox.max_age, 1h);
 }
 
 TEST_F(Trial, TheTimeBeginsAnewInAnotherBootButNotForEver) {
@@ -302,6 +415,37 @@ TEST_F(Trial, AConfirmationThatCannotBeNotedIsTriedAgain) {
   EXPECT_TRUE(site.trial->confirm(site.now));
   EXPECT_EQ(state(), State::Confirmed);
   EXPECT_EQ(kept_files(site.paths.last_good_config()), site.fresh());
+}
+
+TEST_F(Trial, AConfirmationThatCannotBeNotedIsTriedLessAndLessAndIsTheReason) {
+  site.apply();
+  site.disk_full = true;
+  for (const nanoseconds pause : {1s, 2s, 4s, 8s, 16s, 32s, 60s, 60s}) {
+    EXPECT_FALSE(site.trial->confirm(site.now));
+    EXPECT_EQ(site.trial->view().confirm_from, site.now + pause);
+    site.now += pause;
+  }
+  site.now += 10min;
+  site.read();
+  EXPECT_EQ(site.runs(), "old");
+  EXPECT_EQ(site.trial->view().reason,
+            "a publish was acknowledged, but that could not be noted: no space left");
+  site.disk_full = false;
+  ASSERT_TRUE(site.trial->accept(site.now));
+  site.read();
+  ASSERT_EQ(site.runs(), "new");
+}
+
+TEST_F(Trial, WhereNothingIsOnTrialNothingCanBeAccepted) {
+  EXPECT_FALSE(site.trial->accept(site.now));
+  EXPECT_EQ(state(), State::None);
+  site.apply();
+  site.trial->give_up();
+  site.read();
+  site.write("conf.d/10.toml", kNew + "# mended\n");
+  site.read();
+  EXPECT_FALSE(site.trial->accept(site.now));
+  EXPECT_EQ(state(), State::RolledBack);
 }
 
 TEST_F(Trial, AFileThatCannotBeUnderstoodCountsAsNone) {
