@@ -94,17 +94,17 @@ TEST_F(Files, ReportsWhatCannotBeReadAndNothingThatMayBeInIt) {
   std::filesystem::create_directory(scratch / "conf.d/e.toml");
   ASSERT_EQ(::mkfifo((scratch / "conf.d/f.toml").c_str(), 0600), 0);
   std::filesystem::create_symlink("nowhere", scratch / "conf.d/g.toml");
+  const std::string interval =
+      "~/conf.d/a.toml:5:12: plugin.interval: expected a duration from 10ms to 24h, or \"0s\", got "
+      "5";
   EXPECT_EQ(
       words_of(scratch.path()),
-      (Lines{
-          "~/fieldpost.toml:1:18: syntax error in key-value pair: expected value, saw '\\n'",
-          "~/conf.d/a.toml:5:12: plugin.interval: expected a duration from 10ms to 24h, or \"0s\", "
-          "got 5",
-          "~/conf.d/b.toml:1:7: syntax error in array: encountered end-of-file",
-          "~/conf.d/c.toml:1:6: not UTF-8; save the file in that encoding",
-          "~/conf.d/d.toml: is too large: expected at most 1048576 bytes, got 1048577",
-          "~/conf.d/e.toml: is a folder, not a file", "~/conf.d/f.toml: is not a regular file",
-          "~/conf.d/g.toml: does not exist"}));
+      (Lines{"~/fieldpost.toml:1:18: syntax error in key-value pair: expected value, saw '\\n'",
+             interval, "~/conf.d/b.toml:1:7: syntax error in array: encountered end-of-file",
+             "~/conf.d/c.toml:1:6: not UTF-8; save the file in that encoding",
+             "~/conf.d/d.toml: is too large: expected at most 1048576 bytes, got 1048577",
+             "~/conf.d/e.toml: is a folder, not a file", "~/conf.d/f.toml: is not a regular file",
+             "~/conf.d/g.toml: does not exist"}));
 }
 
 TEST_F(Files, SaysSoWhenThereIsNothing) {
