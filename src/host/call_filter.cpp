@@ -125,25 +125,14 @@ class Program {
     jump(BPF_JEQ, static_cast<uint32_t>(call), 0, 1);
     end(how);
   }
+  // A rule that looks at an argument decides for its call: a second one would not be reached.
   // Refused unless argument `n` is one of `values`.
   void restrict(int call, size_t n, std::initializer_list<uint32_t> values) {
-    jump(BPF_JEQ, static_cast<uint32_t>(call), 0, static_cast<uint8_t>(2 + 2 * values.size()));
-    load(argument(n));
-    for (const uint32_t value : values) {
-      jump(BPF_JEQ, value, 0, 1);
-      end(SECCOMP_RET_ALLOW);
-    }
-    end(kRefused);
+    compare(call, n, values, SECCOMP_RET_ALLOW, kRefused);
   }
   // Refused if argument `n` is one of `values`.
   void refuse_if(int call, size_t n, std::initializer_list<uint32_t> values) {
-    jump(BPF_JEQ, static_cast<uint32_t>(call), 0, static_cast<uint8_t>(2 + 2 * values.size()));
-    load(argument(n));
-    for (const uint32_t value : values) {
-      jump(BPF_JEQ, value, 0, 1);
-      end(kRefused);
-    }
-    end(SECCOMP_RET_ALLOW);
+    compare(call, n, values, kRefused, SECCOMP_RET_ALLOW);
   }
   // Refused where argument `n` has one of `bits`.
   void refuse_bits(int call, size_t n, uint32_t bits) {
@@ -171,6 +160,16 @@ class Program {
   }
 
  private:
+  void compare(int call, size_t n, std::initializer_list<uint32_t> values, uint32_t if_one,
+               uint32_t if_none) {
+    jump(BPF_JEQ, static_cast<uint32_t>(call), 0, static_cast<uint8_t>(2 + 2 * values.size()));
+    load(argument(n));
+    for (const uint32_t value : values) {
+      jump(BPF_JEQ, value, 0, 1);
+      end(if_one);
+    }
+    end(if_none);
+  }
   void load(size_t offset) {
     code_.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offset)));
   }
