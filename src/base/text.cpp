@@ -187,6 +187,13 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+void replace_all(std::string& text, std::string_view from, std::string_view to) {
+  if (from.empty()) return;
+  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
+    text.replace(at, from.size(), to);
+  }
+}
+
 std::string printable(std::string_view text, size_t limit) {
   std::string out;
   out.reserve(std::min(text.size(), limit));

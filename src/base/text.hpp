@@ -37,6 +37,9 @@ std::string format_number(double value);
 // The candidate that `name` was most likely meant to be, or "" if none is near.
 std::string_view nearest(std::string_view name, std::span<const std::string_view> candidates);
 
+// Each place where `from` stands, from left to right; what was put in is not looked at again.
+void replace_all(std::string& text, std::string_view from, std::string_view to);
+
 // Control characters and bytes that are not UTF-8 become \xNN, and anything beyond `limit` bytes
 // becomes "…": what strangers send never reaches a terminal or a log as it is.
 std::string printable(std::string_view text, size_t limit = 1000);

@@ -7,12 +7,11 @@
 
 #include <chrono>
 #include <ctime>
-#include <filesystem>
 #include <iostream>
 #include <thread>
 #include <utility>
 
-#include "base/file.hpp"
+#include "base/temp_folder.hpp"
 #include "base/text.hpp"
 #include "cli/cli.hpp"
 #include "cli/client.hpp"
@@ -22,32 +21,12 @@
 namespace fieldpost::cli {
 namespace {
 
-namespace fs = std::filesystem;
 using std::chrono::nanoseconds;
 using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kLeast(10);  // that it takes to connect and to be sure
 constexpr std::chrono::seconds kStepLimit(60);
 constexpr std::chrono::milliseconds kLookEvery(200);
-
-// A folder in /tmp that goes when it is done with.
-class Scratch {
- public:
-  Scratch() {
-    std::string pattern = (fs::temp_directory_path() / "fieldpost-apply-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) != nullptr) path_ = pattern;
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  const std::string& path() const { return path_; }  // empty: it could not be made
-
- private:
-  std::string path_;
-};
 
 // 0: no way back.
 Result<nanoseconds> confirm_time(std::string text) {
@@ -62,17 +41,13 @@ Result<nanoseconds> confirm_time(std::string text) {
 
 // As a start would read it; nothing is in place yet. False if it is not fine, which was said.
 Result<bool> check_files(const Call& call, const ConfigFiles& files, const ConfigPlace& place) {
-  const Scratch scratch;
-  if (scratch.path().empty()) return Error::from_errno(errno, "make a folder in /tmp");
+  const TempFolder scratch = FP_TRY(TempFolder::make());
   const ConfigPlace copy(scratch.path());
   FP_CHECK_OK(copy.put(files));
   Probe probe(call.paths.plugin_host, call.paths.plugin_dir);
   return is_fine(load_config(scratch.path(), probe), [&](std::string text) {
     for (const auto& [name, content] : files) {
-      const std::string there = copy.path_of(name);
-      for (size_t at = text.find(there); at != std::string::npos; at = text.find(there, at)) {
-        text.replace(at, there.size(), place.path_of(name));
-      }
+      replace_all(text, copy.path_of(name), place.path_of(name));
     }
     return text;
   });

@@ -13,12 +13,6 @@ constexpr size_t npos = std::string_view::npos;
 constexpr size_t kShortest = 4;  // of what is masked wherever it stands
 constexpr std::string_view kQuotes = "\"'\\";
 
-void replace_all(std::string& text, std::string_view what) {
-  for (size_t at = text.find(what); at != npos; at = text.find(what, at + kMasked.size())) {
-    text.replace(at, what.size(), kMasked);
-  }
-}
-
 }  // namespace
 
 void Mask::learn(std::string_view secret) {
@@ -45,7 +39,7 @@ void Mask::learn_from(std::string_view text) {
 
 std::string Mask::text(std::string_view text) const {
   std::string out(text);
-  for (const std::string& secret : known_) replace_all(out, secret);
+  for (const std::string& secret : known_) replace_all(out, secret, kMasked);
   return mask_secrets(out);
 }
 

@@ -13,6 +13,7 @@
 #include "base/file.hpp"
 #include "base/json.hpp"
 #include "base/temp_folder.hpp"
+#include "base/text.hpp"
 #include "config/read.hpp"
 
 namespace fieldpost::cli {
@@ -26,12 +27,6 @@ constexpr const char* kKey = "credentials/access_key";
 constexpr const char* kSecret = "credentials/access_secret";
 constexpr mode_t kForAll = 0644;  // nothing in it is secret, and `fieldpost check` is for everybody
 constexpr mode_t kForOwner = 0600;  // systemd reads it as root
-
-void replace_all(std::string& text, const std::string& from, const std::string& to) {
-  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
-    text.replace(at, from.size(), to);
-  }
-}
 
 Result<> make_folder(const std::string& path, mode_t mode) {
   if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return {};

@@ -60,13 +60,8 @@ Json to_json(const CommandReport& report) {
 
 std::string fill_topic(std::string_view pattern, const CommandReport& report) {
   std::string topic(pattern);
-  const auto fill = [&topic](std::string_view key, const std::string& value) {
-    for (size_t at = 0; (at = topic.find(key, at)) != std::string::npos; at += value.size()) {
-      topic.replace(at, key.size(), value);
-    }
-  };
-  fill("${device_id}", report.device_id);
-  fill("${device}", report.device_name);
+  replace_all(topic, "${device_id}", report.device_id);
+  replace_all(topic, "${device}", report.device_name);
   return topic;
 }
 

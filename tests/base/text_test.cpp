@@ -30,6 +30,17 @@ TEST(Duration, IsReadAndWritten) {
   EXPECT_EQ(format_duration(90min), "90min");
 }
 
+TEST(ReplaceAll, TakesEachPlaceAndNotWhatItPutIn) {
+  const auto replaced = [](std::string text, std::string_view from, std::string_view to) {
+    replace_all(text, from, to);
+    return text;
+  };
+  EXPECT_EQ(replaced("a-b-a", "a", "aa"), "aa-b-aa");
+  EXPECT_EQ(replaced("xx", "x", ""), "");
+  EXPECT_EQ(replaced("none", "x", "y"), "none");
+  EXPECT_EQ(replaced("none", "", "y"), "none");
+}
+
 TEST(Duration, ForPeople) {
   EXPECT_EQ(about(5ms), "5 ms");
   EXPECT_EQ(about(1500ms), "1.5 s");
