@@ -51,8 +51,12 @@ Result<> Outbox::Impl::prepare(SymbolTable& symbols) {
       "bytes = ?"));
   find_row = FP_TRY(database.prepare(
       "SELECT id FROM chunk WHERE id > ? AND id <= ? AND device = ? ORDER BY id LIMIT 1"));
-  find_custom = FP_TRY(database.prepare(
-      "SELECT 1 FROM device WHERE losant_id >= 'publish:' AND losant_id < 'publish;' LIMIT 1"));
+  const std::string first(kCustomDevice);
+  std::string beyond = first;  // all that begin with it come before
+  ++beyond.back();
+  const std::string sql = "SELECT 1 FROM device WHERE losant_id >= '" + first +
+                          "' AND losant_id < '" + beyond + "' LIMIT 1";
+  find_custom = FP_TRY(database.prepare(sql.c_str()));
   count_row = FP_TRY(database.prepare("SELECT n, length(body) FROM chunk WHERE id = ?"));
   return prepare_room();
 }
