@@ -13,6 +13,8 @@ namespace fieldpost {
 std::string sqlite_version() { return sqlite3_libversion(); }
 namespace {
 
+bool is_full(int system_errno) { return system_errno == ENOSPC || system_errno == EDQUOT; }
+
 // The one place that knows what SQLite's codes mean to a caller.
 Errc code_of(int extended, int system_errno) {
   switch (extended & 0xff) {
@@ -27,7 +29,7 @@ Errc code_of(int extended, int system_errno) {
       return Errc::Unavailable;
     default:
       // fsync() is where a network or thin-provisioned disk says that it is full.
-      return system_errno == ENOSPC || system_errno == EDQUOT ? Errc::Full : Errc::Io;
+      return is_full(system_errno) ? Errc::Full : Errc::Io;
   }
 }
 
@@ -44,7 +46,10 @@ Error error_of(sqlite3* db, const char* path, std::string_view what, int call_er
   message += std::string(" '") + (path != nullptr ? path : "") + "': " + sqlite3_errmsg(db);
   const bool by_rights = by_system || primary == SQLITE_READONLY || primary == SQLITE_PERM;
   std::string why = path != nullptr && by_rights ? why_not_writable(path) : "";
-  if (why.empty() && system_errno != 0) why = std::generic_category().message(system_errno);
+  if (why.empty() && system_errno != 0) {
+    why = std::generic_category().message(system_errno);
+    if (is_full(system_errno)) why = "the disk is full (" + why + ')';
+  }
   if (!why.empty()) message += ": " + why;
   if (primary == SQLITE_BUSY) message += " (another process has it open)";
   return {code_of(extended, system_errno), std::move(message)};

@@ -3,6 +3,7 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
 #include <fstream>
 #include <sstream>
 
@@ -78,21 +79,34 @@ TEST(Database, ErrorsSayWhatAndWhere) {
 }
 
 TEST(Database, AFullDiskIsToldFromABrokenOne) {
+  struct Case {
+    const char* name;
+    int code, system_errno;
+    Errc errc;
+  };
   TempDir dir;
   FaultyVfs vfs;
-  for (const auto& [code, errc] :
-       {std::pair{SQLITE_FULL, Errc::Full}, std::pair{SQLITE_IOERR_WRITE, Errc::Io},
-        std::pair{SQLITE_IOERR_FSYNC, Errc::Io}}) {
-    Database database = ready(dir / (std::to_string(code) + ".db"));
+  for (const auto& [name, code, system_errno, errc] :
+       {Case{"full", SQLITE_FULL, 0, Errc::Full}, Case{"write", SQLITE_IOERR_WRITE, 0, Errc::Io},
+        Case{"fsync", SQLITE_IOERR_FSYNC, EIO, Errc::Io},
+        Case{"thin", SQLITE_IOERR_FSYNC, ENOSPC, Errc::Full},
+        Case{"quota", SQLITE_IOERR_FSYNC, EDQUOT, Errc::Full}}) {
+    SCOPED_TRACE(name);
+    Database database = ready(dir / (std::string(name) + ".db"));
     auto transaction = Transaction::begin(database).value();
     ASSERT_TRUE(database.exec("INSERT INTO meta VALUES ('a', 1)"));
-    vfs.set_policy([failure = code](const FaultyVfs::Call& call) {
-      return FaultyVfs::changing(call.op) ? failure : SQLITE_OK;
+    vfs.set_policy([failure = code, why = system_errno](const FaultyVfs::Call& call) {
+      if (!FaultyVfs::changing(call.op)) return SQLITE_OK;
+      errno = why;
+      return failure;
     });
     const auto committed = std::move(transaction).commit();
     vfs.set_policy(nullptr);
     ASSERT_FALSE(committed);
     EXPECT_EQ(committed.error().code, errc) << committed.error().message;
+    EXPECT_EQ(committed.error().message.find("disk is full") != std::string::npos,
+              errc == Errc::Full)
+        << committed.error().message;
   }
 }
 
