@@ -49,6 +49,9 @@ class ApplyTest(SiteTest):
         self.agent.end(how)
         self.agent = self.field.agent().wait_until_up()
 
+    def wait_until_sim_is_up(self):
+        eventually(lambda: self.agent.plugin("sim")["state"] == "up")
+
     def assert_runs_as_before(self):
         """On the line that works; what was read meanwhile arrives, and nothing is missing."""
         read = self.read_so_far()
@@ -60,7 +63,7 @@ class ApplyTest(SiteTest):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("confirmed", done.stdout)
         self.assertEqual(self.trial()["state"], "confirmed")
-        self.assertEqual(self.agent.plugin("sim")["state"], "up")
+        self.wait_until_sim_is_up()
         eventually(lambda: self.witness.states(METER))
         self.assertIn("applied configuration was confirmed at 20", self.agent.cli("status").stdout)
         again = self.agent.cli("apply", self.file(sim()))
@@ -68,7 +71,7 @@ class ApplyTest(SiteTest):
                          (0, "this configuration runs already\nin place\n"), again.stderr)
         self.site_file.write_text("broken")  # what was confirmed is the last good one
         self.restart()
-        self.assertEqual(self.agent.plugin("sim")["state"], "up")
+        self.wait_until_sim_is_up()
 
     def test_one_without_a_broker_is_rolled_back_with_nobody_there(self):
         command = self.apply_beside(self.no_broker(), "--confirm", "10s")
@@ -122,7 +125,7 @@ class ApplyTest(SiteTest):
         self.site_file.write_text("# mended\n")
         self.agent.cli("reload")
         self.assertFalse(self.trial()["refused"])
-        self.assertEqual(self.agent.plugin("sim")["state"], "up")
+        self.wait_until_sim_is_up()
         back = self.agent.cli("apply", "--rollback")
         self.assertEqual((back.returncode, back.stdout), (1, ""), "it would undo the mending")
         self.assertTrue(other.exists())
@@ -143,7 +146,7 @@ class ApplyTest(SiteTest):
         self.assertEqual(self.site_file.read_text(), sim())
         self.assertEqual(self.agent.status()["config"]["trouble"], "")
         self.restart()
-        self.assertEqual(self.agent.plugin("sim")["state"], "up")
+        self.wait_until_sim_is_up()
 
     def test_the_command_puts_the_files_back_even_if_its_terminal_goes(self):
         command = self.apply_beside(self.no_broker(), "--confirm", "10s")
@@ -170,7 +173,7 @@ class ApplyTest(SiteTest):
         self.restart()
         self.wait_for("confirmed")
         self.assertEqual(eventually(lambda: command.child.poll() is not None, 30), True)
-        self.assertEqual(self.agent.plugin("sim")["state"], "up")
+        self.wait_until_sim_is_up()
 
     def test_a_broken_one_is_refused_before_anything_is_touched(self):
         self.agent.cli("apply", self.file(sim()), "--confirm", "none")
