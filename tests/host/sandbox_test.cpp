@@ -143,6 +143,7 @@ TEST_F(SandboxTest, HiddenFilesAreOutOfReach) {
 }
 
 TEST_F(SandboxTest, WhatLiesBesideThemIsNot) {
+  SKIP_WITHOUT_FILTERS();
   folder_ = open_;
   EXPECT_EQ(run("hostile", {.hidden = {hidden_}}), Words({"thread"}) + kOpening);
 }
