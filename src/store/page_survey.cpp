@@ -18,11 +18,22 @@ constexpr size_t kSchemaColumns = 5;
 constexpr size_t kName = 1;
 constexpr size_t kRootPage = 3;
 
-// A page of one table must not pass for one of another.
-constexpr struct {
-  const char* table;
+// The tables that are salvaged, in the order in which they were made. A page of one table must not
+// pass for one of another; 0 columns: of the other kind of tree, or of no use but for the pages
+// that it has.
+struct Table {
+  std::string_view name;
   size_t columns;
-} kShapes[] = {{"chunk", 6}, {"device", 2}, {"attribute", 2}, {"boot", 2}, {"mirror", 3}};
+};
+constexpr Table kTables[] = {{"meta", 0},    {"boot", 2},      {"epoch", 0},
+                             {"device", 2},  {"attribute", 2}, {"chunk", 6},
+                             {"damaged", 0}, {"mirror", 3},    {"state", 0}};
+
+// Indices, because what is in use by them is not free.
+bool is_of_use(std::string_view name) {
+  return name.starts_with("sqlite_autoindex_") ||
+         std::ranges::find(kTables, name, &Table::name) != std::end(kTables);
+}
 
 bool is_index(PageKind kind) {
   return kind == PageKind::IndexInterior || kind == PageKind::IndexLeaf;
@@ -48,14 +59,14 @@ bool in_order(const Page& leaf, int64_t above, int64_t last) {
 PageSurvey::PageSurvey(const PageFile& file)
     : file_(file), uses_(size_t{file.pages()} + 1), reads_left_(uint64_t{file.pages()} * 4) {
   std::vector<Root> roots = read_schema();
+  std::vector<uint32_t> unnamed;
+  std::erase_if(roots, [&unnamed](const Root& r) {
+    if (is_of_use(r.table)) return false;
+    unnamed.push_back(r.page);
+    return true;
+  });
   // Roots ascend in the order in which their tables were made, for no page was free then. One
   // that was changed by damage, to a freed page at worst, most likely stands out of the row.
-  // But not for that of a table which a later version has added. Nothing of it is salvaged.
-  std::vector<Root> later;
-  std::erase_if(roots, [&](const Root& r) {
-    if (r.table == "thinned") later.push_back(r);
-    return r.table == "thinned";
-  });
   std::vector<Root> believed;
   for (size_t i = 0; i < roots.size(); ++i) {
     const bool after = i == 0 || roots[i - 1].page < roots[i].page;
@@ -63,10 +74,10 @@ PageSurvey::PageSurvey(const PageFile& file)
     if (after && before) believed.push_back(roots[i]);
   }
   // First the one whose pages no damaged pointer of another tree may take.
-  for (const auto& [table, columns] : kShapes) trees_[table].columns = columns;
   std::ranges::stable_partition(believed, [](const Root& r) { return r.table == "chunk"; });
+  for (const Table& table : kTables) trees_[std::string(table.name)].columns = table.columns;
   for (const Root& root : believed) walk(root.page, trees_[root.table]);
-  for (const Root& root : later) walk(root.page, trees_[root.table]);
+  for (const uint32_t page : unnamed) walk(page, unnamed_);
 }
 
 std::vector<PageSurvey::Root> PageSurvey::read_schema() {

@@ -28,6 +28,9 @@ class PageSurvey {
   };
   // One that nothing is known of is empty and not whole.
   const Tree& tree(std::string_view table) const;
+  // Of all tables with names that mean nothing here. A later version may have made them; or damage
+  // has changed one bit of "chunk", and all rows are there.
+  const Tree& unnamed() const { return unnamed_; }
 
   // A cell's whole payload, and the pages of its overflow chain.
   struct Payload {
@@ -76,6 +79,7 @@ class PageSurvey {
   const PageFile& file_;
   std::vector<Use> uses_;  // by page number
   std::map<std::string, Tree, std::less<>> trees_;
+  Tree unnamed_;
   bool free_list_believed_ = false;
   int64_t unreadable_ = 0;
   uint64_t reads_left_;  // of overflow pages, until claim() shows that they were worth it

@@ -181,6 +181,28 @@ TEST(Salvage, AFlippedBitOfANameCostsNothing) {
   }
 }
 
+// The schema says which tree is which table's.
+TEST(Salvage, AFlippedBitOfTheSchemaCostsNothing) {
+  TempDir dir;
+  const DamageFixture fixture(dir / "a.db");
+  const Original& o = fixture.original();
+  const std::string bytes = content_of(dir / "a.db");
+  for (const char* name : {"chunk", "attribute", "device", "boot", "epoch", "mirror", "thinned"}) {
+    const std::string entry = std::string("table") + name + name;
+    const size_t begin = bytes.find(entry);
+    ASSERT_NE(begin, std::string::npos) << name;
+    for (size_t bit = 0; bit < 8 * (entry.size() + 3) && !HasFailure(); ++bit) {
+      flip_and_check(dir / "a.db", o, begin + bit / 8, static_cast<int>(bit % 8));
+    }
+  }
+  const size_t step = test::is_long() ? 3 : 61;
+  for (const uint32_t page : o.pages_by_kind.at("leaf").at("sqlite_schema")) {
+    for (size_t bit = 0; bit < 8 * kPage && !HasFailure(); bit += step) {
+      flip_and_check(dir / "a.db", o, (page - 1) * kPage + bit / 8, static_cast<int>(bit % 8));
+    }
+  }
+}
+
 // An interior page whose last child is a page of another table, or a freed one.
 TEST(Salvage, APointerToAnotherPageIsNotFollowed) {
   TempDir dir;
