@@ -147,10 +147,11 @@ void Salvage::Impl::read() {
   // Pages that nothing is known of are parts of a tree with a damaged page, or freed by a damaged
   // list. Either the list shows that they are not free, or rows are missing and they are the only
   // place where those can be.
-  if (survey.free_list_believed() || !chunks.whole) {
+  if (survey.free_list_believed() || survey.contested() || !chunks.whole) {
     read_strays(survey.strays());
-    report.may_repeat = !survey.free_list_believed() &&
-                        std::ranges::any_of(places, [](const Place& p) { return p.stray != 0; });
+    report.may_repeat = survey.contested() ||
+                        (!survey.free_list_believed() &&
+                         std::ranges::any_of(places, [](const Place& p) { return p.stray != 0; }));
   }
   sort_rows();
   complete(devices, names_of("device"));
