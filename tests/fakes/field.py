@@ -219,6 +219,7 @@ class ModbusServer(Process):
 
 class Agent(Process):
     """fieldpostd from the build tree with its own folders under `folder`; run by `prefix`, if any."""
+    daemon = BUILD / "libexec/fieldpostd"
 
     def __init__(self, folder, config=None, args=(), prefix=(), env=None):
         self.folder = pathlib.Path(folder)
@@ -230,7 +231,7 @@ class Agent(Process):
         self.note_nothing_was_sent()
         if config is not None:
             self.config.write_text(config)
-        super().__init__([*prefix, BUILD / "libexec/fieldpostd", "--config", self.config,
+        super().__init__([*prefix, self.daemon, "--config", self.config,
                           "--state-dir", self.state_dir, "--run-dir", self.run_dir, *args],
                          env=None if env is None else {**os.environ, **env})
 
