@@ -68,6 +68,7 @@ std::string line(const std::string& key, const std::string& value) {
 
 Result<SiteFiles> SiteFiles::find(const Paths& paths) {
   SiteFiles files;
+  files.profiles_ = paths.profile_folders();
   std::error_code error;
   const fs::path given = fs::absolute(paths.config, error);
   if (fs::is_directory(given, error)) {
@@ -142,8 +143,8 @@ Result<> SiteFiles::copy_to(const std::string& folder, const Answers& answers) c
 Result<Loaded> SiteFiles::check(const Answers& answers, PluginProbe& probe) const {
   const TempFolder copy = FP_TRY(TempFolder::make());
   FP_CHECK_OK(copy_to(copy.path(), answers));
-  Loaded loaded =
-      load_config(main_file_.empty() ? copy.path() : copy.path() + "/" + main_file_, probe);
+  Loaded loaded = load_config(main_file_.empty() ? copy.path() : copy.path() + "/" + main_file_,
+                              probe, profiles_);
   for (Problem& problem : loaded.problems) {  // where they will be, or are
     replace_all(problem.location.file, copy.path(), folder_);
     replace_all(problem.text, copy.path(), folder_);
