@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <stdexcept>
+#include <utility>
 
 namespace i2c {
 namespace fakes {
@@ -33,6 +35,7 @@ void with_registers(FakeChip& chip, std::span<const uint8_t> out, std::span<uint
 class FakeBus final : public Bus {
  public:
   void transfer(uint8_t address, std::span<const uint8_t> out, std::span<uint8_t> in) override {
+    if (!world.locked) ++world.unlocked_transfers;
     const auto found = world.chips.find(address);
     if (found == world.chips.end()) fail(EREMOTEIO);
     FakeChip& chip = found->second;
@@ -47,6 +50,14 @@ class FakeBus final : public Bus {
     } else {
       with_registers(chip, out, in);
     }
+  }
+  void lock() override {
+    if (std::exchange(world.locked, true)) throw std::logic_error("locked twice");
+  }
+  void unlock() override { world.locked = false; }
+  void pause(std::chrono::milliseconds time) override {
+    if (world.locked) throw std::logic_error("a pause while the bus is locked");
+    world.paused += time;
   }
 };
 

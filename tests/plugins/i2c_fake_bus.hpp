@@ -4,6 +4,7 @@
 // is built with i2c_fake_bus.cpp.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -30,6 +31,9 @@ struct World {
   std::map<uint8_t, FakeChip> chips;
   int open_error = 0;
   int opened = 0;
+  bool locked = false;
+  int unlocked_transfers = 0;
+  std::chrono::milliseconds paused{};  // in all; nobody waits
 };
 extern World world;
 
