@@ -27,8 +27,18 @@ struct FakeChip {
   std::function<void(std::span<const uint8_t> out, std::span<uint8_t> in)> speaks = nullptr;
 };
 
+// A TCA9548A: the channels whose bits are set in what was written to it last are open.
+struct FakeMux {
+  std::map<unsigned, std::map<uint8_t, FakeChip>> chips;  // by channel
+  uint8_t open = 0;
+  std::deque<int> errors;  // as FakeChip
+};
+
 struct World {
   std::map<uint8_t, FakeChip> chips;
+  std::map<uint8_t, FakeMux> muxes;
+  bool left_open = false;                         // a channel was open when the bus was unlocked
+  std::function<void()> when_unlocked = nullptr;  // others that wait for the bus
   int open_error = 0;
   int opened = 0;
   bool locked = false;
