@@ -8,9 +8,8 @@ namespace fieldpost {
 const char* const kVersion = FIELDPOST_VERSION;
 
 std::vector<std::string> Paths::profile_folders() const {
-  std::error_code error;
   const std::filesystem::path given = config;
-  const auto folder = std::filesystem::is_directory(given, error) ? given : given.parent_path();
+  const auto folder = given.extension() == ".toml" ? given.parent_path() : given;
   return {folder / "profiles", Paths().config + "/profiles", profile_dir};
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/text.hpp"
 #include "cli/cli.hpp"
+#include "config/profiles.hpp"
 #include "supervisor/probe.hpp"
 
 namespace fieldpost::cli {
@@ -42,6 +43,13 @@ void print_info(const PluginInfo& info) {
   }
 }
 
+void print_profiles(const std::map<std::string, std::string>& profiles) {
+  if (!profiles.empty()) std::cout << "\nProfiles (profile in a unit):\n";
+  for (const auto& [name, title] : profiles) {
+    std::cout << "  " << name << (title.empty() ? "" : ": " + printable(title)) << "\n";
+  }
+}
+
 }  // namespace
 
 int plugins(const Call& call) {
@@ -63,7 +71,11 @@ int plugins(const Call& call) {
     return kUsage;
   }
   const auto info = probe.describe(call.words[1]);
-  if (info) return print_info(*info), 0;
+  if (info) {
+    print_info(*info);
+    print_profiles(list_profiles(call.paths.profile_folders(), info->type));
+    return 0;
+  }
   const auto types = probe.types();
   const std::vector<std::string_view> names(types.begin(), types.end());
   const std::string_view near = nearest(call.words[1], names);

@@ -213,7 +213,7 @@ Loaded load_config(const std::string& path, PluginProbe& probe, std::vector<std:
   Plugins plugins(probe);
   const auto beside = std::filesystem::path(sources.main_file).parent_path() / kProfileFolder;
   profiles.insert(profiles.begin(), beside.string());
-  Profiles known(std::move(profiles));
+  Profiles known(profiles);
   std::vector<Origin> origins = read_instances(sources.root, config, plugins, known, problems);
   declare_all(config, origins, probe, problems);
   check_across(config, origins, problems);

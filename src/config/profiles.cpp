@@ -116,18 +116,38 @@ class Merge {
 
 }  // namespace
 
-std::string Profiles::not_found(const std::string& type, const std::string& name) const {
-  std::set<std::string> all;
-  std::string places;
-  for (const std::string& folder : folders_) {
-    const fs::path place = fs::path(folder) / type;
-    places += (places.empty() ? "" : ", ") + place.string();
+std::map<std::string, std::string> list_profiles(const std::vector<std::string>& folders,
+                                                 const std::string& type) {
+  std::map<std::string, std::string> all;
+  for (const std::string& folder : folders) {
     std::error_code error;
-    for (fs::directory_iterator it(place, error), end; !error && it != end; it.increment(error)) {
-      if (it->path().extension() == kExtension) all.insert(it->path().stem().string());
+    const fs::directory_iterator end;
+    for (fs::directory_iterator it(fs::path(folder) / type, error); !error && it != end;
+         it.increment(error)) {
+      const fs::path& file = it->path();
+      if (file.extension() != kExtension || all.contains(file.stem().string())) continue;
+      const auto root =
+          parse_toml(file.string(), read_regular_file(file.string(), kMaxFile).value_or(""));
+      all[file.stem().string()] = root ? text_at(*root, kTitle) : "";
     }
   }
-  const std::vector<std::string_view> names(all.begin(), all.end());
+  return all;
+}
+
+Profiles::Profiles(const std::vector<std::string>& folders) {
+  for (const std::string& folder : folders) {
+    if (std::ranges::find(folders_, folder) == folders_.end()) folders_.push_back(folder);
+  }
+}
+
+std::string Profiles::not_found(const std::string& type, const std::string& name) const {
+  std::string places;
+  for (const std::string& folder : folders_) {
+    places += (places.empty() ? "" : ", ") + (fs::path(folder) / type).string();
+  }
+  const auto all = list_profiles(folders_, type);
+  std::vector<std::string_view> names;
+  for (const auto& [known, title] : all) names.emplace_back(known);
   return "no profile of " + type + " is called '" + name + "'" + did_you_mean(name, names) +
          " (there is no " + name + kExtension + " in " + places + ")";
 }

@@ -20,10 +20,14 @@ namespace fieldpost {
 
 inline constexpr const char* kProfileFolder = "profiles";  // beside the configuration
 
+// The profiles of a type that are in these folders, and their titles; "" where one has none.
+std::map<std::string, std::string> list_profiles(const std::vector<std::string>& folders,
+                                                 const std::string& type);
+
 class Profiles {
  public:
   // Searched in this order, so that a site's own profile goes before one that was installed.
-  explicit Profiles(std::vector<std::string> folders) : folders_(std::move(folders)) {}
+  explicit Profiles(const std::vector<std::string>& folders);
 
   // A unit's row with what the profile that it names adds. What the row says itself
   // stays: its keys, and its rows in the place of those for the same attribute. `path` is what

@@ -130,6 +130,15 @@ TEST_F(ProfilesTest, OneThatIsNotThereIsNamedWithItsNearest) {
   EXPECT_FALSE(loaded.usable());
 }
 
+TEST_F(ProfilesTest, AreListedWithTheirTitles) {
+  write_meter(kMeter);
+  scratch.write("share/modbus/broken.toml", "title = ");
+  scratch.write("own/modbus/meter.toml", "title = \"Our meter\"");
+  scratch.write("share/i2c/chip.toml", "title = \"A chip\"");
+  EXPECT_EQ(list_profiles({scratch / "own", scratch / "share", scratch / "none"}, "modbus"),
+            (std::map<std::string, std::string>{{"meter", "Our meter"}, {"broken", ""}}));
+}
+
 TEST_F(ProfilesTest, WhatIsWrongInOneIsSaidOnceAtItsPlace) {
   write_meter(
       "title = 1\nname = \"x\"\n[[register]]\nattribute = \"volts\"\ntabel = \"coil\"\n"

@@ -557,6 +557,16 @@ TEST_F(I2cChips, AChipMayHaveADriverAndRegisters) {
   ASSERT_EQ(host_->poll(), FP_OK) << host_->trouble();
   EXPECT_EQ(host_->latest("temperature")->quality, FP_COMM_ERROR);
   EXPECT_EQ(host_->latest("id")->quality, FP_GOOD);
+  // It is set up anew all the same.
+  FakeBme other(0x58);
+  i2c::bme280::Calibration c = example();
+  c.t1 = 27000;
+  other.memory.put(0x88, to_bytes(c));
+  world.chips[kAddress].speaks = other;
+  ASSERT_EQ(host_->poll(), FP_OK) << host_->trouble();
+  double fine = 0;
+  EXPECT_NEAR(*host_->number("temperature"), i2c::bme280::temperature(c, kRawTemperature, fine),
+              0.005);
 }
 
 struct BadRow {
