@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <iostream>
 
 #include "base/text.hpp"
@@ -24,10 +25,13 @@ void print_info(const PluginInfo& info) {
             << "Its sandbox: " << words_of_needs(info.needs) << "\n";
   if (!info.options.empty()) std::cout << "\nOptions (options.NAME in [[plugin]]):\n";
   print_options(info.options, "  ");
+  const auto units = std::ranges::find(info.tables, true, &TableSpec::units);
   for (const TableSpec& table : info.tables) {
-    std::cout << "\n"
-              << (table.units ? "Units" : "Rows") << " [[plugin." << table.name
-              << "]]: " << table.help << "\n";
+    std::cout << "\n" << (table.units ? "Units" : "Rows") << " [[plugin." << table.name << "]]";
+    if (units != info.tables.end() && !table.units) {
+      std::cout << ", in a unit [[plugin." << units->name << "." << table.name << "]]";
+    }
+    std::cout << ": " << table.help << "\n";
     print_options(table.options, "  ");
   }
   if (!info.attributes.empty()) std::cout << "\nAttributes:\n";
