@@ -1,253 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Chips with a driver, on a fake bus: the examples of their datasheets, and what is said when they
-// answer nonsense. They are configured by the profiles that are installed.
-#include <gtest/gtest.h>
+// The other chips with a driver: the examples of their datasheets, and what is said when they
+// answer nonsense.
+#include "i2c_chips.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cmath>
 
-#include "chips/bme280.hpp"
 #include "chips/sht.hpp"
-#include "i2c_fake_bus.hpp"
-#include "plugins/profile_row.hpp"
 
+namespace i2c::fakes {
 namespace {
 
 using fieldpost::Value;
-using fieldpost::fakes::FakeHost;
-using fieldpost::fakes::profile_row;
-using fieldpost::fakes::Row;
-using i2c::fakes::Bytes;
-using i2c::fakes::Memory;
-using i2c::fakes::world;
-
-constexpr uint8_t kAddress = 0x40;
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-class I2cChips : public testing::Test {
- protected:
-  void SetUp() override { world = {}; }
-  void TearDown() override {
-    EXPECT_EQ(world.unlocked_transfers, 0);
-    if (host_ != nullptr) {
-      EXPECT_TRUE(host_->refusals.empty()) << host_->trouble();
-    }
-  }
-  void start(Row chip) {
-    host_ = std::make_unique<FakeHost>(Row::Values{{"bus", std::string("1")}},
-                                       Row::Tables{{"chip", {std::move(chip)}}});
-    ASSERT_EQ(host_->open(), FP_OK) << host_->trouble();
-  }
-  void start(const std::string& profile) {
-    start(profile_row("i2c", profile, {{"address", int{kAddress}}}));
-  }
-  // Nothing came of a poll but this.
-  void expect_error(const std::string& part) {
-    const size_t samples = host_->samples.size();
-    EXPECT_EQ(host_->poll(), FP_E_IO);
-    EXPECT_TRUE(contains(host_->error, part)) << host_->error;
-    EXPECT_TRUE(contains(host_->error, "i2c 1 chip 0x40")) << host_->error;
-    EXPECT_EQ(host_->samples.size(), samples);
-  }
-  std::unique_ptr<FakeHost> host_;
-};
-
-// ---- BME280, BMP280.
-
-// BST-BMP280-DS001, 3.12: its calibration, raw numbers, and results.
-i2c::bme280::Calibration example() {
-  return {.t1 = 27504,
-          .t2 = 26435,
-          .t3 = -1000,
-          .p1 = 36477,
-          .p2 = -10685,
-          .p3 = 3024,
-          .p4 = 2855,
-          .p5 = 140,
-          .p6 = -7,
-          .p7 = 15500,
-          .p8 = -14600,
-          .p9 = 6000};
-}
-constexpr int32_t kRawTemperature = 519888, kRawPressure = 415148;
-
-Bytes to_bytes(const i2c::bme280::Calibration& c) {
-  Bytes bytes;
-  for (const int word : {int{c.t1}, int{c.t2}, int{c.t3}, int{c.p1}, int{c.p2}, int{c.p3},
-                         int{c.p4}, int{c.p5}, int{c.p6}, int{c.p7}, int{c.p8}, int{c.p9}}) {
-    bytes.push_back(static_cast<uint8_t>(word & 0xFF));
-    bytes.push_back(static_cast<uint8_t>(word >> 8 & 0xFF));
-  }
-  return bytes;
-}
-
-Bytes twenty_bits(int32_t raw) {
-  return {static_cast<uint8_t>(raw >> 12), static_cast<uint8_t>(raw >> 4 & 0xFF),
-          static_cast<uint8_t>(raw << 4 & 0xF0)};
-}
-
-// Measures when it is told to, like the chip: what lies in its data registers before that is not
-// what it has measured.
-class FakeBme {
- public:
-  explicit FakeBme(uint8_t id) {
-    memory.put(0xD0, {id});
-    memory.put(0x88, to_bytes(example()));
-    memory.put(0xF7, {0x80, 0, 0, 0x80, 0, 0, 0x80, 0});
-  }
-  void operator()(std::span<const uint8_t> out, std::span<uint8_t> in) {
-    memory(out, in);
-    if (!works || memory.bytes[0xF4] != 0x25) return;
-    memory.bytes[0xF4] = 0x24;  // asleep again
-    memory.put(0xF7, twenty_bits(kRawPressure));
-    memory.put(0xFA, twenty_bits(kRawTemperature));
-    if (memory.bytes[0xF2] == 1) memory.put(0xFD, {0x6E, 0x4A});
-  }
-  Memory memory;
-  bool works = true;
-};
-
-TEST(Bme280, CompensatesTheExampleOfTheDatasheet) {
-  double fine = 0;
-  EXPECT_NEAR(i2c::bme280::temperature(example(), kRawTemperature, fine), 25.08, 0.005);
-  EXPECT_NEAR(fine, 128422, 0.5);
-  EXPECT_NEAR(i2c::bme280::pressure(example(), kRawPressure, fine), 100653.27, 0.005);
-}
-
-TEST(Bme280, PressureOfACalibrationThatIsNoneIsNoNumber) {
-  i2c::bme280::Calibration c = example();
-  c.p1 = 0;
-  EXPECT_TRUE(std::isnan(i2c::bme280::pressure(c, kRawPressure, 128422)));
-}
-
-// BST-BME280-DS002, 4.2.3: the same in whole numbers, % in 1/1024. There is no example, so the two
-// forms of the datasheet are held against each other.
-double humidity_in_integers(const i2c::bme280::Calibration& c, int32_t raw, int32_t fine) {
-  int32_t v = fine - 76800;
-  v = ((((raw << 14) - (c.h4 * (1 << 20)) - (c.h5 * v)) + 16384) >> 15) *
-      (((((((v * c.h6) >> 10) * (((v * c.h3) >> 11) + 32768)) >> 10) + 2097152) * c.h2 + 8192) >>
-       14);
-  v = v - (((((v >> 15) * (v >> 15)) >> 7) * c.h1) >> 4);
-  v = std::min(std::max(v, 0), 419430400);
-  return (v >> 12) / 1024.0;
-}
-
-TEST(Bme280, HumidityAgreesWithTheDatasheetsOtherForm) {
-  i2c::bme280::Calibration c = example();
-  c.h1 = 75, c.h2 = 362, c.h3 = 0, c.h4 = 315, c.h5 = 50, c.h6 = 30;  // of the usual size
-  for (int32_t raw = 20000; raw <= 45000; raw += 500) {
-    for (const int32_t fine : {-50000, 0, 76800, 128422, 250000}) {
-      EXPECT_NEAR(i2c::bme280::humidity(c, raw, fine), humidity_in_integers(c, raw, fine), 0.05)
-          << raw << " " << fine;
-    }
-  }
-}
-
-// BST-BME280-DS002, table 16: H4 and H5 are twelve bits that share a byte.
-TEST(Bme280, HumidityCalibrationIsTakenApart) {
-  i2c::bme280::Calibration c;
-  const std::array<uint8_t, 7> bytes = {0x6A, 0x01, 0x07, 0x13, 0x2B, 0x03, 0xE2};
-  i2c::bme280::read_humidity_part(75, bytes, c);
-  EXPECT_EQ(c.h1, 75);
-  EXPECT_EQ(c.h2, 362);
-  EXPECT_EQ(c.h3, 7);
-  EXPECT_EQ(c.h4, 0x13B);
-  EXPECT_EQ(c.h5, 0x032);
-  EXPECT_EQ(c.h6, -30);
-  const std::array<uint8_t, 7> negative = {0, 0, 0, 0xFF, 0xEF, 0xFF, 0};
-  i2c::bme280::read_humidity_part(0, negative, c);
-  EXPECT_EQ(c.h4, -1);
-  EXPECT_EQ(c.h5, -2);
-}
-
-TEST_F(I2cChips, Bmp280GivesTheExampleOfTheDatasheet) {
-  world.chips[kAddress].speaks = FakeBme(0x58);
-  start("bmp280");
-  ASSERT_EQ(host_->poll(), FP_OK) << host_->trouble();
-  EXPECT_EQ(host_->number("temperature"), 25.08);
-  EXPECT_EQ(host_->number("pressure"), 1006.53);
-  EXPECT_GE(world.paused.count(), 10);
-}
-
-TEST_F(I2cChips, Bme280MeasuresHumidityAsWell) {
-  FakeBme chip(0x60);
-  chip.memory.put(0xA1, {75});
-  chip.memory.put(0xE1, {0x6A, 0x01, 0x00, 0x13, 0x2B, 0x03, 0x1E});
-  world.chips[kAddress].speaks = chip;
-  start("bme280");
-  ASSERT_EQ(host_->poll(), FP_OK) << host_->trouble();
-  i2c::bme280::Calibration c = example();
-  c.h1 = 75, c.h2 = 362, c.h3 = 0, c.h4 = 0x13B, c.h5 = 0x32, c.h6 = 30;
-  ASSERT_TRUE(host_->number("humidity"));
-  EXPECT_NEAR(*host_->number("humidity"), humidity_in_integers(c, 0x6E4A, 128422), 0.05);
-}
-
-TEST_F(I2cChips, ABme280ThatIsAnotherChipSaysSo) {
-  world.chips[kAddress].speaks = FakeBme(0x58);
-  start("bme280");
-  expect_error("is a BMP280");
-  world.chips[kAddress].speaks = FakeBme(0x55);
-  expect_error("its id is 0x55, expected 0x60");
-}
-
-TEST_F(I2cChips, ABmp280ThatHasNotMeasuredGivesNothing) {
-  FakeBme chip(0x58);
-  chip.works = false;
-  world.chips[kAddress].speaks = chip;
-  start("bmp280");
-  expect_error("has not measured");
-  chip.memory.put(0xF3, {0x08});
-  world.chips[kAddress].speaks = chip;
-  expect_error("does not end its measurement");
-  world.chips[kAddress].speaks = FakeBme(0x58);
-  EXPECT_EQ(host_->poll(), FP_OK) << host_->trouble();
-}
-
-TEST_F(I2cChips, ABlankBmp280GivesNothing) {
-  FakeBme chip(0x58);
-  chip.memory.put(0x88, Bytes(24, 0));
-  world.chips[kAddress].speaks = chip;
-  start("bmp280");
-  expect_error("calibration makes no sense");
-}
-
-TEST_F(I2cChips, ABmp280ThatWasReplacedIsReadWithItsOwnCalibration) {
-  world.chips[kAddress].speaks = FakeBme(0x58);
-  start("bmp280");
-  ASSERT_EQ(host_->poll(), FP_OK) << host_->trouble();
-  FakeBme other(0x58);
-  i2c::bme280::Calibration c = example();
-  c.t1 = 27000;
-  other.memory.put(0x88, to_bytes(c));
-  const auto unplugged = std::exchange(world.chips, {});
-  EXPECT_EQ(host_->poll(), FP_E_IO);
-  world.chips = unplugged;
-  world.chips[kAddress].speaks = other;
-  ASSERT_EQ(host_->poll(), FP_OK) << host_->trouble();
-  double fine = 0;
-  EXPECT_NEAR(*host_->number("temperature"), i2c::bme280::temperature(c, kRawTemperature, fine),
-              0.005);
-}
 
 // ---- SHT3x, SHT4x.
 
 // Datasheet SHT3x-DIS, table 20.
-TEST(Sht, ChecksumOfTheDatasheet) {
-  EXPECT_EQ(i2c::sht::crc(std::array<uint8_t, 2>{0xBE, 0xEF}), 0x92);
-}
+TEST(Sht, ChecksumOfTheDatasheet) { EXPECT_EQ(sht::crc(std::array<uint8_t, 2>{0xBE, 0xEF}), 0x92); }
 
 TEST(Sht, ConvertsTheEndsOfItsRange) {
-  EXPECT_EQ(i2c::sht::temperature(0), -45);
-  EXPECT_EQ(i2c::sht::temperature(0xFFFF), 130);
-  EXPECT_EQ(i2c::sht::humidity3(0), 0);
-  EXPECT_EQ(i2c::sht::humidity3(0xFFFF), 100);
-  EXPECT_EQ(i2c::sht::humidity4(0), 0);         // -6 before it is cropped
-  EXPECT_EQ(i2c::sht::humidity4(0xFFFF), 100);  // 119
+  EXPECT_EQ(sht::temperature(0), -45);
+  EXPECT_EQ(sht::temperature(0xFFFF), 130);
+  EXPECT_EQ(sht::humidity3(0), 0);
+  EXPECT_EQ(sht::humidity3(0xFFFF), 100);
+  EXPECT_EQ(sht::humidity4(0), 0);         // -6 before it is cropped
+  EXPECT_EQ(sht::humidity4(0xFFFF), 100);  // 119
 }
 
 class FakeSht {
@@ -260,10 +39,10 @@ class FakeSht {
     }
     if (in.empty()) return;
     // It does not acknowledge while it measures; nor does it without having been asked.
-    if (!asked_ || world.paused - since_ < std::chrono::milliseconds(8)) i2c::fakes::fail(ENXIO);
+    if (!asked_ || world.paused - since_ < std::chrono::milliseconds(8)) fail(ENXIO);
     Bytes bytes = {0x66, 0x66, 0, 0x80, 0x00, 0};
-    bytes[2] = i2c::sht::crc(std::span(bytes).first(2));
-    bytes[5] = i2c::sht::crc(std::span(bytes).subspan(3, 2));
+    bytes[2] = sht::crc(std::span(bytes).first(2));
+    bytes[5] = sht::crc(std::span(bytes).subspan(3, 2));
     if (wrong > 0) --wrong, bytes[5] ^= 1;
     std::copy_n(bytes.begin(), in.size(), in.begin());
   }
@@ -542,33 +321,6 @@ TEST_F(I2cChips, InitIsWrittenFirstAndAgainWhenTheChipWasSilent) {
   EXPECT_EQ(world.chips[kAddress].registers[0x10], Bytes{0xAB});
 }
 
-TEST_F(I2cChips, AChipMayHaveADriverAndRegisters) {
-  world.chips[kAddress].speaks = FakeBme(0x58);
-  Row row = profile_row("i2c", "bmp280", {{"address", int{kAddress}}});
-  row.rows["register"] = {Row{{"attribute", "id"}, {"register", 0xD0}}};
-  start(row);
-  ASSERT_EQ(host_->poll(), FP_OK) << host_->trouble();
-  EXPECT_EQ(host_->number("id"), 0x58);
-  EXPECT_EQ(host_->number("temperature"), 25.08);
-  // One that does not measure takes no register down.
-  FakeBme broken(0x58);
-  broken.works = false;
-  world.chips[kAddress].speaks = broken;
-  ASSERT_EQ(host_->poll(), FP_OK) << host_->trouble();
-  EXPECT_EQ(host_->latest("temperature")->quality, FP_COMM_ERROR);
-  EXPECT_EQ(host_->latest("id")->quality, FP_GOOD);
-  // It is set up anew all the same.
-  FakeBme other(0x58);
-  i2c::bme280::Calibration c = example();
-  c.t1 = 27000;
-  other.memory.put(0x88, to_bytes(c));
-  world.chips[kAddress].speaks = other;
-  ASSERT_EQ(host_->poll(), FP_OK) << host_->trouble();
-  double fine = 0;
-  EXPECT_NEAR(*host_->number("temperature"), i2c::bme280::temperature(c, kRawTemperature, fine),
-              0.005);
-}
-
 struct BadRow {
   const char* name;
   Row chip;
@@ -633,3 +385,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& param_info) { return param_info.param.name; });
 
 }  // namespace
+}  // namespace i2c::fakes

@@ -10,7 +10,7 @@
 #include <cmath>
 #include <utility>
 
-#include "driver.hpp"
+#include "../driver.hpp"
 
 namespace i2c {
 namespace {

@@ -6,7 +6,7 @@
 #include <array>
 #include <cerrno>
 
-#include "driver.hpp"
+#include "../driver.hpp"
 
 namespace i2c {
 namespace {

@@ -3,14 +3,14 @@
 // Bosch BME280 (temperature, pressure, humidity) and BMP280 (without humidity). Each poll asks for
 // one measurement ("forced mode"): between them the chip sleeps, and what is read is never an old
 // value of a chip that has lost its power. Registers: BST-BME280-DS002, 5.3 and 5.4.
-#include "chips/bme280.hpp"
+#include "bme280.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <limits>
 
-#include "driver.hpp"
+#include "../driver.hpp"
 
 namespace i2c {
 namespace bme280 {

@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <string>
 
-#include "driver.hpp"
+#include "../driver.hpp"
 
 namespace i2c {
 namespace {

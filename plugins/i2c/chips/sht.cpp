@@ -2,14 +2,14 @@
 //
 // Sensirion SHT3x and SHT4x: a command, a pause, six bytes with two checksums. They need plain
 // transfers: SMBus has no read of six bytes without a register.
-#include "chips/sht.hpp"
+#include "sht.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <string>
 
-#include "driver.hpp"
+#include "../driver.hpp"
 
 namespace i2c {
 namespace sht {
