@@ -30,6 +30,16 @@ void set_channels(Bus& bus, uint8_t mux, uint8_t mask, const char* verb) {
   }
 }
 
+// After another error, which says more; the next transfer opens its own channel.
+bool try_to_close(Bus& bus, uint8_t mux) {
+  try {
+    set_channels(bus, mux, 0, "close");
+    return true;
+  } catch (const BusError&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 std::string hex(unsigned number) {
@@ -72,10 +82,7 @@ void Link::transfer_once(std::span<const uint8_t> out, std::span<uint8_t> in) {
   try {
     bus.transfer(place_.address, out, in);
   } catch (...) {
-    try {
-      set_channels(bus, place_.mux->address, 0, "close");
-    } catch (const BusError&) {  // the first error says more; the next transfer opens its own
-    }
+    (void)try_to_close(bus, place_.mux->address);
     throw;
   }
   set_channels(bus, place_.mux->address, 0, "close");

@@ -13,7 +13,6 @@ namespace {
 using fieldpost::Member;
 using fieldpost::Node;
 using fieldpost::fakes::FakeHost;
-using fieldpost::fakes::Row;
 using i2c::fakes::Bytes;
 using i2c::fakes::world;
 
