@@ -364,9 +364,12 @@ void HostProcess::Impl::on_message(message::Any&& message) {
 // ---- Whether it lives.
 
 void HostProcess::Impl::check_life_after(nanoseconds delay) {
-  life_due = BootClock::now() + delay;
-  auto source =
-      loop.after(std::chrono::ceil<std::chrono::microseconds>(delay), [this] { check_life(); });
+  const BootTime now = BootClock::now();
+  life_due = now + delay;
+  // Where it makes no difference on a whole second: all hosts are then looked at in one wake-up.
+  if (delay >= 2 * kStall) life_due = std::chrono::ceil<seconds>(life_due);
+  auto source = loop.after(std::chrono::ceil<std::chrono::microseconds>(life_due - now),
+                           [this] { check_life(); });
   if (source) life = *std::move(source);
 }
 

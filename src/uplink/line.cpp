@@ -30,12 +30,7 @@ auto Line::live(Handler handler) {
 }
 
 Line::Line(asio::io_context& io, Options options, Events events)
-    : io_(io),
-      options_(std::move(options)),
-      events_(std::move(events)),
-      watched_(io),
-      tick_(io),
-      login_(io) {
+    : io_(io), options_(std::move(options)), events_(std::move(events)), watched_(io), login_(io) {
   transport_ = start_relay(
       io_, options_.transport,
       {.step = live([this](const std::string& step) { events_.step(step); }),
@@ -49,7 +44,6 @@ void Line::fail(const std::string& reason) {
   if (std::exchange(ended_, true)) return;
   error_code ignored;
   watched_.close(ignored);
-  tick_.cancel(ignored);
   login_.cancel(ignored);
   End end = reason.starts_with(Transport::kClosed) ? End::Broker : End::Other;
   if (session_ && session_->refusal_code() == 5) end = End::Refusal;
@@ -75,7 +69,6 @@ void Line::on_ready(const std::string& path) {
   events_.step("log in as " + options_.session.client_id);
   watch_login();
   watch_read();
-  watch_tick();
   flush();
 }
 
@@ -133,13 +126,6 @@ void Line::watch_write() {
                       }));
 }
 
-void Line::watch_tick() {
-  tick_.expires_after(std::chrono::seconds(1));
-  tick_.async_wait(live([this](error_code error) {
-    if (!error) on_tick();
-  }));
-}
-
 // TCP_USER_TIMEOUT watches the way to the next machine alone: a proxy, or a broker whose process
 // hangs, acknowledges bytes all the same. libmosquitto asks after a keepalive of silence, and would
 // wait another one for the answer.
@@ -150,10 +136,9 @@ bool Line::is_silent() {
 }
 
 void Line::on_tick() {
-  if (!session_ || !go_on(session_->tick())) return;
+  if (!session_ || ended_ || !go_on(session_->tick())) return;
   if (is_silent()) return fail("the broker has been silent for one and a half keepalives");
   flush();
-  if (!ended_) watch_tick();
 }
 
 bool Line::go_on(const Result<>& result) {
@@ -214,7 +199,6 @@ void Line::close_session() {
   (void)session_->write();  // what does not leave at once is not worth waiting for
   error_code ignored;
   watched_.close(ignored);
-  tick_.cancel(ignored);
   session_.reset();  // closes our end of the socket: the transport sees it, and ends in order
 }
 

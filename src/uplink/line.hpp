@@ -50,6 +50,8 @@ class Line {
   // Names the message. Leaves with the next flush(). Errors: as Session::publish().
   Result<int> publish(const std::string& topic, std::string_view payload, int qos = 1);
   void flush();
+  // Once a second: keepalives, and whether the broker still says something.
+  void on_tick();
   void set_subscriptions(std::vector<Subscription> subscriptions);
   void set_max_in_flight(int messages);
   // As of Session.
@@ -69,11 +71,9 @@ class Line {
   void on_ready(const std::string& path);
   void on_transport_ended(const std::string& reason);
   void on_readable();
-  void on_tick();
   bool is_silent();
   void watch_read();
   void watch_write();
-  void watch_tick();
   void watch_login();
   bool go_on(const Result<>& result);
   void deliver();
@@ -90,7 +90,7 @@ class Line {
   std::unique_ptr<Transport> transport_;
   std::unique_ptr<Session> session_;
   boost::asio::posix::stream_descriptor watched_;  // a duplicate of the session's
-  boost::asio::steady_timer tick_, login_;
+  boost::asio::steady_timer login_;
   std::chrono::steady_clock::time_point last_heard_;  // of the broker
   bool watching_write_ = false;
   bool up_ = false;

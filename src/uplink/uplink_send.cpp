@@ -97,6 +97,7 @@ void Uplink::Thread::watch_tick() {
   tick.async_wait([this](error_code error) {
     if (error) return;
     on_tick();
+    if (line) line->on_tick();  // not by a timer of its own: each costs a wake-up
     watch_tick();
   });
 }
