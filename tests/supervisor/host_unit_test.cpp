@@ -21,11 +21,8 @@ class HostUnitTest : public test::HostProcessTest {
  protected:
   void SetUp() override {
     HostProcessTest::SetUp();
-    listener_ = UniqueFd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path_.copy(address.sun_path, path_.size());
-    ASSERT_EQ(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    listener_ = bound(SOCK_SEQPACKET, path_);
+    notified_ = bound(SOCK_DGRAM, folder_ / "notify");
     ASSERT_EQ(::listen(listener_.get(), 5), 0);
     auto source = loop_->on_readable(listener_.get(), [this] { accept(); });
     ASSERT_TRUE(source);
@@ -43,18 +40,38 @@ class HostUnitTest : public test::HostProcessTest {
     return watched;
   }
 
+  // What the host has told systemd since the last time.
+  int beats() const {
+    int count = 0;
+    char text[64];
+    for (ssize_t n = 0; (n = ::recv(notified_.get(), text, sizeof text, 0)) > 0; ++count) {
+      EXPECT_EQ(std::string(text, static_cast<size_t>(n)), "WATCHDOG=1");
+    }
+    return count;
+  }
+
   test::TempDir folder_;
   std::string path_ = folder_ / "host.sock";
   pid_t pid_ = -1;
   int started_ = 0;
 
  private:
+  static UniqueFd bound(int type, const std::string& path) {
+    UniqueFd fd(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, path.size());
+    EXPECT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    return fd;
+  }
   void accept() {
     const UniqueFd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!socket || pid_ > 0) return;  // one too many is closed
     const auto pid = spawn({.program = test::plugin_host(),
                             .args = {"run", test::plugin_path("puppet")},
-                            .descriptors = {-1, -1, -1, socket.get()}});
+                            .descriptors = {-1, -1, -1, socket.get()},
+                            .environment = std::vector<std::string>{
+                                "WATCHDOG_USEC=60000", "NOTIFY_SOCKET=" + (folder_ / "notify")}});
     ASSERT_TRUE(pid);
     ++started_;
     pid_ = *pid;
@@ -65,7 +82,7 @@ class HostUnitTest : public test::HostProcessTest {
     ASSERT_TRUE(source);
     exit_ = *std::move(source);
   }
-  UniqueFd listener_;
+  UniqueFd listener_, notified_;
   Source accepts_, exit_;
 };
 
@@ -103,6 +120,25 @@ TEST_F(HostUnitTest, OneThatHangsIsLeftToItsWatchdogAndNoSecondMeetsIt) {
   ASSERT_TRUE(until([&] { return started_ == 2; }));
   w->host.stop();
   EXPECT_TRUE(until([&] { return w->is(HostState::Down); }));
+}
+
+TEST_F(HostUnitTest, ItsWatchdogHearsOfItWhileItReturnsFromCalls) {
+  InstanceConfig config = puppet("good", 1, 0s);  // never polled: it wakes up for this alone
+  auto w = run(config);
+  int heard = 0;
+  EXPECT_TRUE(until([&] { return (heard += beats()) >= 3; }));
+  stop(*w);
+  ASSERT_TRUE(until([&] { return pid_ < 0; }));
+  beats();
+
+  config = puppet("hang", 1, 20ms);
+  config.deadline = 400ms;
+  auto hung = run(config, {.ping = 100ms, .first_pause = 10s});
+  ASSERT_TRUE(until([&] { return pid_ > 0 && test::is_hanging(pid_); }));
+  beats();
+  ASSERT_TRUE(until([&] { return hung->was(HostState::Backoff); }));
+  EXPECT_EQ(beats(), 0);
+  ::kill(pid_, SIGKILL);
 }
 
 TEST_F(HostUnitTest, SaysWhereNobodyListens) {
