@@ -61,6 +61,7 @@ std::string line(const std::string& key, const std::string& value) {
 
 Result<SiteFiles> SiteFiles::find(const Paths& paths) {
   SiteFiles files;
+  files.profiles_ = paths.profile_folders();
   std::error_code error;
   const fs::path given = fs::absolute(paths.config, error);
   if (fs::is_directory(given, error)) {
@@ -132,7 +133,7 @@ Result<Loaded> SiteFiles::check(const Answers& answers, PluginProbe& probe) cons
   files[kDropIn] = drop_in_text(answers, scratch.path());
   FP_CHECK_OK(copy.put(files));
   FP_CHECK_OK(put_credentials(scratch.path(), answers));
-  Loaded loaded = load_config(scratch.path(), probe);
+  Loaded loaded = load_config(scratch.path(), probe, profiles_);
   for (Problem& problem : loaded.problems) {  // where they will be, or are
     for (std::string* words : {&problem.location.file, &problem.text}) {
       replace_all(*words, copy.path_of(kMainFile), place.path_of(kMainFile));

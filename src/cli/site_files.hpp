@@ -41,8 +41,9 @@ class SiteFiles {
   std::string drop_in_text(const Answers& answers, const std::string& folder) const;
   Result<> put_credentials(const std::string& folder, const Answers& answers) const;
 
-  std::string folder_;     // absolute
-  std::string main_file_;  // its name; empty: the folder itself was given
+  std::string folder_;                 // absolute
+  std::string main_file_;              // its name; empty: the folder itself was given
+  std::vector<std::string> profiles_;  // Paths::profile_folders()
   bool by_systemd_ = false;
 };
 

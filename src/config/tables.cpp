@@ -8,6 +8,7 @@
 #include "config/forms.hpp"
 #include "config/into.hpp"
 #include "config/uplink_table.hpp"
+#include "model/names.hpp"
 
 namespace fieldpost {
 namespace {
@@ -372,7 +373,20 @@ std::span<const CoreOption> unit_options() {
       {.spec = {.name = "name", .help = "What status and logs call the unit."},
        .store = into<&RowKeys::name>,
        .check = forms::local_name,
-       .form = "a name"}};
+       .form = "a name"},
+      {.spec = {.name = "profile",
+                .help = "What the unit has, as a file says that can be used for many: NAME.toml of "
+                        "/etc/fieldpost/profiles/TYPE or of those that are installed. Keys and "
+                        "rows of the unit's own go before; docs/profiles.md."},
+       .store = into<&RowKeys::profile>,
+       .check = forms::local_name,
+       .form = "a name"},
+      {.spec = {.name = "prefix",
+                .help = "What the names of attributes and commands that come from the profile "
+                        "begin with, to tell units of one device apart."},
+       .store = into<&RowKeys::prefix>,
+       .check = forms::attribute_name,
+       .form = std::string(kAttributeNameForm)}};
   return options;
 }
 

@@ -41,6 +41,12 @@ ConfigStamps config_stamps(const Paths& paths) {
   ConfigStamps stamps{{main_file, file_stamp(main_file)}};
   add_files(main_file.parent_path() / kDropInFolder, ".toml", stamps);
   add_files(paths.plugin_dir, ".so", stamps);
+  for (const std::string& folder : paths.profile_folders()) {
+    for (fs::directory_iterator it(folder, ignored), end; !ignored && it != end;
+         it.increment(ignored)) {
+      add_files(it->path(), ".toml", stamps);
+    }
+  }
   return stamps;
 }
 

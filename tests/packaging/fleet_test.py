@@ -40,7 +40,7 @@ class Repository(unittest.TestCase):
 
     def run_it(self, *args, text=True):
         done = subprocess.run([str(a) for a in args], env=self.keys, capture_output=True, text=text,
-                              check=False)
+                              cwd=self.folder, check=False)
         self.assertEqual(0, done.returncode, done.stderr)
         return done.stdout
 
@@ -63,7 +63,7 @@ class Repository(unittest.TestCase):
             (root / name).mkdir(parents=True, exist_ok=True)
         (root / "state/status").touch()
         source = block("sources").replace("https://apt.example.com", f"file:{self.folder}")
-        source = source.replace("/etc/apt/keyrings", str(self.folder)).replace("stable/", f"{suite}/")
+        source = source.replace("/etc/apt/keyrings", str(self.folder)).replace("/stable\n", f"/{suite}\n")
         (root / "etc/parts/fieldpost.sources").write_text(source)
         options = {"Dir::State": root / "state", "Dir::State::status": root / "state/status",
                    "Dir::Cache": root / "cache", "Dir::Etc": root / "etc",
@@ -90,6 +90,8 @@ class Repository(unittest.TestCase):
         self.assertIn("0.1.0~deb12", said, "the way back")
         # By these unattended-upgrades knows them.
         self.assertIn("release o=Example,a=candidate", self.apt("candidate", "apt-cache", "policy"))
+        self.apt("candidate", "apt-get", "download", "fieldpost")
+        self.assertTrue((self.folder / f"fieldpost_0.2.0~deb12_{self.architecture}.deb").exists())
         self.run_it("cp", self.folder / f"bookworm/candidate/fieldpost_0.2.0~deb12_{self.architecture}.deb",
                     self.folder / "bookworm/stable")
         self.run_it(self.publish, self.folder / "bookworm/stable", "stable")

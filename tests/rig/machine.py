@@ -89,7 +89,7 @@ class Machine:
             "-rtc", f"base={rtc},clock=vm" if rtc else "base=utc",
             "-serial", f"file:{self.path('console')}",
             "-qmp", f"unix:{self.path('qmp')},server=on,wait=off",
-            "-device", "virtio-rng-pci", "-device", "virtio-serial-pci",
+            "-device", "virtio-rng-pci", "-device", "virtio-serial-pci", "-device", "qemu-xhci,id=usb",
             "-chardev", f"socket,id=channel,path={self.path('channel')},server=on,wait=off",
             "-device", "virtserialport,chardev=channel,name=rig",
             "-netdev", "user,id=net,restrict=on,ipv6=off", "-device", "virtio-net-pci,id=nic,netdev=net,romfile=",
