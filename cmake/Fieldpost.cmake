@@ -12,6 +12,11 @@ target_compile_options(fieldpost_flags INTERFACE
   -Wno-missing-field-initializers # designated initialisers: what is not named has its default
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
   $<$<BOOL:${FIELDPOST_WERROR}>:-Werror>)
+# On 32 bits the C library refuses files beyond 2 GB and inode numbers beyond 2^32, which an overlay
+# root has under a 64 bit kernel, unless it is told so. Not _TIME_BITS: libgpiod 1's structures have
+# the time of the system's.
+target_compile_definitions(fieldpost_flags INTERFACE
+  $<$<EQUAL:${CMAKE_SIZEOF_VOID_P},4>:_FILE_OFFSET_BITS=64>)
 if(FIELDPOST_SANITIZE) # its comma would end the argument of a generator expression
   target_compile_options(fieldpost_flags INTERFACE -fsanitize=${FIELDPOST_SANITIZE}
     -fno-omit-frame-pointer -fno-sanitize-recover=all

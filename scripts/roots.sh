@@ -71,18 +71,27 @@ inside() {
     exec chroot "$root" env -i "$@"' sh "$R" "$inside_cache" "${inside_env[@]}" "$@"
 }
 
-# emulated ARCH COMMAND...: the same, where programs of arm64 and armhf run too, and so do programs
-# that they start: by qemu, which the kernel (6.7 or newer) is told of in a namespace of its own.
-emulated() {
-  local cpu
-  case $1 in arm64) cpu=aarch64 ;; armhf) cpu=arm ;; *) shift && inside "$@" && return ;; esac
+# with_emulator ARCH COMMAND...: a command of this machine in mounts and processes of its own, where
+# programs of arm64 and armhf run too, and so do programs that they start: by qemu, which the kernel
+# (6.7 or newer) is told of in a namespace of its own. Another ARCH runs as it is.
+with_emulator() {
+  local cpu=
+  case $1 in arm64) cpu=aarch64 ;; armhf) cpu=arm ;; esac
   shift
   # shellcheck disable=SC2016 # for the shell in between
   unshare --user --map-root-user --mount --pid --fork --kill-child --mount-proc="$R/proc" sh -c '
     set -e
-    mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
-    sed -n 1p "/usr/lib/binfmt.d/qemu-$2.conf" >/proc/sys/fs/binfmt_misc/register
-    root=$1
-    shift 2
-    exec chroot "$root" env -i "$@"' sh "$R" "$cpu" "${inside_env[@]}" "$@"
+    if [ -n "$1" ]; then
+      mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
+      sed -n 1p "/usr/lib/binfmt.d/qemu-$1.conf" >/proc/sys/fs/binfmt_misc/register
+    fi
+    shift
+    exec "$@"' sh "$cpu" "$@"
+}
+
+# emulated ARCH COMMAND...: as `inside`, where such programs run.
+emulated() {
+  local arch=$1
+  shift
+  with_emulator "$arch" chroot "$R" env -i "${inside_env[@]}" "$@"
 }

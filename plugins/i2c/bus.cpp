@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/i2c-dev.h>
 #include <linux/i2c.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
+#include <thread>
 
 #include "../common/access.hpp"
 
@@ -71,6 +73,16 @@ class DevBus final : public Bus {
       smbus(out, in);
     }
   }
+
+  // Of the device file, so that it holds among processes: the kernel's own lock covers one
+  // transfer.
+  void lock() override {
+    while (flock(fd_, LOCK_EX) != 0) {
+      if (errno != EINTR) throw failed(errno);
+    }
+  }
+  void unlock() override { (void)flock(fd_, LOCK_UN); }
+  void pause(std::chrono::milliseconds time) override { std::this_thread::sleep_for(time); }
 
  private:
   // Also tells whether a kernel driver has the chip, which plain transfers do not ask.

@@ -4,6 +4,7 @@
 // tests: whoever links chooses. One thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -12,7 +13,7 @@
 
 namespace i2c {
 
-// The transfer or the bus failed.
+// The transfer or the bus failed, or what the chip said makes no sense.
 class BusError : public std::runtime_error {
  public:
   BusError(int errno_value, const std::string& message)
@@ -30,6 +31,13 @@ class Bus {
   // may be empty, not both. All or nothing; others on the same bus cannot come between.
   // Errors: BusError, whose message says what happened but not to which chip.
   virtual void transfer(uint8_t address, std::span<const uint8_t> out, std::span<uint8_t> in) = 0;
+  // Between the two no other instance and no command line of Fieldpost transfers on this bus: for
+  // transfers that belong together, with a std::lock_guard. Waits for whoever has it, which is
+  // never longer than their transfers take. Errors: BusError.
+  virtual void lock() = 0;
+  virtual void unlock() = 0;
+  // Lets a chip do what takes it time. Not while locked.
+  virtual void pause(std::chrono::milliseconds time) = 0;
 };
 
 // `bus` is a path ("/dev/i2c-1") or a number ("1"). Errors: BusError, saying what to do.

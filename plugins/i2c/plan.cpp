@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <bit>
-#include <set>
 
 #include "tables.hpp"
+#include "values.hpp"
 
 namespace i2c {
 namespace {
@@ -35,13 +35,19 @@ void read_bits(sdk::Declare& declare, const sdk::Section& row, Field& field) {
   }
 }
 
-Field field_of(sdk::Declare& declare, const sdk::Section& row) {
+// Which bytes of the chip.
+Field bytes_of(sdk::Declare& declare, const sdk::Section& row) {
   Field field;
   field.reg = static_cast<uint8_t>(row.integer("register"));
   const auto width = row.integer("width");
   if (width % 8 != 0) declare.problem(row, "width", "expected 8, 16, 24 or 32");
   field.bytes = static_cast<unsigned>(width / 8);
   field.big_endian = row.text("endianness") == "big";
+  return field;
+}
+
+Field field_of(sdk::Declare& declare, const sdk::Section& row) {
+  Field field = bytes_of(declare, row);
   field.is_signed = row.boolean("signed");
   field.is_boolean = row.text("type") == "boolean";
   field.scale = row.number("scale");
@@ -96,10 +102,52 @@ RegisterRow register_of(sdk::Declare& declare, unsigned unit, const sdk::Section
   return wanted;
 }
 
+InitRow init_of(sdk::Declare& declare, const sdk::Section& row) {
+  const InitRow init{bytes_of(declare, row), static_cast<uint32_t>(row.integer("value"))};
+  if (init.value > full_mask(init.field.bytes)) {
+    declare.problem(row, "value", "expected no more than the width holds");
+  }
+  return init;
+}
+
+Place place_of(sdk::Declare& declare, const sdk::Section& section) {
+  Place place{static_cast<uint8_t>(section.integer("address")), std::nullopt};
+  if (section.has("mux") != section.has("mux_channel")) {
+    declare.problem(section, section.has("mux") ? "mux" : "mux_channel",
+                    "expected both, mux and mux_channel");
+  } else if (section.has("mux")) {
+    place.mux = {static_cast<uint8_t>(section.integer("mux")),
+                 static_cast<uint8_t>(section.integer("mux_channel"))};
+    if (place.mux->address == place.address) {
+      declare.problem(section, "address", "is that of its multiplexer");
+    }
+  }
+  return place;
+}
+
+// One on the bus itself is heard beside those behind a multiplexer.
+bool collide(const Place& a, const Place& b) {
+  return a.address == b.address && (!a.mux || !b.mux || *a.mux == *b.mux);
+}
+
+ChipRow chip_of(sdk::Declare& declare, unsigned unit, const sdk::Section& section) {
+  ChipRow chip;
+  chip.place = place_of(declare, section);
+  for (const sdk::Section& row : section.rows("init")) chip.init.push_back(init_of(declare, row));
+  for (const sdk::Section& row : section.rows("register")) {
+    chip.registers.push_back(register_of(declare, unit, row));
+  }
+  read_values(declare, unit, section, chip);
+  if (chip.registers.empty() && !section.has("driver") && section.rows("value").empty()) {
+    declare.problem(section, nullptr,
+                    "expected a profile, or at least one [[plugin.chip.register]]");
+  }
+  return chip;
+}
+
 }  // namespace
 
 Plan::Plan(sdk::Declare& declare) : bus(declare.options().text("bus")) {
-  std::set<int64_t> addresses;
   const std::vector<sdk::Section> units = declare.units();
   for (unsigned unit = 0; unit < units.size(); ++unit) {
     const sdk::Section& section = units[unit];
@@ -107,16 +155,10 @@ Plan::Plan(sdk::Declare& declare) : bus(declare.options().text("bus")) {
       declare.problem(section, nullptr, "expected at least one [[plugin.chip]]");
       return;
     }
-    if (!addresses.insert(section.integer("address")).second) {
+    ChipRow chip = chip_of(declare, unit, section);
+    if (std::ranges::any_of(chips,
+                            [&](const ChipRow& c) { return collide(c.place, chip.place); })) {
       declare.problem(section, "address", "a chip above has this address");
-    }
-    ChipRow chip;
-    chip.address = static_cast<uint8_t>(section.integer("address"));
-    for (const sdk::Section& row : section.rows("register")) {
-      chip.registers.push_back(register_of(declare, unit, row));
-    }
-    if (chip.registers.empty()) {
-      declare.problem(section, nullptr, "expected at least one [[plugin.chip.register]]");
     }
     chips.push_back(std::move(chip));
   }

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "driver.hpp"
+#include "link.hpp"
 #include "registers.hpp"
 
 namespace i2c {
@@ -20,9 +22,24 @@ struct RegisterRow {
   Field field;
 };
 
+struct ValueRow {
+  uint32_t attribute = 0;
+  std::optional<uint32_t> command;
+  Field field;  // scale, offset, decimals and is_boolean alone
+};
+
+struct InitRow {
+  Field field;  // register, width and endianness alone
+  uint32_t value = 0;
+};
+
 struct ChipRow {
-  uint8_t address = 0;
+  Place place;
+  std::vector<InitRow> init;
   std::vector<RegisterRow> registers;
+  const Driver::Kind* driver = nullptr;  // none: registers are all there is
+  Setup setup;                           // what the driver is to do for `values`, in their order
+  std::vector<ValueRow> values;
 };
 
 struct Plan {

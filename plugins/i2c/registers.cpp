@@ -51,7 +51,11 @@ uint32_t with_count(const Field& field, uint32_t word, int64_t count) {
 }
 
 double to_number(const Field& field, int64_t count) {
-  const double exact = static_cast<double>(count) * field.scale + field.offset;
+  return scaled(field, static_cast<double>(count));
+}
+
+double scaled(const Field& field, double number) {
+  const double exact = number * field.scale + field.offset;
   if (field.decimals < 0) return exact;
   const double unit = std::pow(10.0, field.decimals);
   return std::round(exact * unit) / unit;

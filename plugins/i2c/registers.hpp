@@ -41,6 +41,8 @@ int64_t count_of(const Field& field, uint32_t word);
 uint32_t with_count(const Field& field, uint32_t word, int64_t count);
 
 double to_number(const Field& field, int64_t count);
+// By scale, offset and decimals alone.
+double scaled(const Field& field, double number);
 // The nearest count. Saturates at the limits of int64.
 int64_t to_count(const Field& field, double number);
 

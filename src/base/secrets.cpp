@@ -21,6 +21,23 @@ constexpr std::string_view kBearer = "bearer";
 constexpr std::array<std::string_view, 11> kLast = {
     "pass", "pwd", "pw", "pin", "auth", "login", "psk", "community", "sig", "signature", kBearer};
 
+// Prose: "the password of the PLC was changed to x", "the secret is x".
+constexpr std::array<std::string_view, 2> kOf = {"of", "for"};
+constexpr std::array<std::string_view, 3> kIs = {"is", "was", "equals"};
+constexpr std::array<std::string_view, 7> kChanged = {"set",  "changed", "reset", "has",
+                                                      "been", "now",     "still"};
+constexpr int kWordsOfOwner = 3;
+// What is said of secrets; any other word behind "is" may be one.
+constexpr std::array<std::string_view, 64> kSaid = {
+    "a",       "absent",   "accepted", "already", "an",      "and",     "as",      "at",
+    "because", "blank",    "but",      "by",      "correct", "denied",  "empty",   "expected",
+    "expired", "for",      "from",     "given",   "hidden",  "if",      "in",      "incorrect",
+    "invalid", "kept",     "known",    "longer",  "masked",  "missing", "needed",  "never",
+    "no",      "not",      "of",       "ok",      "on",      "one",     "only",    "readable",
+    "refused", "rejected", "required", "right",   "same",    "shorter", "so",      "stored",
+    "taken",   "that",     "the",      "there",   "to",      "too",     "unknown", "unreadable",
+    "unset",   "used",     "valid",    "when",    "with",    "without", "wrong",   "yet"};
+
 std::string lower(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -90,6 +107,42 @@ SecretSpan value_at(std::string_view text, size_t at) {
   return {at, end_of_word(text, at)};
 }
 
+template <size_t N>
+bool is_one_of(std::string_view word, const std::array<std::string_view, N>& words) {
+  return std::ranges::find(words, word) != words.end();
+}
+
+// Of "the password is x", whose name ends at `end`, the x; else empty.
+SecretSpan value_in_prose(std::string_view text, std::string_view name, size_t end) {
+  const bool is_key = !has_secret_word(lower(name));               // of which no word is one
+  if (is_key && !lower(name).ends_with("key")) return {end, end};  // "pin is 17"
+  int of_owner = 0;
+  bool is = false, changed = false;
+  for (size_t at = skip(text, end, is_blank); at > end && at < text.size();
+       at = skip(text, end, is_blank)) {
+    const size_t next = end_of_token(text, at);
+    std::string word = lower(text.substr(at, next - at));
+    if (word.ends_with(':')) word.pop_back();
+    if (is_one_of(word, kOf) && !is) {
+      of_owner = kWordsOfOwner;
+    } else if (is_one_of(word, kIs) || (changed && word == "to")) {
+      is = true;
+    } else if (is_one_of(word, kChanged)) {
+      changed = true;
+    } else if (!is && of_owner-- <= 0) {
+      break;
+    } else if (is) {
+      if (is_quote(text[at]) || text[at] == '\\') return value_at(text, at);
+      const size_t last = text.substr(at, next - at).find_last_not_of(".,;:)!?");
+      const SecretSpan value{at, last == npos ? next : at + last + 1};
+      const std::string said = lower(text.substr(at, value.end - at));
+      return is_one_of(said, kSaid) || (is_key && is_plain(said)) ? SecretSpan{end, end} : value;
+    }
+    end = next;
+  }
+  return {end, end};
+}
+
 // What follows the name that ends at `end`, if it is a value of it; else empty.
 SecretSpan value_of(std::string_view text, std::string_view name, size_t end) {
   if (lower(name).find("authorization") != npos) {  // of how many words its value is, varies
@@ -104,17 +157,18 @@ SecretSpan value_of(std::string_view text, std::string_view name, size_t end) {
     return value_at(text, skip(text, sign + 1, is_blank));
   }
   if (text[sign] == '=' || text[sign] == ':') {
-    return value_at(text, skip(text, sign + 1, is_blank));
+    const size_t arrow = skip(text, sign + 1, [](char c) { return c == '=' || c == '>'; });
+    return value_at(text, skip(text, arrow, is_blank));
   }
   if (sign == at) return {end, end};
   // "--password x", "bearer x"; of prose "the token a1b2", but not "the token is" or "pin 17".
   if (is_quote(text[sign])) return value_at(text, sign);
   const SecretSpan next{sign, end_of_token(text, sign)};
   const bool is_option = name.starts_with('-') || lower(name) == kBearer;
-  return is_option ||
-                 (has_secret_word(lower(name)) && !is_plain(text.substr(sign, next.end - sign)))
-             ? next
-             : SecretSpan{end, end};
+  if (is_option) return next;
+  const bool is_word = is_plain(text.substr(sign, next.end - sign));
+  if (has_secret_word(lower(name)) && !is_word) return next;
+  return value_in_prose(text, name, end);
 }
 
 // All of it: a known value may have been the beginning of another.

@@ -19,8 +19,9 @@ bool names_secret(std::string_view name);
 
 // Where in a text, in order and apart from each other, secrets stand by their form: the login of a
 // URL; what follows a secret's name and '=' or ':' or, of an option or when it is no plain word, a
-// blank; the rest of a line after "authorization"; PEM blocks of private keys; 64 hexadecimal
-// digits, as Losant's access secrets have.
+// blank; what follows "is", "was" or "changed to" of such a name, unless it is what is usually said
+// of secrets ("is missing"); the rest of a line after "authorization"; PEM blocks of private keys;
+// 64 hexadecimal digits, as Losant's access secrets have.
 struct SecretSpan {
   size_t begin, end;
 };

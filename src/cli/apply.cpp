@@ -45,12 +45,13 @@ Result<bool> check_files(const Call& call, const ConfigFiles& files, const Confi
   const ConfigPlace copy(scratch.path());
   FP_CHECK_OK(copy.put(files));
   Probe probe(call.paths.plugin_host, call.paths.plugin_dir);
-  return is_fine(load_config(scratch.path(), probe), [&](std::string text) {
-    for (const auto& [name, content] : files) {
-      replace_all(text, copy.path_of(name), place.path_of(name));
-    }
-    return text;
-  });
+  return is_fine(load_config(scratch.path(), probe, call.paths.profile_folders()),
+                 [&](std::string text) {
+                   for (const auto& [name, content] : files) {
+                     replace_all(text, copy.path_of(name), place.path_of(name));
+                   }
+                   return text;
+                 });
 }
 
 // What the agent says of itself.

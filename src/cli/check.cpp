@@ -33,7 +33,8 @@ bool judge(const Loaded& loaded) {
 
 Loaded load(const Call& call) {
   Probe probe(call.paths.plugin_host, call.paths.plugin_dir);
-  return load_config(call.words.empty() ? call.paths.config : call.words[0], probe);
+  return load_config(call.words.empty() ? call.paths.config : call.words[0], probe,
+                     call.paths.profile_folders());
 }
 
 void print_problems(const Loaded& loaded, const PlaceName& name) {

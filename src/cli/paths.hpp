@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace fieldpost {
 
@@ -13,6 +14,7 @@ struct Paths {
   std::string run_dir = "/run/fieldpost";
   std::string plugin_dir;
   std::string plugin_host;
+  std::string profile_dir;  // those that are installed
 
   std::string status_socket() const { return run_dir + "/status.sock"; }
   std::string control_socket() const { return run_dir + "/control.sock"; }
@@ -22,6 +24,8 @@ struct Paths {
   std::string stored_traffic() const { return state_dir + "/traffic.json"; }
   std::string black_box() const { return state_dir + "/black-box.log"; }  // main/black_box.hpp
   std::string last_good_config() const { return state_dir + "/last-good-config"; }
+  // For load_config(): the site's own, then those that are installed.
+  std::vector<std::string> profile_folders() const;
   // What `fieldpost apply` has put in place, and what became of it.
   std::string trial() const { return state_dir + "/apply.json"; }
 };

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <iostream>
 
 #include "base/text.hpp"
 #include "cli/cli.hpp"
+#include "config/profiles.hpp"
 #include "supervisor/probe.hpp"
 
 namespace fieldpost::cli {
@@ -23,10 +25,13 @@ void print_info(const PluginInfo& info) {
             << "Its sandbox: " << words_of_needs(info.needs) << "\n";
   if (!info.options.empty()) std::cout << "\nOptions (options.NAME in [[plugin]]):\n";
   print_options(info.options, "  ");
+  const auto units = std::ranges::find(info.tables, true, &TableSpec::units);
   for (const TableSpec& table : info.tables) {
-    std::cout << "\n"
-              << (table.units ? "Units" : "Rows") << " [[plugin." << table.name
-              << "]]: " << table.help << "\n";
+    std::cout << "\n" << (table.units ? "Units" : "Rows") << " [[plugin." << table.name << "]]";
+    if (units != info.tables.end() && !table.units) {
+      std::cout << ", in a unit [[plugin." << units->name << "." << table.name << "]]";
+    }
+    std::cout << ": " << table.help << "\n";
     print_options(table.options, "  ");
   }
   if (!info.attributes.empty()) std::cout << "\nAttributes:\n";
@@ -39,6 +44,13 @@ void print_info(const PluginInfo& info) {
   for (const CommandSpec& c : info.commands) {
     std::cout << "  " << c.name << ": " << c.help << "\n";
     print_options(c.args, "    ");
+  }
+}
+
+void print_profiles(const std::map<std::string, std::string>& profiles) {
+  if (!profiles.empty()) std::cout << "\nProfiles (profile in a unit):\n";
+  for (const auto& [name, title] : profiles) {
+    std::cout << "  " << name << (title.empty() ? "" : ": " + printable(title)) << "\n";
   }
 }
 
@@ -63,7 +75,11 @@ int plugins(const Call& call) {
     return kUsage;
   }
   const auto info = probe.describe(call.words[1]);
-  if (info) return print_info(*info), 0;
+  if (info) {
+    print_info(*info);
+    print_profiles(list_profiles(call.paths.profile_folders(), info->type));
+    return 0;
+  }
   const auto types = probe.types();
   const std::vector<std::string_view> names(types.begin(), types.end());
   const std::string_view near = nearest(call.words[1], names);

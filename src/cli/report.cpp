@@ -101,10 +101,13 @@ class Report {
       learn_folder(folder);
     }
     Probe probe(paths_.plugin_host, paths_.plugin_dir);
-    const Loaded loaded = load_config(paths_.config, probe);
+    const Loaded loaded = load_config(paths_.config, probe, paths_.profile_folders());
     std::string text;
     for (const auto& [path, content] : loaded.files) {
       text += "== " + path + "\n" + masked_config(path, content, mask_);
+    }
+    for (const auto& [path, content] : loaded.profiles) {
+      text += "== profiles/" + path + "\n" + masked_config(path, content, mask_);
     }
     add("config.txt", text);
     std::string problems;

@@ -14,6 +14,7 @@
 #include "base/json.hpp"
 #include "base/temp_folder.hpp"
 #include "base/text.hpp"
+#include "cli/config_files.hpp"
 #include "config/read.hpp"
 
 namespace fieldpost::cli {
@@ -49,14 +50,6 @@ Result<> check_writable(const std::string& folder) {
   return Error::from_errno(why, "write to '" + folder + "'");
 }
 
-// Of a link: what it points to.
-Result<> duplicate(const fs::path& from, const fs::path& to) {
-  std::error_code error;
-  fs::copy_file(from, to, error);
-  if (!error) return {};
-  return Error::from_errno(error.value(), "copy '" + from.string() + "'");
-}
-
 // JSON's strings are TOML's.
 std::string quoted(const std::string& text) { return dump_json(Json(text)); }
 
@@ -68,6 +61,7 @@ std::string line(const std::string& key, const std::string& value) {
 
 Result<SiteFiles> SiteFiles::find(const Paths& paths) {
   SiteFiles files;
+  files.profiles_ = paths.profile_folders();
   std::error_code error;
   const fs::path given = fs::absolute(paths.config, error);
   if (fs::is_directory(given, error)) {
@@ -116,37 +110,35 @@ std::string SiteFiles::drop_in_text(const Answers& answers, const std::string& f
          line("name", "system") + line("type", "system") + line("interval", "60s");
 }
 
-Result<> SiteFiles::copy_to(const std::string& folder, const Answers& answers) const {
-  const fs::path to = folder;
-  FP_CHECK_OK(make_folder((to / kDropInFolder).string(), 0700));
-  FP_CHECK_OK(make_folder((to / kCredentials).string(), 0700));
-  const std::string main = main_file_.empty() ? kMainFile : main_file_;
-  if (exists(main.c_str())) FP_CHECK_OK(duplicate(path(main.c_str()), to / main));
-  std::error_code error;
-  fs::directory_iterator it(path(kDropInFolder), error);
-  for (; !error && it != fs::directory_iterator(); it.increment(error)) {
-    const fs::path& file = it->path();
-    if (file.extension() != ".toml" || file == path(kDropIn)) continue;
-    FP_CHECK_OK(duplicate(file, to / kDropInFolder / file.filename()));
-  }
+// Those that files in `folder` name.
+Result<> SiteFiles::put_credentials(const std::string& folder, const Answers& answers) const {
+  if (by_systemd_) return {};
+  FP_CHECK_OK(make_folder(folder + "/" + kCredentials, 0700));
   for (const auto& [name, secret] :
        {std::pair(kKey, &answers.access_key), std::pair(kSecret, &answers.access_secret)}) {
-    const bool named = !by_systemd_ && (!secret->empty() || exists(name));
-    if (!named) continue;
-    if (!secret->empty()) FP_CHECK_OK(replace_file((to / name).string(), *secret, kForOwner));
-    if (secret->empty()) FP_CHECK_OK(duplicate(path(name), to / name));
+    if (secret->empty() && !exists(name)) continue;
+    const std::string content =
+        secret->empty()
+            ? FP_TRY(read_regular_file(path(name), kMaxFile).context("'" + path(name) + "'"))
+            : *secret;
+    FP_CHECK_OK(replace_file(folder + "/" + name, content, kForOwner));
   }
-  return replace_file((to / kDropIn).string(), drop_in_text(answers, folder), kForOwner);
+  return {};
 }
 
 Result<Loaded> SiteFiles::check(const Answers& answers, PluginProbe& probe) const {
-  const TempFolder copy = FP_TRY(TempFolder::make());
-  FP_CHECK_OK(copy_to(copy.path(), answers));
-  Loaded loaded =
-      load_config(main_file_.empty() ? copy.path() : copy.path() + "/" + main_file_, probe);
+  const TempFolder scratch = FP_TRY(TempFolder::make());
+  const ConfigPlace place(path(main_file_.c_str())), copy(scratch.path());
+  ConfigFiles files = FP_TRY(place.read());
+  files[kDropIn] = drop_in_text(answers, scratch.path());
+  FP_CHECK_OK(copy.put(files));
+  FP_CHECK_OK(put_credentials(scratch.path(), answers));
+  Loaded loaded = load_config(scratch.path(), probe, profiles_);
   for (Problem& problem : loaded.problems) {  // where they will be, or are
-    replace_all(problem.location.file, copy.path(), folder_);
-    replace_all(problem.text, copy.path(), folder_);
+    for (std::string* words : {&problem.location.file, &problem.text}) {
+      replace_all(*words, copy.path_of(kMainFile), place.path_of(kMainFile));
+      replace_all(*words, scratch.path(), folder_);
+    }
   }
   return loaded;
 }

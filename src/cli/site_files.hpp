@@ -39,10 +39,11 @@ class SiteFiles {
   std::string path(const char* name) const { return folder_ + "/" + name; }
   bool exists(const char* name) const;
   std::string drop_in_text(const Answers& answers, const std::string& folder) const;
-  Result<> copy_to(const std::string& folder, const Answers& answers) const;
+  Result<> put_credentials(const std::string& folder, const Answers& answers) const;
 
-  std::string folder_;     // absolute
-  std::string main_file_;  // its name; empty: the folder itself was given
+  std::string folder_;                 // absolute
+  std::string main_file_;              // its name; empty: the folder itself was given
+  std::vector<std::string> profiles_;  // Paths::profile_folders()
   bool by_systemd_ = false;
 };
 

@@ -117,8 +117,11 @@ class NameTable {
     }
     const auto [it, first] = seen_.emplace(std::pair(device, name), at);
     if (!first) {
+      // A name that stands elsewhere than its row was put there by a profile.
+      const bool is_profile = !option.empty() && origin.sections[section].at.file != at.file;
       problems_->error(at, path + ": '" + name + "' is already " + kind_ + " of device '" +
-                               config_->devices[device].name + "', by " + to_string(it->second));
+                               config_->devices[device].name + "', by " + to_string(it->second) +
+                               (is_profile ? "; a prefix beside profile tells them apart" : ""));
       return;
     }
     if (++counts_[device] == kMaxAttributes + 1) over_[device] = {at, path};

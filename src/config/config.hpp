@@ -34,6 +34,7 @@ struct Problem {
   Severity severity = Severity::Error;
   Location location;
   std::string text;  // "plugin.register.tabel: unknown key; did you mean 'table'?"
+  bool operator==(const Problem&) const = default;
 };
 // "file:line:column: text", the form of compilers.
 std::string to_string(const Problem& problem);

@@ -17,10 +17,16 @@ std::vector<std::string> ids_of(const std::vector<size_t>& indices, const Config
   return ids;
 }
 
+// What is to be hidden from it is the supervisor's to judge: it knows what is already.
+bool same_but_hidden(const InstanceConfig& a, InstanceConfig b) {
+  b.sandbox.hidden = a.sandbox.hidden;
+  return a == b;
+}
+
 Change compare(const PluginConfig& a, const Config& before, const PluginConfig& b,
                const Config& after) {
-  if (a.type != b.type || a.instance != b.instance || a.declaration != b.declaration ||
-      a.failed != b.failed) {
+  if (a.type != b.type || !same_but_hidden(a.instance, b.instance) ||
+      a.declaration != b.declaration || a.failed != b.failed) {
     return Change::Restart;
   }
   // Indices mean something else when devices were added or moved; ids do not.

@@ -36,7 +36,8 @@ struct ConfigDiff {
 };
 
 // Instances are the same by their name. Where things stand in the files does not count, nor does
-// the order of devices and instances.
+// the order of devices and instances, nor what is to be hidden from a plugin: whether that means a
+// new host, Supervisor::apply() knows.
 ConfigDiff diff(const Config& before, const Config& after);
 
 }  // namespace fieldpost

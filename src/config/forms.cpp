@@ -126,6 +126,12 @@ std::optional<Finding> local_name(const Value& value) {
   return expected(kLocalNameForm, text);
 }
 
+std::optional<Finding> attribute_name(const Value& value) {
+  const std::string& text = std::get<std::string>(value);
+  if (is_attribute_name(text)) return std::nullopt;
+  return expected(kAttributeNameForm, text);
+}
+
 std::optional<Finding> flow_version(const Value& value) {
   constexpr ptrdiff_t kLongest = 255;  // characters, Losant
   const std::string& text = std::get<std::string>(value);

@@ -22,6 +22,7 @@ inline constexpr const char* kInterval = "a duration from 10ms to 24h, or \"0s\"
 
 std::optional<Finding> config_version(const Value& value);
 std::optional<Finding> local_name(const Value& value);
+std::optional<Finding> attribute_name(const Value& value);
 std::optional<Finding> device_id(const Value& value);
 std::optional<Finding> path(const Value& value);
 std::optional<Finding> broker_url(const Value& value);

@@ -5,6 +5,7 @@
 
 #include "base/text.hpp"
 #include "config/options.hpp"
+#include "config/profiles.hpp"
 #include "config/sections.hpp"
 
 namespace fieldpost {
@@ -15,8 +16,8 @@ constexpr size_t kMaxInstances = 1000;
 // Everything about an instance that does not depend on its neighbours.
 class InstanceReader {
  public:
-  InstanceReader(const Config& config, Plugins& plugins, Problems& problems)
-      : config_(&config), plugins_(&plugins), problems_(&problems) {}
+  InstanceReader(const Config& config, Plugins& plugins, Profiles& profiles, Problems& problems)
+      : config_(&config), plugins_(&plugins), profiles_(&profiles), problems_(&problems) {}
 
   std::pair<PluginConfig, Origin> read(const Node& row) {
     const size_t errors = problems_->errors();
@@ -56,7 +57,8 @@ class InstanceReader {
     Result<> read;
     if (info) {
       plugin.instance.sandbox.needs = info->needs;
-      read = SectionReader(*info, *config_, plugin, origin, *problems_).read(row, device, keep);
+      read = SectionReader(*info, *config_, plugin, origin, *profiles_, *problems_)
+                 .read(row, device, keep);
       if (read) return;
     }
     fail(row, plugin, origin, device, info ? read.error().message : info.error().message);
@@ -98,6 +100,7 @@ class InstanceReader {
 
   const Config* config_;
   Plugins* plugins_;
+  Profiles* profiles_;
   Problems* problems_;
 };
 
@@ -173,10 +176,10 @@ void read_devices(const Node& root, Config& config, Problems& problems) {
 }
 
 std::vector<Origin> read_instances(const Node& root, Config& config, Plugins& plugins,
-                                   Problems& problems) {
+                                   Profiles& profiles, Problems& problems) {
   std::vector<Origin> origins;
   std::map<std::string, Location> names;
-  InstanceReader reader(config, plugins, problems);
+  InstanceReader reader(config, plugins, profiles, problems);
   for (const Node& row : rows_of(root, "plugin")) {
     if (origins.size() == kMaxInstances) {
       problems.error(row.at,

@@ -15,6 +15,8 @@
 
 namespace fieldpost {
 
+class Profiles;
+
 // Where the parts of an instance stand in the files, for messages that come up later. Same index
 // as Config::plugins.
 struct Origin {
@@ -55,7 +57,7 @@ void read_devices(const Node& root, Config& config, Problems& problems);
 
 // Fills Config::plugins but for what only `declare` tells.
 std::vector<Origin> read_instances(const Node& root, Config& config, Plugins& plugins,
-                                   Problems& problems);
+                                   Profiles& profiles, Problems& problems);
 
 // Index of the device of that name; reported if nobody defined it, and the gateway then.
 size_t find_device(const std::string& name, const Location& at, const std::string& path,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where the rows of option tables put their values.
+// Where the rows of option tables put their values, and what their ranges are written in.
 #pragma once
 
 #include <algorithm>
@@ -14,6 +14,11 @@
 #include "model/keep.hpp"
 
 namespace fieldpost {
+
+inline constexpr double kHour = 3600;  // seconds
+inline constexpr double kDay = 24 * kHour;
+inline constexpr double kKb = 1e3;  // bytes
+inline constexpr double kMb = 1e6;
 
 // In the order of the values of Keep.
 inline const std::vector<std::string>& keep_words() {

@@ -12,6 +12,7 @@
 #include "base/file.hpp"
 #include "base/unique_fd.hpp"
 #include "config/load.hpp"
+#include "config/profiles.hpp"
 #include "config/read.hpp"
 
 namespace fieldpost {
@@ -23,6 +24,9 @@ constexpr const char* kOriginFile = "origin";  // holds the path that was loaded
 
 ConfigFiles copy_of(const Loaded& loaded) {
   ConfigFiles copy = files_of(loaded);
+  for (const auto& [name, content] : loaded.profiles) {
+    copy[(fs::path(kProfileFolder) / name).string()] = content;
+  }
   std::error_code error;
   const fs::path origin = fs::absolute(loaded.path, error);
   copy[kOriginFile] = (error ? loaded.path : origin.lexically_normal().string()) + "\n";
@@ -62,6 +66,8 @@ Result<> write_copy(const ConfigFiles& copy, const fs::path& folder) {
   fs::permissions(folder, fs::perms::owner_all | fs::perms::group_read | fs::perms::group_exec,
                   error);
   for (const auto& [name, content] : copy) {
+    fs::create_directories((folder / name).parent_path(), error);
+    if (error) return fail(error, "create a folder in '" + folder.string() + "'");
     FP_CHECK_OK(write_file_atomically((folder / name).string(), content));
   }
   return sync_folder(folder);
@@ -108,6 +114,9 @@ ConfigFiles files_of(const Loaded& loaded) {
 ConfigFiles kept_files(const std::string& folder) {
   ConfigFiles files = copy_in(folder);
   files.erase(kOriginFile);
+  std::erase_if(files, [](const auto& file) {
+    return file.first.starts_with(std::string(kProfileFolder) + "/");
+  });
   return files;
 }
 

@@ -2,6 +2,7 @@
 #include "config/load.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 
 #include "base/text.hpp"
@@ -10,6 +11,7 @@
 #include "config/forms.hpp"
 #include "config/instances.hpp"
 #include "config/options.hpp"
+#include "config/profiles.hpp"
 #include "config/read.hpp"
 #include "config/secret.hpp"
 
@@ -198,7 +200,7 @@ std::string Loaded::why_unusable() const {
   return more == 0 ? first : first + " (and " + std::to_string(more) + " more)";
 }
 
-Loaded load_config(const std::string& path, PluginProbe& probe) {
+Loaded load_config(const std::string& path, PluginProbe& probe, std::vector<std::string> profiles) {
   Loaded loaded;
   Problems problems;
   if (!kept_from(path).empty()) problems.set_kept();
@@ -209,7 +211,10 @@ Loaded load_config(const std::string& path, PluginProbe& probe) {
   check_flush(sources.root, config, problems);
   read_devices(sources.root, config, problems);
   Plugins plugins(probe);
-  std::vector<Origin> origins = read_instances(sources.root, config, plugins, problems);
+  const auto beside = std::filesystem::path(sources.main_file).parent_path() / kProfileFolder;
+  profiles.insert(profiles.begin(), beside.string());
+  Profiles known(profiles);
+  std::vector<Origin> origins = read_instances(sources.root, config, plugins, known, problems);
   declare_all(config, origins, probe, problems);
   check_across(config, origins, problems);
   check_rate(sources.root, config, problems);
@@ -220,6 +225,7 @@ Loaded load_config(const std::string& path, PluginProbe& probe) {
   loaded.set_up = problems.incomplete() || is_set_up(sources.root);
   loaded.main_file = sources.main_file;
   loaded.files = std::move(sources.files);
+  loaded.profiles = known.take_files();
   loaded.problems = problems.take(sources.read);
   return loaded;
 }

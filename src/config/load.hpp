@@ -14,6 +14,8 @@ struct Loaded {
   std::vector<Problem> problems;  // in the order of files and lines
   // Every file that was read, with its content: what is kept as the last good configuration.
   std::vector<std::pair<std::string, std::string>> files;
+  // Every profile that was read, "i2c/tmp102.toml", with its content: is kept as well.
+  std::map<std::string, std::string> profiles;
   std::string path;       // as load_config was given it
   std::string main_file;  // fieldpost.toml, or the file that was named; it need not be in `files`
   // Somebody has said which gateway this is, rightly or not: gateway.device_id is given, or a file
@@ -29,7 +31,10 @@ struct Loaded {
 // checks everything a start would check, and reports all problems at once (of a file with a syntax
 // error just that one). Never touches a device or the network; runs plugins' `declare` through
 // `probe`.
-Loaded load_config(const std::string& path, PluginProbe& probe);
+// `profiles` are the folders that have profiles (config/profiles.hpp), in the order in which they
+// are searched, after the folder `profiles` beside the configuration.
+Loaded load_config(const std::string& path, PluginProbe& probe,
+                   std::vector<std::string> profiles = {});
 
 // Keeps what was loaded in `folder`, so that a later start with a broken configuration can run on
 // it: load_config(folder, …) gives the same configuration back, with locations that name the kept

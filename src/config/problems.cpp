@@ -77,6 +77,9 @@ std::vector<Problem> Problems::take(std::span<const std::string> files) {
     return std::tuple(rank, p.location.line, p.location.column);
   };
   std::ranges::stable_sort(all_, {}, key);
+  // A profile that several units have is wrong once.
+  const auto rest = std::ranges::unique(all_);
+  all_.erase(rest.begin(), rest.end());
   errors_ = 0;
   return std::exchange(all_, {});
 }

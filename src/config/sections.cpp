@@ -98,8 +98,9 @@ Result<> SectionReader::read_units(const Node& row, const TableSpec& table, size
   return {};
 }
 
-Result<> SectionReader::read_unit(const Node& unit, const TableSpec& table, size_t device) {
+Result<> SectionReader::read_unit(const Node& row, const TableSpec& table, size_t device) {
   const std::string path = join("plugin", table.name);
+  const Node unit = profiles_->with_profile(row, *info_, path, *problems_);
   std::vector<std::string_view> known = names_of(table.options, unit_options());
   for (const TableSpec& inner : info_->tables) {
     if (!inner.units) known.emplace_back(inner.name);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/instances.hpp"
+#include "config/profiles.hpp"
 
 namespace fieldpost {
 
@@ -10,11 +11,12 @@ namespace fieldpost {
 class SectionReader {
  public:
   SectionReader(const PluginInfo& info, const Config& config, PluginConfig& ret_plugin,
-                Origin& ret_origin, Problems& problems)
+                Origin& ret_origin, Profiles& profiles, Problems& problems)
       : info_(&info),
         config_(&config),
         plugin_(&ret_plugin),
         origin_(&ret_origin),
+        profiles_(&profiles),
         problems_(&problems) {}
 
   // `device` and `keep` are the instance's. Errors: Invalid (the plugin's tables contradict
@@ -23,7 +25,7 @@ class SectionReader {
 
  private:
   Result<> read_units(const Node& row, const TableSpec& table, size_t device);
-  Result<> read_unit(const Node& unit, const TableSpec& table, size_t device);
+  Result<> read_unit(const Node& row, const TableSpec& table, size_t device);
   // All rows of all tables but that of the units, directly inside `node`.
   Result<> read_rows(const Node& node, uint32_t parent, const std::string& path);
   Result<uint32_t> add(const Node& node, const std::vector<OptionSpec>& specs, uint32_t parent,
@@ -39,6 +41,7 @@ class SectionReader {
   const Config* config_;
   PluginConfig* plugin_;
   Origin* origin_;
+  Profiles* profiles_;
   Problems* problems_;
 };
 

@@ -58,7 +58,9 @@ struct PluginRow {
 struct RowKeys {
   std::string device;
   std::optional<Keep> keep;
-  std::string name;  // units only
+  // Units only.
+  std::string name;
+  std::string profile, prefix;  // for config/profiles.hpp, which takes them from the file itself
 };
 std::span<const CoreOption> row_options();
 std::span<const CoreOption> unit_options();

@@ -2,7 +2,6 @@
 #include "main/await_config.hpp"
 
 #include <signal.h>
-#include <systemd/sd-daemon.h>
 
 #include <chrono>
 #include <filesystem>
@@ -10,6 +9,7 @@
 
 #include "base/event_loop.hpp"
 #include "base/log.hpp"
+#include "base/notify.hpp"
 #include "config/read.hpp"
 #include "main/sockets.hpp"
 
@@ -41,6 +41,12 @@ ConfigStamps config_stamps(const Paths& paths) {
   ConfigStamps stamps{{main_file, file_stamp(main_file)}};
   add_files(main_file.parent_path() / kDropInFolder, ".toml", stamps);
   add_files(paths.plugin_dir, ".so", stamps);
+  for (const std::string& folder : paths.profile_folders()) {
+    for (fs::directory_iterator it(folder, ignored), end; !ignored && it != end;
+         it.increment(ignored)) {
+      add_files(it->path(), ".toml", stamps);
+    }
+  }
   return stamps;
 }
 
@@ -56,8 +62,10 @@ Result<Woken> await_config(const Paths& paths, const ConfigStamps& seen,
     loop.exit(0);
   };
   sources.push_back(FP_TRY(loop.on_signal(SIGHUP, [&] { wake(Woken::Asked); })));
+  bool told = false;
   sources.push_back(FP_TRY(loop.every(kLookEvery, [&] {
-    sd_notify(0, "WATCHDOG=1");
+    (void)notify("WATCHDOG=1");  // again in a second
+    told = told || notify("READY=1\nSTATUS=" + status);
     if (config_stamps(paths) != seen) wake(Woken::Changed);
   })));
   sources.push_back(FP_TRY(loop.after(kTryEvery, [&] { wake(Woken::Changed); })));
@@ -74,7 +82,7 @@ Result<Woken> await_config(const Paths& paths, const ConfigStamps& seen,
   if (const auto opened = open_control(control, paths); !opened) {
     log::warning("nobody can ask for the status", {{"FP_REASON", opened.error().message}});
   }
-  sd_notifyf(0, "READY=1\nSTATUS=%s", status.c_str());
+  told = notify("READY=1\nSTATUS=" + status);
   (void)FP_TRY(loop.run());
   return woken;
 }

@@ -21,7 +21,7 @@ namespace {
 // What a store drops for want of room or for its age no rollback brings back, so a configuration on
 // trial gets the outbox of the earlier one.
 Config with_earlier_outbox(Config config, const Paths& paths, PluginProbe& probe) {
-  const Loaded earlier = load_config(paths.last_good_config(), probe);
+  const Loaded earlier = load_config(paths.last_good_config(), probe, paths.profile_folders());
   if (!earlier.usable() || earlier.config.outbox == config.outbox) return config;
   log::notice("[outbox] of a configuration on trial takes effect at the first start after it");
   config.outbox = earlier.config.outbox;
@@ -47,13 +47,13 @@ Chosen without_earlier(const Loaded& in_place, const Loaded& earlier, const Conf
 }  // namespace
 
 Chosen choose_config(const Paths& paths, ConfigTrial& trial, PluginProbe& probe, BootTime now) {
-  const Loaded in_place = load_config(paths.config, probe);
+  const Loaded in_place = load_config(paths.config, probe, paths.profile_folders());
   // As it was installed, which is not something that is wrong.
   const bool is_not_set_up = !in_place.usable() && !in_place.set_up;
   if (!is_not_set_up) log_problems(in_place.problems);
   const auto ruling = trial.rule(in_place, now);
   if (ruling == ConfigTrial::Ruling::Earlier) {
-    Loaded earlier = load_config(paths.last_good_config(), probe);
+    Loaded earlier = load_config(paths.last_good_config(), probe, paths.profile_folders());
     if (earlier.usable()) return {std::move(earlier.config), trial.why()};
     return without_earlier(in_place, earlier, trial);
   }
@@ -65,7 +65,7 @@ Chosen choose_config(const Paths& paths, ConfigTrial& trial, PluginProbe& probe,
 }
 
 Chosen fall_back(const Paths& paths, Chosen chosen, PluginProbe& probe) {
-  Loaded last = load_config(paths.last_good_config(), probe);
+  Loaded last = load_config(paths.last_good_config(), probe, paths.profile_folders());
   if (!last.usable()) return chosen;
   log::error("the configuration has errors; running on the last one that worked",
              {message_id::kLastGoodConfig});

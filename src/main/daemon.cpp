@@ -10,6 +10,7 @@
 
 #include "base/log.hpp"
 #include "base/message_ids.hpp"
+#include "base/notify.hpp"
 #include "base/text.hpp"
 #include "config/secret.hpp"
 #include "main/sockets.hpp"
@@ -161,8 +162,7 @@ Result<> Daemon::start() {
   resume_commands();
   log::info("started", {{"FP_DEVICE_ID", config_.gateway.device_id},
                         {"FP_PLUGINS", std::to_string(config_.plugins.size())}});
-  shown_ = status_line();
-  sd_notifyf(0, "READY=1\nSTATUS=%s", shown_.c_str());
+  tell_systemd();
   return {};
 }
 
@@ -286,17 +286,21 @@ void Daemon::on_second() {
   save_traffic();
   keep_sockets();
   watch_trial();
-  if (std::string line = status_line(); line != shown_) {
-    shown_ = std::move(line);
-    sd_notifyf(0, "STATUS=%s", shown_.c_str());
-  }
+  tell_systemd();
+}
+
+// That it is ready and how it is, if systemd does not know yet.
+void Daemon::tell_systemd() {
+  if (stopping_ || loader_.joinable()) return;  // it was told that; ready would end it
+  std::string line = status_line();
+  if (line != shown_ && notify("READY=1\nSTATUS=" + line)) shown_ = std::move(line);
 }
 
 // Fed when the uplink has answered since the last turn, and this loop runs, or it would not be
 // here. The store thread is excused: it may be inside an fsync that takes as long as it takes.
 void Daemon::on_watchdog() {
   const uint64_t answered = uplink_->answered();
-  if (answered != answered_ || answered == 0) sd_notify(0, "WATCHDOG=1");
+  if (answered != answered_ || answered == 0) (void)notify("WATCHDOG=1");
   answered_ = answered;
   uplink_->ping();
 }
@@ -315,7 +319,8 @@ void Daemon::load(LoaderStep step) {
   }
   const auto usec = std::chrono::duration_cast<std::chrono::microseconds>(
       std::chrono::steady_clock::now().time_since_epoch());
-  sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", static_cast<long long>(usec.count()));
+  (void)notify("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(usec.count()));
+  shown_.clear();  // it has to be told when this is over
   loader_ = std::thread([this, step = std::move(step)]() mutable {
     (void)loaded_.post(take(std::move(step)));  // there is one loader at a time
   });
@@ -330,7 +335,7 @@ void Daemon::on(LoaderNews&& news) {
     apply_trouble_ = *std::move(news.begun);
   }
   if (news.chosen) on(*std::move(news.chosen));
-  sd_notify(0, "READY=1");
+  tell_systemd();
   if (steps_.empty()) return;
   LoaderStep next = std::move(steps_.front());
   steps_.pop_front();
@@ -369,7 +374,7 @@ void Daemon::on(Chosen&& chosen) {
 void Daemon::stop() {
   if (std::exchange(stopping_, true)) return;
   log::info("stopping");
-  sd_notify(0, "STOPPING=1\nSTATUS=stopping");
+  (void)notify("STOPPING=1\nSTATUS=stopping");
   auto timer = loop_->after(kHostsLimit, [this] { loop_->exit(0); });
   if (timer) stop_timer_ = *std::move(timer);
   supervisor_.stop([this] { loop_->exit(0); });

@@ -118,6 +118,7 @@ class Daemon {
   void update_routes();
   void on_reading(const Instance& instance, const Sample& sample);
   void on_second();
+  void tell_systemd();
   void on_watchdog();
   Result<> watch_clock();
   void reload();

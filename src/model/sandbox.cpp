@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/sandbox.hpp"
 
+#include <algorithm>
+
 namespace fieldpost {
+
+bool leaves_open(const Sandbox& in_force, const Sandbox& wanted) {
+  return !std::ranges::all_of(wanted.hidden, [&](const std::string& path) {
+    return std::ranges::any_of(in_force.hidden, [&](const std::string& hidden) {
+      return path == hidden || path.starts_with(hidden + "/");
+    });
+  });
+}
 
 std::string words_of_needs(uint32_t needs) {
   const std::string sockets = (needs & kNeedsNetwork) != 0 ? "network" : "no sockets";

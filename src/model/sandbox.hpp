@@ -27,6 +27,10 @@ struct Confinement {
   bool operator==(const Confinement&) const = default;
 };
 
+// Whether something that `wanted` hides is out of reach neither by itself nor with a folder above
+// it where `in_force` was put in force.
+bool leaves_open(const Sandbox& in_force, const Sandbox& wanted);
+
 // For people: "no sockets, no programs".
 std::string words_of_needs(uint32_t needs);
 // "no sockets, no programs, files not confined"; "off, as configured".

@@ -20,6 +20,8 @@ constexpr size_t kFrameHeaderSize = 24;
 constexpr uint32_t kWalMagic = 0x377f0682;  // + 1: checksums of big-endian words
 constexpr uint32_t kWalVersion = 3'007'000;
 
+static_assert(sizeof(off_t) == sizeof(int64_t));  // on 32 bits too: cmake/Fieldpost.cmake
+
 // Up to `size` bytes, or -1; what is missing is 0.
 ssize_t read_at(int fd, int64_t offset, uint8_t* into, size_t size) {
   size_t done = 0;

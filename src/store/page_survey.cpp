@@ -18,11 +18,22 @@ constexpr size_t kSchemaColumns = 5;
 constexpr size_t kName = 1;
 constexpr size_t kRootPage = 3;
 
-// A page of one table must not pass for one of another.
-constexpr struct {
-  const char* table;
+// The tables that are salvaged, in the order in which they were made. A page of one table must not
+// pass for one of another; 0 columns: of the other kind of tree, or of no use but for the pages
+// that it has.
+struct Table {
+  std::string_view name;
   size_t columns;
-} kShapes[] = {{"chunk", 6}, {"device", 2}, {"attribute", 2}, {"boot", 2}, {"mirror", 3}};
+};
+constexpr Table kTables[] = {{"meta", 0},    {"boot", 2},      {"epoch", 0},
+                             {"device", 2},  {"attribute", 2}, {"chunk", 6},
+                             {"damaged", 0}, {"mirror", 3},    {"state", 0}};
+
+// Indices, because what is in use by them is not free.
+bool is_of_use(std::string_view name) {
+  return name.starts_with("sqlite_autoindex_") ||
+         std::ranges::find(kTables, name, &Table::name) != std::end(kTables);
+}
 
 bool is_index(PageKind kind) {
   return kind == PageKind::IndexInterior || kind == PageKind::IndexLeaf;
@@ -48,14 +59,14 @@ bool in_order(const Page& leaf, int64_t above, int64_t last) {
 PageSurvey::PageSurvey(const PageFile& file)
     : file_(file), uses_(size_t{file.pages()} + 1), reads_left_(uint64_t{file.pages()} * 4) {
   std::vector<Root> roots = read_schema();
+  std::vector<uint32_t> unnamed;
+  std::erase_if(roots, [&unnamed](const Root& r) {
+    if (is_of_use(r.table)) return false;
+    unnamed.push_back(r.page);
+    return true;
+  });
   // Roots ascend in the order in which their tables were made, for no page was free then. One
   // that was changed by damage, to a freed page at worst, most likely stands out of the row.
-  // But not for that of a table which a later version has added. Nothing of it is salvaged.
-  std::vector<Root> later;
-  std::erase_if(roots, [&](const Root& r) {
-    if (r.table == "thinned") later.push_back(r);
-    return r.table == "thinned";
-  });
   std::vector<Root> believed;
   for (size_t i = 0; i < roots.size(); ++i) {
     const bool after = i == 0 || roots[i - 1].page < roots[i].page;
@@ -63,10 +74,14 @@ PageSurvey::PageSurvey(const PageFile& file)
     if (after && before) believed.push_back(roots[i]);
   }
   // First the one whose pages no damaged pointer of another tree may take.
-  for (const auto& [table, columns] : kShapes) trees_[table].columns = columns;
   std::ranges::stable_partition(believed, [](const Root& r) { return r.table == "chunk"; });
-  for (const Root& root : believed) walk(root.page, trees_[root.table]);
-  for (const Root& root : later) walk(root.page, trees_[root.table]);
+  for (const Table& table : kTables) trees_[std::string(table.name)].columns = table.columns;
+  for (const Root& root : believed) {
+    walking_ = root.table == "chunk" ? Use::Chunk : Use::Tree;
+    walk(root.page, trees_[root.table]);
+  }
+  walking_ = Use::Tree;
+  for (const uint32_t page : unnamed) walk(page, unnamed_);
 }
 
 std::vector<PageSurvey::Root> PageSurvey::read_schema() {
@@ -131,11 +146,11 @@ bool PageSurvey::walk_table(uint32_t number, Keys keys, int depth, Tree& tree) {
     // Only a root is ever empty.
     if (page->cells.empty() && page->bad_cells == 0 && depth > 0) return false;
     if (!in_order(*page, keys.above, keys.last) || !has_columns(*page, tree.columns)) return false;
-    uses_[number] = Use::Tree;
+    uses_[number] = walking_;
     tree.pages.push_back(number);
     return page->bad_cells == 0;
   }
-  uses_[number] = Use::Tree;
+  uses_[number] = walking_;
   bool whole = page->bad_cells == 0;
   for (const Cell& cell : page->cells) {
     if (!walk_table(cell.child, {keys.above, cell.row}, depth + 1, tree)) whole = false;
@@ -153,7 +168,7 @@ bool PageSurvey::walk_index(uint32_t number, int depth, Tree& tree) {
     ++unreadable_;
     return false;
   }
-  uses_[number] = Use::Tree;
+  uses_[number] = walking_;
   tree.pages.push_back(number);
   bool whole = page->bad_cells == 0;
   if (page->kind == PageKind::IndexLeaf) return whole;
@@ -199,13 +214,22 @@ bool PageSurvey::follow(const Cell& cell, Use use, Payload& ret) const {
 }
 
 void PageSurvey::read_free_list() {
-  std::vector<uint32_t> free;
-  free_list_believed_ = read_trunks(free);
+  std::vector<uint32_t> listed;
+  if (!read_trunks(listed)) return;
+  const auto used_as = [&](Use use) {
+    return std::ranges::any_of(listed, [&](uint32_t page) { return uses_[page] == use; });
+  };
+  contested_ = used_as(Use::Chunk);
+  // Rows of a contested page have claimed their overflow pages, which are in the list as well.
+  free_list_believed_ = !used_as(Use::Tree) && (contested_ || !used_as(Use::Overflow));
   if (!free_list_believed_) return;
-  for (const uint32_t page : free) uses_[page] = Use::Free;
+  for (const uint32_t page : listed) {
+    if (uses_[page] == Use::Unknown) uses_[page] = Use::Free;
+  }
 }
 
-bool PageSurvey::read_trunks(std::vector<uint32_t>& free) {
+// True if it is as long as the header says, has no page twice and none that is not in the file.
+bool PageSurvey::read_trunks(std::vector<uint32_t>& listed) {
   PageBuffer buffer;
   if (!file_.read(1, buffer) || !begins_with_magic(buffer)) return false;
   uint32_t trunk = big_u32(buffer, 32);
@@ -214,10 +238,10 @@ bool PageSurvey::read_trunks(std::vector<uint32_t>& free) {
   if (count >= last) return false;
   std::vector<bool> seen(uses_.size());
   const auto add = [&](uint32_t page) {
-    if (page < 2 || page > last || seen[page] || uses_[page] != Use::Unknown) return false;
+    if (page < 2 || page > last || seen[page]) return false;
     seen[page] = true;
-    free.push_back(page);
-    return free.size() <= count;
+    listed.push_back(page);
+    return listed.size() <= count;
   };
   while (trunk != 0) {
     if (!add(trunk) || !file_.read(trunk, buffer)) return false;
@@ -228,7 +252,7 @@ bool PageSurvey::read_trunks(std::vector<uint32_t>& free) {
     }
     trunk = big_u32(buffer, 0);
   }
-  return free.size() == count;
+  return listed.size() == count;
 }
 
 std::vector<uint32_t> PageSurvey::strays() const {

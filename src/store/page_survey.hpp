@@ -28,6 +28,9 @@ class PageSurvey {
   };
   // One that nothing is known of is empty and not whole.
   const Tree& tree(std::string_view table) const;
+  // Of all tables with names that mean nothing here. A later version may have made them; or damage
+  // has changed one bit of "chunk", and all rows are there.
+  const Tree& unnamed() const { return unnamed_; }
 
   // A cell's whole payload, and the pages of its overflow chain.
   struct Payload {
@@ -43,9 +46,13 @@ class PageSurvey {
   bool read_claimed(const Cell& cell, Payload& ret) const;
 
   // Reads the list of free pages. To be called when the rows of the trees have claimed their
-  // pages: a list that has one of those, or is damaged otherwise, is not believed at all.
+  // pages: a list that has one of those, or is damaged otherwise, is not believed at all; but for
+  // pages of the tree of `chunk`, which are contested then.
   void read_free_list();
   bool free_list_believed() const { return free_list_believed_; }
+  // Pages are in the tree of `chunk` and in the list of free ones: either the list is damaged, or a
+  // pointer in the tree, and then what it pointed to is among the strays.
+  bool contested() const { return contested_; }
 
   // The table leaves that nothing is known of: neither in a tree nor free. In an undamaged file
   // there are none.
@@ -55,7 +62,7 @@ class PageSurvey {
   int64_t unreadable_pages() const { return unreadable_; }
 
  private:
-  enum class Use : uint8_t { Unknown, Tree, Overflow, Free };
+  enum class Use : uint8_t { Unknown, Tree, Chunk, Overflow, Free };
   struct Keys {
     int64_t above;  // all are greater
     int64_t last;   // none is greater
@@ -71,12 +78,15 @@ class PageSurvey {
   bool walk_table(uint32_t number, Keys keys, int depth, Tree& tree);
   bool walk_index(uint32_t number, int depth, Tree& tree);
   bool take(uint32_t number, PageBuffer& buffer);
-  bool read_trunks(std::vector<uint32_t>& free);
+  bool read_trunks(std::vector<uint32_t>& listed);
 
   const PageFile& file_;
   std::vector<Use> uses_;  // by page number
   std::map<std::string, Tree, std::less<>> trees_;
+  Tree unnamed_;
+  Use walking_ = Use::Tree;  // what its pages are used for
   bool free_list_believed_ = false;
+  bool contested_ = false;
   int64_t unreadable_ = 0;
   uint64_t reads_left_;  // of overflow pages, until claim() shows that they were worth it
 };

@@ -97,6 +97,7 @@ struct Salvage::Impl {
 
   void read();
   void read_chunks(uint32_t number, bool stray);
+  void read_strays(std::span<const uint32_t> pages);
   std::optional<Row> check(const Cell& cell);
   void sort_rows();
 
@@ -141,16 +142,16 @@ void Salvage::Impl::read() {
   mirror_damaged = read_mirror(mirror.pages) > 0 || !mirror.whole;
   // Of no use, but their overflow pages are in use.
   each_record(survey.tree("damaged").pages, [](int64_t, const Fields&, size_t) { return true; });
+  if (!chunks.whole || !mirror.whole) read_strays(survey.unnamed().pages);
   survey.read_free_list();
   // Pages that nothing is known of are parts of a tree with a damaged page, or freed by a damaged
   // list. Either the list shows that they are not free, or rows are missing and they are the only
   // place where those can be.
-  if (survey.free_list_believed() || !chunks.whole) {
-    const std::vector<uint32_t> strays = survey.strays();
-    for (const uint32_t page : strays) read_chunks(page, true);
-    read_mirror(strays);
-    report.may_repeat = !survey.free_list_believed() &&
-                        std::ranges::any_of(places, [](const Place& p) { return p.stray != 0; });
+  if (survey.free_list_believed() || survey.contested() || !chunks.whole) {
+    read_strays(survey.strays());
+    report.may_repeat = survey.contested() ||
+                        (!survey.free_list_believed() &&
+                         std::ranges::any_of(places, [](const Place& p) { return p.stray != 0; }));
   }
   sort_rows();
   complete(devices, names_of("device"));
@@ -184,6 +185,11 @@ void Salvage::Impl::read_chunks(uint32_t number, bool stray) {
   }
   // A stray page without a row may be anything.
   if (!stray || places.size() > before) report.lost_rows += lost;
+}
+
+void Salvage::Impl::read_strays(std::span<const uint32_t> pages) {
+  for (const uint32_t page : pages) read_chunks(page, true);
+  read_mirror(pages);
 }
 
 // The row, if its checksum holds; its overflow pages are in use, then.

@@ -83,6 +83,21 @@ void Supervisor::on_state(Entry& entry) {
   if (settler) settler_ = *std::move(settler);
 }
 
+// Why a host has to give way to a new one though its configuration is the same; empty: it has not.
+std::string Supervisor::why_anew(const Entry& entry, const PluginConfig& wanted) const {
+  const HostProcess::Status& status = entry.host->status();
+  // What runs is what was loaded; a package may have brought another since.
+  if (status.starts > 0 && status.plugin != file_stamp(path_of(wanted.type))) {
+    return "its file has changed";
+  }
+  // A host cannot be told of another secret; one on a kernel without Landlock could not hide it.
+  const bool confines = !status.confinement || status.confinement->files;
+  const Sandbox& sandbox = wanted.instance.sandbox;
+  return sandbox.on && confines && leaves_open(entry.config->instance.sandbox, sandbox)
+             ? "it could read a file that is a secret now"
+             : "";
+}
+
 void Supervisor::apply(const Config& config) {
   const ConfigDiff changes = diff(config_, config);
   config_ = config;
@@ -94,15 +109,13 @@ void Supervisor::apply(const Config& config) {
     before[pair.before]->config = std::move(kept);
     entries_[pair.after] = std::move(before[pair.before]);
   };
-  // What runs is what was loaded; a package may have brought another since.
   const auto keep_if_current = [&](const ConfigDiff::Pair& pair) {
-    const auto& host = before[pair.before]->host;
-    const std::string& type = config.plugins[pair.after].type;
-    const bool has_loaded = host && host->status().starts > 0;
-    if (!has_loaded || host->status().plugin == file_stamp(path_of(type))) return keep(pair);
-    log::notice("the plugin's file has changed; it is started anew",
-                {{"FP_PLUGIN", config.plugins[pair.after].name}});
-    entries_[pair.after] = make(config.plugins[pair.after]);
+    const PluginConfig& wanted = config.plugins[pair.after];
+    const Entry& entry = *before[pair.before];
+    const std::string why = entry.host ? why_anew(entry, wanted) : "";
+    if (why.empty()) return keep(pair);
+    log::notice("the plugin is started anew", {{"FP_PLUGIN", wanted.name}, {"FP_REASON", why}});
+    entries_[pair.after] = make(wanted);
   };
   std::ranges::for_each(changes.unchanged, keep_if_current);
   std::ranges::for_each(changes.remapped, keep_if_current);

@@ -41,8 +41,8 @@ class Supervisor {
   Supervisor& operator=(const Supervisor&) = delete;
 
   // Makes the running instances those of `config`: stops what is gone, restarts what changed
-  // (also where the plugin's file did), starts what is new, and leaves alone what is the same.
-  // Keeps a copy.
+  // (also where the plugin's file did, or a file is to be hidden that it could read), starts what
+  // is new, and leaves alone what is the same. Keeps a copy.
   void apply(const Config& config);
 
   // Ends every host; `done` is called when all are gone, at the latest after the hosts' grace.
@@ -70,6 +70,7 @@ class Supervisor {
 
  private:
   std::string path_of(const std::string& type) const;  // of the plugin's file
+  std::string why_anew(const Entry& entry, const PluginConfig& wanted) const;
   std::unique_ptr<Entry> make(const PluginConfig& plugin);
   Result<Entry*> find(std::string_view instance);  // with a host
   void retire(std::unique_ptr<Entry> entry);

@@ -44,6 +44,17 @@ TEST(Secrets, MasksWhatHasTheFormOfASecret) {
       "GET /?token=hunter2",
       "the password hunter2 was refused",
       "plugin.options.password: expected a whole number, got hunter2",
+      "password is hunter2",
+      "the Password is: hunter2.",
+      "the passphrase was 'hunter2 and more', they say",
+      "the secret: hunter2",
+      "secret => hunter2",
+      "token := hunter2",
+      "the password of the PLC is hunter2",
+      "the password for user admin was changed to hunter2",
+      "access_secret has been set to hunter2",
+      "the token is now \"hunter2\"",
+      "api key is hunter2",
       "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----",
   };
   for (const std::string& text : cases) {
@@ -52,6 +63,7 @@ TEST(Secrets, MasksWhatHasTheFormOfASecret) {
     EXPECT_NE(out.find(kMasked), std::string::npos) << out;
   }
   EXPECT_EQ(mask_secrets("secret is " + kHex64 + "."), "secret is ***.");
+  EXPECT_EQ(mask_secrets("the password is swordfish, not sword"), "the password is ***, not sword");
 }
 
 TEST(Secrets, LeavesTheRestReadable) {
@@ -61,6 +73,17 @@ TEST(Secrets, LeavesTheRestReadable) {
       "no connection to the broker: connect to mqtts://broker.losant.com: Connection refused",
       "2026-11-27T21:00:00.000Z 0a1b2c3d +12s warning plc: the plugin ended FP_COUNT=3",
       "unknown key; did you mean 'table'?",
+      "the password is wrong",
+      "the token is not valid any more",
+      "the secret of the broker is missing: the file is empty",
+      "the password was refused by the broker",
+      "a password is needed to log in",
+      "the key is missing",
+      "the pin is 17",
+      "the password was changed by the operator",
+      "the token to use is in the file",
+      "it asks for a password",
+      "password authentication is off",
       "boot 0a1b2c3d-0000-4000-8000-000000000001",
   };
   for (const std::string& text : cases) EXPECT_EQ(mask_secrets(text), text);

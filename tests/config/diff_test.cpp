@@ -56,6 +56,16 @@ TEST_F(Diff, TellsWhatCameWentAndChanged) {
   EXPECT_FALSE(found.devices || found.uplink || found.gateway);
 }
 
+TEST_F(Diff, LeavesWhatIsHiddenToTheSupervisor) {
+  const Config old = load(sim("x") + sim("y"));
+  Config next = old;
+  next.plugins[0].instance.sandbox.hidden.emplace_back("/data/key");
+  next.plugins[1].instance.sandbox.on = false;
+  const ConfigDiff found = diff(old, next);
+  EXPECT_EQ(found.unchanged, (Pairs{{0, 0}}));
+  EXPECT_EQ(found.changed, (Pairs{{1, 1}}));
+}
+
 TEST_F(Diff, AnotherDeviceNeedsNoNewHost) {
   const ConfigDiff found =
       between(kDevices + sim("x", "device = \"a\"\n"), kDevices + sim("x", "device = \"b\"\n"));

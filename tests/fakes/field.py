@@ -5,15 +5,19 @@ pymodbus server of modbus_server.py, mosquitto_sub as the witness, and fieldpost
 Everything listens on 127.0.0.1, lives in a folder of its own and is ended by pid. Nothing waits by
 sleeping a fixed time: `eventually` looks for a condition until a deadline.
 """
+import array
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import termios
 import threading
 import time
 
@@ -65,13 +69,23 @@ class Process:
         self.lines = []
         self.child = subprocess.Popen(  # pylint: disable=consider-using-with
             [str(a) for a in args], stdin=stdin, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", env=env, bufsize=1)
+            stderr=subprocess.STDOUT, env=env)
+        self.output = self.child.stdout.fileno()
+        self.taking = threading.Lock()  # held from reading a part of the output until it is kept
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
     def _read(self):
-        for line in self.child.stdout:
-            self.on_line(line.rstrip("\n"))
+        rest = b""
+        while True:
+            select.select([self.output], [], [])
+            with self.taking:
+                part = os.read(self.output, 1 << 16)
+                *lines, rest = (rest + part).split(b"\n")
+                for line in lines + ([rest] if rest and not part else []):
+                    self.on_line(line.decode(errors="replace"))
+            if not part:
+                return
 
     def on_line(self, line):
         self.lines.append((time.monotonic(), line))
@@ -85,7 +99,16 @@ class Process:
             raise
 
     def text(self):
-        return "\n".join(line for _, line in list(self.lines))
+        """All that the child has written until now, however late this process is in reading it."""
+        while self.reader.is_alive() and self.unread():
+            time.sleep(0.001)
+        with self.taking:
+            return "\n".join(line for _, line in self.lines)
+
+    def unread(self):
+        count = array.array("i", [0])
+        fcntl.ioctl(self.output, termios.FIONREAD, count)
+        return count[0] > 0
 
     def end(self, how=signal.SIGTERM, limit=10):
         """The exit status; negative for a signal."""
@@ -99,7 +122,8 @@ class Process:
         self.reader.join(5)
         if self.child.stdin:
             self.child.stdin.close()
-        self.child.stdout.close()
+        if not self.reader.is_alive():  # else something that outlived the child still writes
+            self.child.stdout.close()
         return self.child.returncode
 
 
@@ -187,7 +211,7 @@ class ModbusServer(Process):
     def ask(self, command):
         with self.lock:
             before = len(self.lines)
-            self.child.stdin.write(command + "\n")
+            self.child.stdin.write(command.encode() + b"\n")
             self.child.stdin.flush()
             eventually(lambda: len(self.lines) > before, what=f"the answer to {command!r}")
             return self.lines[-1][1]
@@ -195,6 +219,7 @@ class ModbusServer(Process):
 
 class Agent(Process):
     """fieldpostd from the build tree with its own folders under `folder`; run by `prefix`, if any."""
+    daemon = BUILD / "libexec/fieldpostd"
 
     def __init__(self, folder, config=None, args=(), prefix=(), env=None):
         self.folder = pathlib.Path(folder)
@@ -206,7 +231,7 @@ class Agent(Process):
         self.note_nothing_was_sent()
         if config is not None:
             self.config.write_text(config)
-        super().__init__([*prefix, BUILD / "libexec/fieldpostd", "--config", self.config,
+        super().__init__([*prefix, self.daemon, "--config", self.config,
                           "--state-dir", self.state_dir, "--run-dir", self.run_dir, *args],
                          env=None if env is None else {**os.environ, **env})
 

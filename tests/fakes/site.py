@@ -19,6 +19,15 @@ id = "{METER}"
 """
 
 
+# What tests read, send or have made up by the sim plugin.
+DEVICES = (
+    losant.device(GATEWAY, attributes={}),
+    losant.device(BOILER, GATEWAY, {n: "number" for n in ("count", "neighbour", "other", "setpoint")}),
+    losant.device(METER, GATEWAY, {
+        "temperature": "number", "pressure": "number", "count": "number", "running": "boolean",
+        "level": "number", "open": "boolean", "name": "string", "n": "number"}),
+)
+
 # These machines may have no NTP, and readings are to leave at once.
 CLOCK = '[clock]\ntrust = "always"\n'
 # For tests that count every reading: the agent says nothing of itself.

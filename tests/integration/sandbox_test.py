@@ -111,6 +111,39 @@ class SandboxTest(SiteTest):
         self.assertNotEqual(self.agent.plugin("one")["pid"], pids["one"])
         self.assertEqual(self.agent.plugin("other")["pid"], pids["other"])
 
+    def test_another_key_file_restarts_those_alone_that_could_read_it(self):
+        kept, later = self.state / "kept", self.field.folder / "later"
+        for folder in (kept, later):
+            folder.mkdir()
+            (folder / "secret").write_text("not for plugins")
+            (folder / "secret").chmod(0o600)
+        names = ("reader", "open")
+        self.run_agent(hostile("reader", "hostile", later),
+                       hostile("open", "hostile", self.state / "loose", 'sandbox = "off"'))
+        self.assertIn("read", self.done("reader"))
+        (later / "secret").write_text("not for plugins")  # the plugin has renamed it
+        (later / "secret").chmod(0o600)
+        pids = {name: self.agent.plugin(name)["pid"] for name in names}
+
+        def reload(old, new):
+            text = self.agent.config.read_text()
+            self.assertIn(f'access_key_file = "{old}/secret"', text)
+            self.agent.config.write_text(text.replace(f'"{old}/secret"', f'"{new}/secret"'))
+            done = self.agent.cli("reload")
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            return {name: self.agent.plugin(name).get("pid") for name in names}
+        # Below what is hidden from them already.
+        self.assertEqual(reload(self.secrets, kept), pids)
+        now = reload(kept, later)
+        self.assertEqual(now["open"], pids["open"])
+        if not self.agent.plugin("reader").get("sandbox", {}).get("files_confined", True):
+            self.assertEqual(now["reader"], pids["reader"])
+            self.skipTest("this kernel has no Landlock: files are not confined")
+        self.agent.wait_until_up()
+        self.assertNotEqual(self.agent.plugin("reader")["pid"], pids["reader"])
+        self.assertEqual(self.done("reader") & {"read", "rename"}, set())
+        self.assertIn("it could read a file that is a secret now", self.agent.text())
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -5,8 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
+#include <thread>
 
 #include "bus.hpp"
 
@@ -59,6 +62,25 @@ TEST(I2cDev, TransfersOnAnAdapterThatOnlySpeaksSmbus) {
   // i2c-stub's own answer where no chip is; real adapters have others.
   EXPECT_TRUE(contains(thrown([&] { bus->transfer(0x49, std::array<uint8_t, 1>{0}, in); }),
                        i2c::explain(ENODEV)));
+}
+
+TEST(I2cDev, OneAtATimeHasTheBusLocked) {
+  const char* number = std::getenv("FIELDPOST_I2C_BUS");  // NOLINT(concurrency-mt-unsafe)
+  if (number == nullptr) GTEST_SKIP() << "FIELDPOST_I2C_BUS names no bus with i2c-stub";
+  const auto mine = i2c::open_bus(number);
+  const auto theirs = i2c::open_bus(number);
+  std::atomic<bool> has_it = false;
+  mine->lock();
+  std::thread other([&] {
+    theirs->lock();
+    has_it = true;
+    theirs->unlock();
+  });
+  mine->pause(std::chrono::milliseconds(200));  // a lock that is none would be got in this time
+  EXPECT_FALSE(has_it);
+  mine->unlock();
+  other.join();
+  EXPECT_TRUE(has_it);
 }
 
 }  // namespace

@@ -4,13 +4,10 @@
 // happens when a chip or the bus does not answer.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <deque>
-#include <map>
 
-#include "bus.hpp"
 #include "fakes/fake_host.hpp"
+#include "i2c_fake_bus.hpp"
 #include "registers.hpp"
 
 namespace {
@@ -19,43 +16,7 @@ using fieldpost::Value;
 using fieldpost::fakes::FakeHost;
 using fieldpost::fakes::Row;
 using i2c::Field;
-
-// ---- A bus in memory. ----
-
-struct FakeChip {
-  std::map<uint8_t, std::vector<uint8_t>> registers;  // bytes in the order of the wire
-  std::deque<int> errors;                             // of the next transfers; 0: none
-  int transfers = 0;
-  bool deaf = false;  // takes writes and forgets them
-};
-
-struct World {
-  std::map<uint8_t, FakeChip> chips;
-  int open_error = 0;
-  int opened = 0;
-};
-World world;
-
-class FakeBus final : public i2c::Bus {
- public:
-  void transfer(uint8_t address, std::span<const uint8_t> out, std::span<uint8_t> in) override {
-    const auto chip = world.chips.find(address);
-    if (chip == world.chips.end()) fail(EREMOTEIO);
-    ++chip->second.transfers;
-    if (!chip->second.errors.empty()) {
-      const int error = chip->second.errors.front();
-      chip->second.errors.pop_front();
-      if (error != 0) fail(error);
-    }
-    std::vector<uint8_t>& bytes = chip->second.registers[out[0]];
-    if (in.empty() && !chip->second.deaf) bytes.assign(out.begin() + 1, out.end());
-    if (in.size() > bytes.size()) fail(EREMOTEIO);
-    std::copy_n(bytes.begin(), in.size(), in.begin());
-  }
-
- private:
-  [[noreturn]] static void fail(int error) { throw i2c::BusError(error, i2c::explain(error)); }
-};
+using i2c::fakes::world;
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
@@ -64,16 +25,6 @@ bool contains(const std::string& text, const std::string& part) {
 double decode(const Field& field, std::initializer_list<uint8_t> bytes) {
   return i2c::to_number(field, i2c::count_of(field, i2c::to_word(field, bytes)));
 }
-
-}  // namespace
-
-std::unique_ptr<i2c::Bus> i2c::open_bus(const std::string& bus) {
-  if (world.open_error != 0) throw BusError(world.open_error, "there is no " + bus_path(bus));
-  ++world.opened;
-  return std::make_unique<FakeBus>();
-}
-
-namespace {
 
 // ---- Bytes. ----
 

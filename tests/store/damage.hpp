@@ -15,7 +15,9 @@
 #include "store/chunk.hpp"
 #include "store/database.hpp"
 #include "store/migrations.hpp"
+#include "store/page_file.hpp"
 #include "store/salvage.hpp"
+#include "store/sqlite_page.hpp"
 #include "store_fixture.hpp"
 
 namespace fieldpost::testing {
@@ -30,6 +32,7 @@ struct Original {
   Salvage::Epochs epochs;
   uint32_t pages = 0;
   int64_t free_pages = 0;
+  std::set<uint32_t> trunks;  // of the list of free pages; in the file, not in the WAL
   // By kind as dbstat has it, "leaf", "internal" or "overflow"; by table, or index.
   std::map<std::string, std::map<std::string, std::vector<uint32_t>>> pages_by_kind;
 };
@@ -54,6 +57,7 @@ class DamageFixture {
                       "FROM chunk WHERE id > 100 LIMIT 20"));
     if (!wal) checkpoint(database);
     describe_into_original(database);
+    find_trunks(content_of(path));
   }
 
   const Original& original() const { return original_; }
@@ -152,6 +156,14 @@ class DamageFixture {
           static_cast<uint32_t>(kinds.integer(2)));
     }
     find_pages(database);
+  }
+
+  void find_trunks(const std::string& bytes) {
+    const sqlite::Bytes file(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+    uint32_t trunk = sqlite::big_u32(file, 32);
+    while (trunk != 0 && original_.trunks.insert(trunk).second) {
+      trunk = sqlite::big_u32(file, (trunk - 1) * sqlite::kPageSize);
+    }
   }
 
   // From SQLite's own account of its pages. Leaves come in the order of their rows; overflow pages
