@@ -153,6 +153,7 @@ TEST_F(SandboxTest, ProgramsMaySignalOnlyEachOtherWhereTheKernelSeesToThat) {
 }
 
 TEST_F(SandboxTest, WhatLiesBesideThemIsNot) {
+  SKIP_WITHOUT_FILTERS();
   folder_ = open_;
   EXPECT_EQ(run("hostile", {.hidden = {hidden_}}), Words({"thread"}) + kOpening);
 }
