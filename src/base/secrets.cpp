@@ -112,16 +112,14 @@ bool is_one_of(std::string_view word, const std::array<std::string_view, N>& wor
   return std::ranges::find(words, word) != words.end();
 }
 
-// Of "the password is x", whose name ends at `end`, the x; else empty.
-SecretSpan value_in_prose(std::string_view text, std::string_view name, size_t end) {
-  const bool is_key = !has_secret_word(lower(name));               // of which no word is one
-  if (is_key && !lower(name).ends_with("key")) return {end, end};  // "pin is 17"
+// Behind "is", "of the PLC was changed to" and the like at `end`; npos: something else is said.
+size_t said_of_it(std::string_view text, size_t end) {
   int of_owner = 0;
   bool is = false, changed = false;
   for (size_t at = skip(text, end, is_blank); at > end && at < text.size();
        at = skip(text, end, is_blank)) {
-    const size_t next = end_of_token(text, at);
-    std::string word = lower(text.substr(at, next - at));
+    end = end_of_token(text, at);
+    std::string word = lower(text.substr(at, end - at));
     if (word.ends_with(':')) word.pop_back();
     if (is_one_of(word, kOf) && !is) {
       of_owner = kWordsOfOwner;
@@ -129,18 +127,24 @@ SecretSpan value_in_prose(std::string_view text, std::string_view name, size_t e
       is = true;
     } else if (is_one_of(word, kChanged)) {
       changed = true;
-    } else if (!is && of_owner-- <= 0) {
-      break;
-    } else if (is) {
-      if (is_quote(text[at]) || text[at] == '\\') return value_at(text, at);
-      const size_t last = text.substr(at, next - at).find_last_not_of(".,;:)!?");
-      const SecretSpan value{at, last == npos ? next : at + last + 1};
-      const std::string said = lower(text.substr(at, value.end - at));
-      return is_one_of(said, kSaid) || (is_key && is_plain(said)) ? SecretSpan{end, end} : value;
+    } else if (is || of_owner-- <= 0) {
+      return is ? at : npos;
     }
-    end = next;
   }
-  return {end, end};
+  return npos;
+}
+
+// Of "the password is x", whose name ends at `end`, the x; else empty.
+SecretSpan value_in_prose(std::string_view text, std::string_view name, size_t end) {
+  const bool is_key = !has_secret_word(lower(name));               // of which no word is one
+  if (is_key && !lower(name).ends_with("key")) return {end, end};  // "pin is 17"
+  const size_t at = said_of_it(text, end);
+  if (at == npos) return {end, end};
+  if (is_quote(text[at]) || text[at] == '\\') return value_at(text, at);
+  const std::string_view word = text.substr(at, end_of_token(text, at) - at);
+  const std::string_view said = word.substr(0, word.find_last_not_of(".,;:)!?") + 1);
+  if (is_one_of(lower(said), kSaid) || (is_key && is_plain(said))) return {end, end};
+  return {at, at + said.size()};
 }
 
 // What follows the name that ends at `end`, if it is a value of it; else empty.

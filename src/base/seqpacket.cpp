@@ -2,8 +2,17 @@
 #include "base/seqpacket.hpp"
 
 #include <sys/socket.h>
+#include <sys/un.h>
 
 namespace fieldpost {
+namespace {
+
+void widen(int fd) {
+  const int bytes = static_cast<int>(4 * kMaxDatagram);  // the kernel may cap it: harmless
+  (void)::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+}
+
+}  // namespace
 
 Result<std::pair<UniqueFd, UniqueFd>> make_seqpacket_pair() {
   int ends[2] = {-1, -1};
@@ -11,11 +20,23 @@ Result<std::pair<UniqueFd, UniqueFd>> make_seqpacket_pair() {
     return Error::from_errno(errno, "make a socket pair");
   }
   std::pair<UniqueFd, UniqueFd> pair{UniqueFd(ends[0]), UniqueFd(ends[1])};
-  for (const int fd : ends) {
-    const int bytes = static_cast<int>(4 * kMaxDatagram);  // the kernel may cap it: harmless
-    (void)::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-  }
+  for (const int fd : ends) widen(fd);
   return pair;
+}
+
+Result<UniqueFd> connect_seqpacket(const std::string& path) {
+  const std::string what = "connect to '" + path + "'";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return Error{Errc::Io, what + ": path too long"};
+  path.copy(address.sun_path, path.size());
+  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return Error::from_errno(errno, what);
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return Error::from_errno(errno, what);
+  }
+  widen(fd.get());
+  return fd;
 }
 
 Result<> send_datagram(int fd, std::span<const std::byte> datagram, bool wait) {

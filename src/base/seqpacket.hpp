@@ -5,6 +5,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,11 @@ inline constexpr size_t kMaxDatagram = size_t{128} * 1024;
 
 // Both ends close-on-exec; send buffers are sized so that several full datagrams fit.
 Result<std::pair<UniqueFd, UniqueFd>> make_seqpacket_pair();
+
+// Our end of a connection to the listening socket at `path`, without waiting: non-blocking,
+// close-on-exec, with the same buffer. Errors: NotFound, Io (nobody listens, it is not for this
+// user, too many wait).
+Result<UniqueFd> connect_seqpacket(const std::string& path);
 
 // Sends one datagram. Errors: Full (the peer does not read; only with a non-blocking descriptor or
 // `wait` false), Unavailable (the peer is gone), Io.

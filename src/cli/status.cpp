@@ -219,7 +219,8 @@ void print_plugin(const Json& p) {
   if (p["restarts"] != 0) std::cout << "; restarted " << p["restarts"] << " times";
   std::cout << "\n";
   if (p.contains("sandbox")) {
-    std::cout << "  sandbox: " << text(p["sandbox"], "text") << "\n";
+    std::cout << "  sandbox: " << text(p["sandbox"], "text")
+              << (p.contains("socket") ? ", a unit of its own" : "") << "\n";
   }
   for (const Json& u : p["units"]) {
     std::cout << "  " << text(u, "name") << ": " << text(u, "state");

@@ -145,6 +145,7 @@ struct SubscribeConfig {
 struct PluginConfig {
   std::string name;
   std::string type;
+  std::string socket;                    // where its host is reached; empty: we start it
   InstanceConfig instance;               // what the host gets
   std::vector<std::string> unit_names;   // for people; same order as instance.units
   Declaration declaration;               // empty if `failed`

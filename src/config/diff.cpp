@@ -25,7 +25,7 @@ bool same_but_hidden(const InstanceConfig& a, InstanceConfig b) {
 
 Change compare(const PluginConfig& a, const Config& before, const PluginConfig& b,
                const Config& after) {
-  if (a.type != b.type || !same_but_hidden(a.instance, b.instance) ||
+  if (a.type != b.type || a.socket != b.socket || !same_but_hidden(a.instance, b.instance) ||
       a.declaration != b.declaration || a.failed != b.failed) {
     return Change::Restart;
   }

@@ -28,6 +28,7 @@ class InstanceReader {
     read_options(row, find_section("plugin")->options, &core, "plugin", false, *problems_);
     plugin.name = plugin.instance.name = core.name;
     plugin.type = core.type;
+    plugin.socket = core.socket;
     plugin.instance.interval = core.interval;
     plugin.instance.deadline = core.deadline;
     plugin.instance.sandbox.on = core.sandbox != "off";

@@ -266,6 +266,14 @@ std::vector<CoreOption> plugin_options() {
                         "for one that does not run otherwise.",
                 .choices = {"on", "off"}},
        .store = into<&PluginRow::sandbox>},
+      {.spec = {.name = "socket",
+                .help = "Where systemd starts the plugin as a unit of its own, with a user and "
+                        "rights of its own; examples/systemd/fieldpost-boiler.socket. Unless "
+                        "given: the agent starts it."},
+       .store = into<&PluginRow::socket>,
+       .check = forms::path,
+       .form = forms::kPath,
+       .example = "/run/fieldpost-boiler.sock"},
   };
 }
 

@@ -53,6 +53,7 @@ struct PluginRow {
   nanoseconds interval{}, deadline{};
   Keep keep = Keep::Thin;
   std::string sandbox;  // "on" or "off"
+  std::string socket;
 };
 // What the core takes in every row of a plugin's tables, and in every unit.
 struct RowKeys {

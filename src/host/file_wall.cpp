@@ -24,6 +24,8 @@ constexpr uint32_t kAskVersion = 1;
 constexpr int kPathBeneath = 1;
 struct Attributes {
   uint64_t handled;
+  uint64_t handled_network;
+  uint64_t scoped;
 };
 struct [[gnu::packed]] Beneath {
   uint64_t allowed;
@@ -36,12 +38,14 @@ constexpr uint64_t kWriteFile = bits(1, 1), kReadFile = bits(2, 2);
 constexpr uint64_t kMakeAndRemove = bits(4, 12);
 constexpr uint64_t kRefer = bits(13, 13);     // since version 2; before, it is always refused
 constexpr uint64_t kTruncate = bits(14, 14);  // since version 3
+constexpr uint64_t kSignals = bits(1, 1);     // in scoped, since version 6 (Linux 6.12)
 
 class Ruleset {
  public:
   // `handled` is what is refused where no rule allows it.
   explicit Ruleset(uint64_t handled) : handled_(handled & known()) {
-    const Attributes attributes{handled_};
+    // Longer than an old kernel knows it: it takes that if the rest is 0.
+    const Attributes attributes{handled_, 0, version() >= 6 ? kSignals : 0};
     if (handled_ == 0) return;
     fd_ = UniqueFd(static_cast<int>(::syscall(kCreateRuleset, &attributes, sizeof attributes, 0)));
   }
@@ -60,11 +64,11 @@ class Ruleset {
   bool enforce() const { return fd_ && ::syscall(kRestrictSelf, fd_.get(), 0) == 0; }
 
  private:
+  static long version() { return ::syscall(kCreateRuleset, nullptr, 0, kAskVersion); }
   static uint64_t known() {
-    const long version = ::syscall(kCreateRuleset, nullptr, 0, kAskVersion);
-    if (version < 1) return 0;
-    return kReadFile | kWriteFile | kMakeAndRemove | (version >= 2 ? kRefer : 0) |
-           (version >= 3 ? kTruncate : 0);
+    if (version() < 1) return 0;
+    return kReadFile | kWriteFile | kMakeAndRemove | (version() >= 2 ? kRefer : 0) |
+           (version() >= 3 ? kTruncate : 0);
   }
   uint64_t handled_;
   UniqueFd fd_;

@@ -77,8 +77,12 @@ std::expected<InstanceConfig, HostExit> receive_config(Channel& channel) {
   return std::move(configure->config);
 }
 
-Runner::Runner(const Plugin& plugin, Channel& channel, InstanceConfig config)
-    : plugin_(plugin), channel_(channel), log_(STDERR_FILENO), config_(std::move(config)) {
+Runner::Runner(const Plugin& plugin, Channel& channel, InstanceConfig config, Heartbeat heart)
+    : plugin_(plugin),
+      channel_(channel),
+      log_(STDERR_FILENO),
+      heart_(std::move(heart)),
+      config_(std::move(config)) {
   ::prctl(PR_SET_NAME, config_.name.c_str());  // for people who look at ps and top
   api_ = std::make_unique<HostApi>(
       config_, log_, [this](message::Samples&& samples) { send(std::move(samples)); });
@@ -155,6 +159,7 @@ HostExit Runner::close() {
 
 void Runner::serve() {
   while (!ended_ && !StopSignal::raised()) {
+    heart_.beat(BootClock::now());
     const auto due = schedule_->next();
     wait(due);
     if (StopSignal::raised()) return;
@@ -168,7 +173,7 @@ void Runner::serve() {
 void Runner::wait(std::optional<Schedule::Due> due) {
   const BootTime now = BootClock::now();
   const bool paused = now < event_resume_;
-  BootTime until = now + kLongestWait;
+  BootTime until = now + std::min(kLongestWait, heart_.period());
   if (due) until = std::min(until, due->when);
   if (paused) until = std::min(until, event_resume_);
   const nanoseconds left = std::max(until - now, nanoseconds{});

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "host/channel.hpp"
+#include "host/heartbeat.hpp"
 #include "host/host_api.hpp"
 #include "host/line_log.hpp"
 #include "host/loader.hpp"
@@ -32,7 +33,7 @@ std::expected<InstanceConfig, HostExit> receive_config(Channel& channel);
 class Runner {
  public:
   // `plugin` and `channel` outlive this object. StopSignal must be installed.
-  Runner(const Plugin& plugin, Channel& channel, InstanceConfig config);
+  Runner(const Plugin& plugin, Channel& channel, InstanceConfig config, Heartbeat heart = {});
 
   // Answers what the plugin declares for the configuration. Opens nothing.
   HostExit check();
@@ -67,6 +68,7 @@ class Runner {
   const Plugin& plugin_;
   Channel& channel_;
   LineLog log_;
+  Heartbeat heart_;
   InstanceConfig config_;
   std::unique_ptr<HostApi> api_;
   void* instance_ = nullptr;

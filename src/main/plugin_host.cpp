@@ -4,8 +4,10 @@
 //   plugin-host describe FILE.so   says what the plugin is
 //   plugin-host check FILE.so      says what it declares for a configuration; opens no device
 //   plugin-host run FILE.so        runs it until SIGTERM or the end of file
-// Descriptor 3 is a SOCK_SEQPACKET socket to the supervisor (model/message.hpp), 2 is for the log,
-// 0 and 1 are /dev/null. Exit status: see HostExit (host/runner.hpp).
+// or, where it is a unit of its own (docs/decisions/0014), by systemd: then `run`, with the socket
+// that the agent has connected to. Descriptor 3 is a SOCK_SEQPACKET socket to the supervisor
+// (model/message.hpp), 2 is for the log, 0 and 1 are /dev/null. Exit status: see HostExit
+// (host/runner.hpp).
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -19,6 +21,7 @@
 #include "host/call_filter.hpp"
 #include "host/channel.hpp"
 #include "host/file_wall.hpp"
+#include "host/heartbeat.hpp"
 #include "host/limits.hpp"
 #include "host/loader.hpp"
 #include "host/runner.hpp"
@@ -32,8 +35,9 @@ constexpr int kSocket = 3;
 int usage() {
   (void)std::fputs(
       "usage: plugin-host describe|check|run FILE.so\n"
-      "This program is started by fieldpostd, with a socket as descriptor 3. To look at a plugin,\n"
-      "use 'fieldpost plugins help TYPE'; to try a configuration, 'fieldpost check'.\n",
+      "This program is started by fieldpostd, or by systemd for it, with a socket as descriptor 3. "
+      "To look at a\nplugin, use 'fieldpost plugins help TYPE'; to try a configuration, 'fieldpost "
+      "check'.\n",
       stderr);
   return static_cast<int>(HostExit::Usage);
 }
@@ -87,6 +91,7 @@ HostExit check(Channel& channel, const std::string& path, InstanceConfig config)
 
 HostExit run(Channel& channel, const std::string& path, InstanceConfig config) {
   const Sandbox& sandbox = config.sandbox;
+  Heartbeat heart = Heartbeat::from_environment();  // opens a socket
   (void)channel.send(message::Confined{confine(sandbox)});
   const auto plugin = load_plugin(path);
   if (!plugin) return refuse(channel, plugin.error().message);
@@ -95,7 +100,7 @@ HostExit run(Channel& channel, const std::string& path, InstanceConfig config) {
                                words_of_needs(plugin->info.needs) +
                                "); `fieldpost reload` reads it again");
   }
-  return Runner(*plugin, channel, std::move(config)).run();
+  return Runner(*plugin, channel, std::move(config), std::move(heart)).run();
 }
 
 HostExit serve(std::string_view verb, const std::string& path) {

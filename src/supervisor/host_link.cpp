@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/host_link.hpp"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <iterator>
 
@@ -33,6 +35,12 @@ void HostLink::drain() {
   const BootTime now = BootClock::now();
   for (int i = 0; i < kLeftBehind && read_one(now); ++i) {
   }
+}
+
+void HostLink::finish() {
+  writable_ = Source();
+  queue_.clear();
+  (void)::shutdown(fd_.get(), SHUT_WR);
 }
 
 void HostLink::close() {

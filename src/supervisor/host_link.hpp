@@ -43,6 +43,8 @@ class HostLink {
   Result<> send(const message::Any& message);
   // Reads what a host left behind that has ended.
   void drain();
+  // Tells the host to end, by an end of file; what it still says is read.
+  void finish();
   // No sink is called any more. Allowed from inside one.
   void close();
   // Counts what the host wrote to its log against the same limit; false: it is too much.

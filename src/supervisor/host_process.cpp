@@ -12,13 +12,13 @@
 
 #include "base/backoff.hpp"
 #include "base/log.hpp"
-#include "base/message_ids.hpp"
 #include "base/seqpacket.hpp"
 #include "base/spawn.hpp"
 #include "base/text.hpp"
 #include "supervisor/crash_budget.hpp"
 #include "supervisor/exit_reason.hpp"
 #include "supervisor/host_conversation.hpp"
+#include "supervisor/host_log.hpp"
 #include "supervisor/start_host.hpp"
 #include "supervisor/stderr_reader.hpp"
 
@@ -30,33 +30,6 @@ using std::chrono::milliseconds, std::chrono::seconds;
 constexpr nanoseconds kTimeToExit = seconds(1);  // after it has said or shown that it is ending
 constexpr nanoseconds kStall = seconds(1);       // of our loop, after which nobody is judged
 constexpr int kStderrLeftBehind = 32;            // blocks: more than a pipe holds
-
-// The log of an instance's life: a line for each change that people care about. One that ends too
-// often gets a line for each end, and the next good word when it has been up for a while.
-void log_state(const std::string& name, HostState state, const std::string& reason,
-               bool too_often) {
-  switch (state) {
-    case HostState::Up:
-      return log::write(too_often ? log::Level::Debug : log::Level::Info, "the plugin is up",
-                        {{"FP_PLUGIN", name}});
-    case HostState::Backoff:
-      return log::warning(
-          "the plugin ended and will be started again",
-          {message_id::kPluginRestarts, {"FP_PLUGIN", name}, {"FP_REASON", reason}});
-    case HostState::Degraded:
-      return log::error("the plugin ends too often and is only started with long pauses",
-                        {message_id::kPluginBackedOff, {"FP_PLUGIN", name}, {"FP_REASON", reason}});
-    case HostState::Failed:
-      return log::error("the plugin cannot run",
-                        {message_id::kPluginCannotRun, {"FP_PLUGIN", name}, {"FP_REASON", reason}});
-    case HostState::Down:
-      return log::info("the plugin is stopped", {{"FP_PLUGIN", name}});
-    case HostState::Starting:
-    case HostState::Stopping:
-      return log::debug("the plugin changes its state",
-                        {{"FP_PLUGIN", name}, {"FP_STATE", std::string(name_of(state))}});
-  }
-}
 
 }  // namespace
 
@@ -80,6 +53,8 @@ struct HostProcess::Impl {
 
   void spawn();
   Result<> try_spawn();
+  Result<> connect(UniqueFd socket);
+  bool is_unit() const { return !options.socket.empty(); }
   Result<> watch(pid_t pid);
   void condemn(const std::string& why);
   void bury();
@@ -88,7 +63,13 @@ struct HostProcess::Impl {
   void on_end_of_file();
   void on_stderr();
   void on_exit(const siginfo_t& info);
-  HostEvent judge_exit(const siginfo_t& info, BootTime now);
+  void end_unit_later();
+  struct End {
+    std::string reason;    // for people
+    bool by_exit = false;  // not by a signal
+  };
+  void wind_up(const End& end);
+  HostEvent judge(const End& end, BootTime now);
   void forget_past_if_stable(BootTime now);
   void check_life();
   void check_life_after(nanoseconds delay);
@@ -107,6 +88,7 @@ struct HostProcess::Impl {
   std::unique_ptr<HostLink> link;
   std::unique_ptr<StderrReader> stderr_reader;
   Source exit_source, stderr_source, timer, life;
+  bool alive = false;  // it has not ended, as far as we know; a unit has no pid
   std::unique_ptr<HostConversation> said;
   std::string kill_reason;  // why we killed it; empty: we did not
   bool end_of_file = false;
@@ -137,12 +119,13 @@ void HostProcess::Impl::act(HostAction action) {
     case HostAction::Spawn:
       return spawn();
     case HostAction::Terminate:
-      ::kill(status.pid, SIGTERM);
+      is_unit() ? link->finish() : void(::kill(status.pid, SIGTERM));
       return arm(options.timing.grace);
     case HostAction::Kill:
       link->close();
       life = Source();
       if (status.state != HostState::Stopping) status.reason = kill_reason;
+      if (is_unit()) return end_unit_later();  // what hangs there is for its watchdog to end
       ::kill(status.pid, SIGKILL);
       return;
     case HostAction::ArmBackoff:
@@ -206,7 +189,24 @@ void HostProcess::Impl::spawn() {
   arm(options.timing.start + options.config.deadline);
 }
 
+Result<> HostProcess::Impl::connect(UniqueFd socket) {
+  link = std::make_unique<HostLink>(
+      loop, std::move(socket),
+      HostLink::Sinks{[this](message::Any&& message) { on_message(std::move(message)); },
+                      [this](const std::string& why) { condemn(why); },
+                      [this] { on_end_of_file(); }},
+      options.limits);
+  return link->send(message::Configure{options.config}).context("configuration");
+}
+
 Result<> HostProcess::Impl::try_spawn() {
+  alive = true;
+  if (is_unit()) {
+    UniqueFd socket =
+        FP_TRY(connect_seqpacket(options.socket).context("the plugin's unit is out of reach"));
+    FP_CHECK_OK(connect(std::move(socket)));
+    return link->start();
+  }
   auto [ours, theirs] = FP_TRY(make_seqpacket_pair());
   int ends[2] = {-1, -1};
   if (::pipe2(ends, O_CLOEXEC) != 0) return Error::from_errno(errno, "make a pipe");
@@ -214,13 +214,7 @@ Result<> HostProcess::Impl::try_spawn() {
   const UniqueFd log_in(ends[1]);
   (void)::fcntl(log_out.get(), F_SETFL, O_NONBLOCK);
 
-  link = std::make_unique<HostLink>(
-      loop, std::move(ours),
-      HostLink::Sinks{[this](message::Any&& message) { on_message(std::move(message)); },
-                      [this](const std::string& why) { condemn(why); },
-                      [this] { on_end_of_file(); }},
-      options.limits);
-  FP_CHECK_OK(link->send(message::Configure{options.config}).context("configuration"));
+  FP_CHECK_OK(connect(std::move(ours)));
   stderr_reader = std::make_unique<StderrReader>(
       std::move(log_out), [this](log::Level level, const std::string& line) {
         log::write(level, line, {{"FP_PLUGIN", options.config.name}});
@@ -239,11 +233,12 @@ Result<> HostProcess::Impl::watch(pid_t pid) {
 // Kills it for what it did; the exit that follows is judged by `why`.
 void HostProcess::Impl::condemn(const std::string& why) {
   if (kill_reason.empty()) kill_reason = why;
-  if (status.pid > 0) fire(HostEvent::Timeout);
+  if (alive) fire(HostEvent::Timeout);
 }
 
 // Ends a process without the loop: for those that the loop cannot watch, and for the destructor.
 void HostProcess::Impl::bury() {
+  alive = false;
   exit_source = Source();
   stderr_source = Source();
   link.reset();
@@ -268,41 +263,56 @@ void HostProcess::Impl::on_stderr() {
 }
 
 void HostProcess::Impl::on_end_of_file() {
-  if (status.pid <= 0) return;
+  if (!alive) return;
+  if (is_unit()) return end_unit_later();
   end_of_file = true;
   if (status.state != HostState::Stopping) arm(kTimeToExit);  // the exit should be on its way
 }
 
 void HostProcess::Impl::on_exit(const siginfo_t& info) {
-  const BootTime now = BootClock::now();
   // What the plugin started must not outlive its host, or each restart leaves more behind. The loop
   // reaps the host after this, so the group is still its own.
   ::kill(-info.si_pid, SIGKILL);
   status.pid = -1;
+  wind_up({exit_reason(info), info.si_code == CLD_EXITED});
+}
+
+// Not at once: this is called from inside the link.
+void HostProcess::Impl::end_unit_later() {
+  auto source = loop.after(std::chrono::microseconds(0), [this] {
+    wind_up({"its unit ended; the journal of that says why", true});
+  });
+  if (source) exit_source = *std::move(source);
+}
+
+void HostProcess::Impl::wind_up(const End& end) {
+  const BootTime now = BootClock::now();
+  alive = false;
   link->drain();  // a refusal, its last samples
   link.reset();
-  for (int i = 0; i < kStderrLeftBehind && stderr_reader->read_some(now) > 0; ++i) {
+  for (int i = 0; i < kStderrLeftBehind && stderr_reader && stderr_reader->read_some(now) > 0;
+       ++i) {
   }
-  stderr_reader->finish(now);
+  if (stderr_reader) stderr_reader->finish(now);
   // First the source: while another thread starts a program, that one has a copy of the descriptor,
   // and epoll would go on reporting it for a source that is gone.
   stderr_source = Source();
   stderr_reader.reset();
   exit_source = Source();
   life = Source();
-  const HostEvent event = judge_exit(info, now);
+  const HostEvent event = judge(end, now);
   said->fail_calls(status.reason);
   fire(event);
   if (status.state == HostState::Down && wanted) fire(HostEvent::Start);
 }
 
 // What the end of the process means; sets status.reason.
-HostEvent HostProcess::Impl::judge_exit(const siginfo_t& info, BootTime now) {
+HostEvent HostProcess::Impl::judge(const End& end, BootTime now) {
   const bool by_itself = kill_reason.empty();
   const auto& refused = said->refused();
-  status.reason = !by_itself ? kill_reason : refused ? refused->reason : exit_reason(info);
+  status.reason = !by_itself ? kill_reason : refused ? refused->reason : end.reason;
   if (status.state == HostState::Stopping) {
-    if (by_itself && info.si_code == CLD_EXITED) status.reason.clear();
+    if (by_itself && end.by_exit) status.reason.clear();
     return HostEvent::Exit;
   }
   forget_past_if_stable(now);
@@ -346,7 +356,7 @@ void HostProcess::Impl::on_message(message::Any&& message) {
       if (status.state == HostState::Up) check_life();
       return;
     case HostConversation::Turn::Refused:
-      if (status.pid > 0 && status.state != HostState::Stopping) arm(kTimeToExit);
+      if (alive && status.state != HostState::Stopping) arm(kTimeToExit);
       return;
   }
 }

@@ -40,6 +40,9 @@ class HostProcess {
     InstanceConfig config;
     Timing timing = {};
     HostLink::Limits limits = {};
+    // Where systemd starts the host, as a unit of its own (docs/decisions/0014): we connect and
+    // disconnect, and the rest is the unit's. Empty: we start `plugin_host`.
+    std::string socket = {};
   };
   // Called from the event loop. May not destroy the HostProcess.
   struct Sinks {
@@ -54,7 +57,7 @@ class HostProcess {
   struct Status {
     HostState state = HostState::Down;
     std::string reason;  // why it is not Up: "killed by signal 11 (Segmentation fault)", …
-    pid_t pid = -1;      // -1: no process
+    pid_t pid = -1;      // -1: no process, or that of a unit
     int64_t starts = 0;  // processes started so far
     FileStamp plugin{};  // the .so as it was at the last start
     std::optional<Confinement> confinement{};  // of the process; what its sandbox does

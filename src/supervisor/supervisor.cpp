@@ -42,9 +42,13 @@ std::unique_ptr<Supervisor::Entry> Supervisor::make(const PluginConfig& plugin) 
         {message_id::kPluginCannotRun, {"FP_PLUGIN", plugin.name}, {"FP_REASON", plugin.failed}});
     return entry;
   }
-  entry->host = std::make_unique<HostProcess>(
-      *loop_, HostProcess::Options{options_.plugin_host, path_of(plugin.type), plugin.instance},
-      sinks_of(*entry));
+  entry->host =
+      std::make_unique<HostProcess>(*loop_,
+                                    HostProcess::Options{.plugin_host = options_.plugin_host,
+                                                         .plugin = path_of(plugin.type),
+                                                         .config = plugin.instance,
+                                                         .socket = plugin.socket},
+                                    sinks_of(*entry));
   return entry;
 }
 
@@ -248,6 +252,7 @@ Json to_json(const Sandbox& sandbox, const Confinement& in_force) {
 
 Json to_json(const Supervisor::Entry& entry, BootTime now) {
   Json json{{"name", entry.config->name}, {"type", entry.config->type}};
+  if (!entry.config->socket.empty()) json["socket"] = entry.config->socket;
   if (entry.host) {
     const HostProcess::Status& s = entry.host->status();
     json["state"] = name_of(s.state);

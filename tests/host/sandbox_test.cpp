@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include <filesystem>
 #include <fstream>
@@ -140,6 +141,15 @@ TEST_F(SandboxTest, HiddenFilesAreOutOfReach) {
   if (!in_force_.files) GTEST_SKIP() << "this kernel has no Landlock";
   EXPECT_EQ(done, Words({"thread"}));
   EXPECT_FALSE(std::filesystem::exists(hidden_ + "/planted"));
+}
+
+TEST_F(SandboxTest, ProgramsMaySignalOnlyEachOtherWhereTheKernelSeesToThat) {
+  const Words done = run("hostile_exec", {.needs = kNeedsExec, .hidden = {hidden_}});
+  if (::syscall(SYS_landlock_create_ruleset, nullptr, 0, 1) < 6) {
+    GTEST_SKIP() << "Landlock knows of signals since Linux 6.12";
+  }
+  EXPECT_FALSE(done.contains("signal"));
+  for (const char* what : {"thread", "exec", "fork"}) EXPECT_TRUE(done.contains(what)) << what;
 }
 
 TEST_F(SandboxTest, WhatLiesBesideThemIsNot) {

@@ -12,6 +12,7 @@ import unittest
 ROOT = os.environ.get("FIELDPOST_SOURCE_DIR") or os.path.realpath(os.path.join(__file__, "../../.."))
 UNITS = ("fieldpost.service", "fieldpost.socket")
 EXPOSURE = 12  # of 100, what systemd-analyze shows as 1.2
+PLUGIN_EXPOSURE = 5
 # What a running agent needs of its unit; each of these was a decision.
 NEEDED = ("Type=notify", "WatchdogSec=30", "KillMode=control-group", "Restart=always", "RestartSec=1s",
           "StartLimitIntervalSec=0", "RuntimeDirectoryPreserve=yes", "DeviceAllow=char-188 rw",
@@ -75,11 +76,30 @@ class Units(unittest.TestCase):
         for name in ("data-partition.conf", "ip-allow-list.conf"):
             self.write(f"fieldpost.service.d/{name}", example(name))
         self.write("var-lib-fieldpost.mount", example("var-lib-fieldpost.mount"))
-        done = analyze("verify", "--man=no", f"{self.folder.name}/var-lib-fieldpost.mount",
-                       f"{self.folder.name}/fieldpost.service")
+        self.write_plugin()
+        done = analyze("verify", "--man=no", *(f"{self.folder.name}/{name}" for name in (
+            "var-lib-fieldpost.mount", "fieldpost.service", "fieldpost-boiler.socket",
+            "fieldpost-boiler@.service")))
         self.assertEqual([], [line for line in done.stderr.splitlines() if "fieldpost" in line])
         self.assertEqual(sorted(os.listdir(f"{ROOT}/examples/systemd")),
-                         ["data-partition.conf", "ip-allow-list.conf", "var-lib-fieldpost.mount"])
+                         ["data-partition.conf", "fieldpost-boiler.socket", "fieldpost-boiler@.service",
+                          "hardware-watchdog.conf", "ip-allow-list.conf", "var-lib-fieldpost.mount"])
+
+    def write_plugin(self):
+        self.write("fieldpost-boiler.socket", example("fieldpost-boiler.socket"))
+        self.write("fieldpost-boiler@.service", re.sub("^ExecStart=.*", "ExecStart=/bin/true",
+                                                       example("fieldpost-boiler@.service"), flags=re.M))
+
+    def test_a_plugin_of_its_own_is_tighter(self):
+        self.write_plugin()
+        done = analyze("security", "--offline=true", f"--threshold={PLUGIN_EXPOSURE}", "--no-pager",
+                       f"{self.folder.name}/fieldpost-boiler@.service")
+        self.assertEqual(0, done.returncode, done.stdout)
+        print(done.stdout.strip().splitlines()[-1])
+
+    def test_the_hardware_can_count_so_far(self):
+        found = re.search("^RuntimeWatchdogSec=([0-9]+)s$", example("hardware-watchdog.conf"), re.M)
+        self.assertLessEqual(int(found[1]), 15)
 
     def test_decisions_stand(self):
         lines = unit_text("fieldpost.service").splitlines()

@@ -9,8 +9,8 @@
 #include <limits>
 #include <sstream>
 
-#include "damage.hpp"
 #include "fakes/test_env.hpp"
+#include "salvage_check.hpp"
 #include "store/page_file.hpp"
 #include "store/sqlite_page.hpp"
 
@@ -20,81 +20,15 @@ namespace {
 using testing::Content;
 using testing::content_of;
 using testing::DamageFixture;
+using testing::expect_all_names;
+using testing::expect_rows;
+using testing::File;
+using testing::kPage;
 using testing::Original;
 using testing::put;
+using testing::read;
+using testing::rows_of;
 using testing::TempDir;
-constexpr size_t kPage = sqlite::kPageSize;
-
-// What a file gives, in the form of an Original.
-std::map<int64_t, Content> rows_of(const Salvage& salvage) {
-  std::map<int64_t, Content> rows;
-  int64_t last = std::numeric_limits<int64_t>::min();
-  const auto done = salvage.each_row([&](const Salvage::Row& row) -> Result<> {
-    EXPECT_TRUE(rows.empty() || row.id > last) << "out of order, or twice: " << row.id;
-    last = row.id;
-    rows[row.id] = {row.key.device, row.key.boot, row.key.t0, row.key.points,
-                    std::string(row.body)};
-    return {};
-  });
-  EXPECT_TRUE(done);
-  EXPECT_EQ(salvage.report().rows, static_cast<int64_t>(rows.size()));
-  return rows;
-}
-
-Salvage read(const std::string& path) {
-  auto salvage = Salvage::read(path);
-  EXPECT_TRUE(salvage) << salvage.error().message;
-  return *std::move(salvage);
-}
-
-void expect_all_names(const Original& original, const Salvage& salvage) {
-  EXPECT_EQ(salvage.devices(), original.devices);
-  EXPECT_EQ(salvage.attributes(), original.attributes);
-  EXPECT_EQ(salvage.boots(), original.boots);
-  EXPECT_EQ(salvage.epochs(), original.epochs);
-}
-
-// Every row is there that `may_miss` does not excuse, and nothing else: no other value, no row that
-// was deleted unless the report says so, none twice. A row whose number was damaged may come under
-// another one, once.
-void expect_rows(const Original& original, const Salvage& salvage,
-                 const std::function<bool(int64_t)>& may_miss) {
-  std::map<int64_t, Content> rows = rows_of(salvage);
-  std::multiset<Content> missing;
-  for (const auto& [id, content] : original.rows) {
-    const auto found = rows.find(id);
-    if (found != rows.end() && found->second == content) {
-      rows.erase(found);
-      continue;
-    }
-    ASSERT_TRUE(may_miss(id)) << "row " << id << " is lost";
-    missing.insert(content);
-  }
-  if (salvage.report().may_repeat) return;
-  for (const auto& [id, content] : rows) {
-    const auto excused = missing.find(content);
-    ASSERT_TRUE(excused != missing.end()) << "row " << id << " was never there, or is deleted";
-    missing.erase(excused);
-  }
-}
-
-class File {
- public:
-  explicit File(const std::string& path)
-      : file_(path, std::ios::in | std::ios::out | std::ios::binary) {}
-  void flip(size_t at, int bit) {
-    char byte = 0;
-    file_.seekg(static_cast<std::streamoff>(at)).get(byte);
-    byte = static_cast<char>(byte ^ (1 << bit));
-    file_.seekp(static_cast<std::streamoff>(at)).put(byte).flush();
-  }
-  void write(size_t at, const std::string& bytes) {
-    file_.seekp(static_cast<std::streamoff>(at)).write(bytes.data(), std::ssize(bytes)).flush();
-  }
-
- private:
-  std::fstream file_;
-};
 
 TEST(Salvage, AnUndamagedFileGivesAllOfItself) {
   for (const bool wal : {false, true}) {
@@ -115,123 +49,6 @@ TEST(Salvage, AnUndamagedFileGivesAllOfItself) {
     EXPECT_EQ(salvage.report().unreadable_pages, 0);
     EXPECT_EQ(salvage.report().lost_rows, 0);
     EXPECT_FALSE(salvage.report().may_repeat);
-  }
-}
-
-// Whether what was deleted may be among the rows.
-bool flip_and_check(const std::string& path, const Original& o, size_t at, int bit) {
-  SCOPED_TRACE("page " + std::to_string(at / kPage + 1) + ", byte " + std::to_string(at % kPage) +
-               ", bit " + std::to_string(bit));
-  File file(path);
-  file.flip(at, bit);
-  const Salvage salvage = read(path);
-  const auto page = static_cast<uint32_t>(at / kPage + 1);
-  expect_rows(o, salvage, [&](int64_t id) { return o.pages_of.at(id).contains(page); });
-  expect_all_names(o, salvage);
-  // A page that is in use and free at once: nothing tells which of the two is the damage.
-  const auto& internal = o.pages_by_kind.at("internal").at("chunk");
-  const bool contested = o.trunks.contains(page) || std::ranges::count(internal, page) > 0;
-  EXPECT_TRUE(contested || !salvage.report().may_repeat);
-  file.flip(at, bit);
-  return salvage.report().may_repeat;
-}
-
-// Every page: schema, interior pages, list of free pages, overflow, dictionaries, free ones.
-TEST(Salvage, AFlippedBitCostsTheRowsOnItsPageAlone) {
-  const uint64_t seed = test::seed();
-  SCOPED_TRACE("seed " + std::to_string(seed));
-  std::mt19937 random(static_cast<unsigned>(seed));
-  TempDir dir;
-  const DamageFixture fixture(dir / "a.db");
-  const Original& o = fixture.original();
-  for (size_t page = 0; page < o.pages && !::testing::Test::HasFailure(); ++page) {
-    flip_and_check(dir / "a.db", o, page * kPage, 0);
-    for (int i = 0; i < (test::is_long() ? 10 : 1); ++i) {
-      flip_and_check(dir / "a.db", o, page * kPage + random() % kPage,
-                     static_cast<int>(random() % 8));
-    }
-  }
-}
-
-// Where a bit means most: the file's header, the list of free pages, and the head of every page.
-TEST(Salvage, AFlippedBitOfAHeadCostsNoMore) {
-  TempDir dir;
-  const DamageFixture fixture(dir / "a.db");
-  const Original& o = fixture.original();
-  for (size_t bit = 0; bit < 8 * 150 && !::testing::Test::HasFailure();
-       bit += test::is_long() ? 1 : 3) {
-    flip_and_check(dir / "a.db", o, bit / 8, static_cast<int>(bit % 8));
-  }
-  const size_t step = test::is_long() ? 7 : 149;
-  const size_t trunk = *o.trunks.begin();
-  for (size_t bit = 0; bit < 8 * kPage && !::testing::Test::HasFailure(); bit += step) {
-    flip_and_check(dir / "a.db", o, (trunk - 1) * kPage + bit / 8, static_cast<int>(bit % 8));
-  }
-  for (size_t bit = 0; bit < size_t{96} * o.pages && !::testing::Test::HasFailure(); bit += step) {
-    flip_and_check(dir / "a.db", o, bit / 96 * kPage + bit % 96 / 8, static_cast<int>(bit % 8));
-  }
-}
-
-// Each pointer to a page of rows leads somewhere else, to a freed one as well as to one in use.
-TEST(Salvage, APointerThatDamageHasChangedCostsNothing) {
-  TempDir dir;
-  const DamageFixture fixture(dir / "a.db");
-  const Original& o = fixture.original();
-  const std::string whole = content_of(dir / "a.db");
-  const sqlite::Bytes bytes(reinterpret_cast<const uint8_t*>(whole.data()), whole.size());
-  int repeating = 0;
-  for (const uint32_t page : o.pages_by_kind.at("internal").at("chunk")) {
-    const size_t begin = (page - 1) * kPage;
-    std::vector<size_t> pointers;
-    for (uint32_t cell = 0; cell < sqlite::big_u16(bytes, begin + 3); ++cell) {
-      pointers.push_back(begin + sqlite::big_u16(bytes, begin + 12 + 2 * size_t{cell}));
-    }
-    pointers.push_back(begin + 8);  // the rightmost
-    const size_t step = test::is_long() ? 1 : 5;
-    for (size_t i = 0; i < pointers.size(); i += step) {
-      const size_t pointer = pointers[i];
-      for (int bit = 0; sqlite::big_u32(bytes, pointer) >> bit != 0 && !HasFailure(); ++bit) {
-        repeating +=
-            flip_and_check(dir / "a.db", o, pointer + 3 - static_cast<size_t>(bit) / 8, bit % 8);
-      }
-    }
-  }
-  EXPECT_GT(repeating, 0) << "none led to a freed page with rows";
-}
-
-// The bytes of names and clocks, which nothing protects but that they stand twice.
-TEST(Salvage, AFlippedBitOfANameCostsNothing) {
-  TempDir dir;
-  const DamageFixture fixture(dir / "a.db");
-  const Original& o = fixture.original();
-  const size_t step = test::is_long() ? 3 : 41;
-  for (const char* table : {"attribute", "device", "boot", "epoch", "mirror"}) {
-    const size_t page = o.pages_by_kind.at("leaf").at(table).at(1);
-    for (size_t bit = 0; bit < 8 * kPage && !::testing::Test::HasFailure(); bit += step) {
-      flip_and_check(dir / "a.db", o, (page - 1) * kPage + bit / 8, static_cast<int>(bit % 8));
-    }
-  }
-}
-
-// The schema says which tree is which table's.
-TEST(Salvage, AFlippedBitOfTheSchemaCostsNothing) {
-  TempDir dir;
-  const DamageFixture fixture(dir / "a.db");
-  const Original& o = fixture.original();
-  const std::string bytes = content_of(dir / "a.db");
-  for (const char* name : {"chunk", "attribute", "device", "boot", "epoch", "mirror", "thinned"}) {
-    const std::string entry = std::string("table") + name + name;
-    const size_t begin = bytes.find(entry);
-    ASSERT_NE(begin, std::string::npos) << name;
-    for (size_t bit = 0; bit < 8 * (entry.size() + 3) && !HasFailure(); ++bit) {
-      flip_and_check(dir / "a.db", o, begin + bit / 8, static_cast<int>(bit % 8));
-    }
-  }
-  const size_t step = test::is_long() ? 3 : 61;
-  for (const uint32_t page : o.pages_by_kind.at("leaf").at("sqlite_schema")) {
-    for (size_t bit = 0; bit < 8 * kPage && !HasFailure(); bit += step) {
-      flip_and_check(dir / "a.db", o, (page - 1) * kPage + bit / 8, static_cast<int>(bit % 8));
-    }
   }
 }
 
