@@ -102,6 +102,9 @@ std::vector<std::string> names_in(const fs::path& folder) {
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     names.push_back(it->path().filename().string());
   }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    throw sdk::IoError("cannot list '" + folder.string() + "': " + error.message());
+  }
   std::ranges::sort(names);
   return names;
 }

@@ -20,7 +20,7 @@ std::optional<double> read_number(const std::filesystem::path& file);
 // What a driver means when reading fails so.
 std::string explain(int errno_value);
 
-// The names in a folder, sorted; none if it cannot be listed.
+// The names in a folder, sorted; none if there is no such folder. Throws IoError.
 std::vector<std::string> names_in(const std::filesystem::path& folder);
 
 }  // namespace iio

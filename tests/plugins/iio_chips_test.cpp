@@ -74,6 +74,13 @@ TEST_F(IioChipsTest, ASysfsThatIsNotThereIsSaid) {
             "there is no iio chip bmp280, and no '" + sysfs_.root() + "/sys' to look in");
 }
 
+TEST_F(IioChipsTest, AFolderThatCannotBeListedIsNotAnEmptyOne) {
+  const fs::path all = fs::path(sysfs_.root()) / "sys/class/hwmon";
+  fs::remove(all);
+  iio::fakes::write(all, "");
+  EXPECT_EQ(find(hwmon("lm75")), "cannot list '" + all.string() + "': Not a directory");
+}
+
 TEST_F(IioChipsTest, IioIsInTheFolderOfItsDevice) {
   sysfs_.iio(0, "platform/soc/fe804000.i2c/i2c-1/1-0076", {{"name", "bme280"}});
   sysfs_.iio(1, "platform/soc/fe804000.i2c/i2c-1/1-0077", {{"name", "bme280"}});
