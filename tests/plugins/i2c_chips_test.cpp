@@ -299,6 +299,28 @@ TEST_F(Mcp23017, AChipThatLostItsPowerSaysSoAndIsSetUpAgain) {
   EXPECT_EQ(host_->boolean("lamp"), true);
 }
 
+// With inputs alone its directions look as before.
+TEST_F(Mcp23017, AResetThatTookOnlyPullUpsIsNoticed) {
+  start(Row({{"address", int{kAddress}}, {"driver", "mcp23017"}},
+            {{"value", {Row{{"attribute", "door"}, {"channel", "b3"}, {"pull_up", true}}}}}));
+  ASSERT_EQ(host_->poll(), FP_OK) << host_->trouble();
+  chip.reset();
+  expect_error("it was reset, or without power");
+  ASSERT_EQ(host_->poll(), FP_OK) << host_->trouble();
+  EXPECT_EQ(chip.memory.bytes[0x0D], 0b0000'1000);
+}
+
+TEST_F(Mcp23017, PinsThatSomebodyInvertedAreSetUpAgain) {
+  chip.memory.put(0x02, {0b1000'0001, 0});  // a7 has no row
+  start_three();
+  ASSERT_EQ(host_->poll(), FP_OK) << host_->trouble();
+  EXPECT_EQ(chip.memory.bytes[0x02], 0b1000'0000);
+  chip.memory.put(0x02, {0b0000'0001, 0});
+  expect_error("inverted");
+  ASSERT_EQ(host_->poll(), FP_OK) << host_->trouble();
+  EXPECT_EQ(chip.memory.bytes[0x02], 0);
+}
+
 // ---- What chips have in common.
 
 TEST_F(I2cChips, InitIsWrittenFirstAndAgainWhenTheChipWasSilent) {
