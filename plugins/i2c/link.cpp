@@ -55,6 +55,15 @@ Bus& Wire::bus() {
   return *bus_;
 }
 
+void Wire::lock() {
+  if (locks_ == 0) bus().lock();
+  ++locks_;
+}
+
+void Wire::unlock() {
+  if (--locks_ == 0 && bus_) bus_->unlock();
+}
+
 std::string Wire::words() const {
   constexpr std::string_view kPrefix = "/dev/i2c-";
   const std::string path = bus_path(name_);
@@ -73,9 +82,18 @@ void Link::fail(int errno_value, const std::string& what) const {
   throw BusError(errno_value, where() + ": " + what);
 }
 
+void Link::lock() {
+  try {
+    wire_->lock();
+  } catch (const BusError& e) {
+    if (!wire_->is_open()) throw;
+    throw BusError(e.code(), where() + ": " + e.what());
+  }
+}
+
 void Link::transfer_once(std::span<const uint8_t> out, std::span<uint8_t> in) {
+  const std::lock_guard<Wire> together(*wire_);
   Bus& bus = wire_->bus();
-  const std::lock_guard<Bus> together(bus);
   if (!place_.mux) return bus.transfer(place_.address, out, in);
   const auto mask = static_cast<uint8_t>(1U << place_.mux->channel);
   set_channels(bus, place_.mux->address, mask, "open");

@@ -22,12 +22,17 @@ class Wire {
   explicit Wire(std::string name) : name_(std::move(name)) {}
   Bus& bus();  // opens it; errors: BusError
   void lose() { bus_.reset(); }
+  // As Bus::lock() and unlock(), and may be nested: the outermost counts. A bus that is lost
+  // takes its lock with it; the transfer that lost it throws, through all who hold it.
+  void lock();
+  void unlock();
   bool is_open() const { return bus_ != nullptr; }
   std::string words() const;  // "i2c 1"
 
  private:
   std::string name_;
   std::unique_ptr<Bus> bus_;
+  int locks_ = 0;
 };
 
 // Where on the bus a chip is.
@@ -54,6 +59,10 @@ class Link {
   }
   void read(uint8_t reg, std::span<uint8_t> in) { transfer({&reg, 1}, in); }
   void pause(std::chrono::milliseconds time) { wire_->bus().pause(time); }
+  // Around transfers that belong together, as those that change some bits of a register, with a
+  // std::lock_guard: nobody else changes it in between. No pause within. Errors: BusError.
+  void lock();
+  void unlock() { wire_->unlock(); }
 
   // Something is wrong with what the chip said. Never returns.
   [[noreturn]] void fail(int errno_value, const std::string& what) const;

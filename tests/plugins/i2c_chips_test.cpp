@@ -280,6 +280,22 @@ TEST_F(Mcp23017, ACommandSetsItsPinAlone) {
   EXPECT_EQ(host_->boolean("relay"), false);
 }
 
+// Another instance sets b7 at one of the times it gets the bus: while the chip is set up, or
+// written.
+TEST_F(Mcp23017, WhatAnotherInstanceSetsInBetweenIsKept) {
+  for (int turn = 1; turn <= 12; ++turn) {
+    chip.reset();
+    start_three();
+    int unlocked = 0;
+    world.when_unlocked = [&] {
+      if (++unlocked == turn) chip.memory.bytes[0x15] |= 0b1000'0000;
+    };
+    EXPECT_EQ(host_->command("set-lamp", {{"value", true}}).status, FP_OK);
+    EXPECT_EQ(chip.memory.bytes[0x15] >> 7, unlocked >= turn) << "after turn " << turn;
+    world.when_unlocked = nullptr;
+  }
+}
+
 TEST_F(Mcp23017, AnOutputThatDoesNotFollowFailsTheCommand) {
   chip.stuck = {0, 1};
   start_three();

@@ -6,6 +6,7 @@
 // 0, as after a reset).
 #include <array>
 #include <cerrno>
+#include <mutex>
 #include <string>
 
 #include "../driver.hpp"
@@ -34,6 +35,7 @@ class Mcp23017 final : public Driver {
   }
 
   void start(Link& link) override {
+    const std::lock_guard<Link> together(link);
     const uint16_t direction = get(link, kDirection);  // 1: input
     const uint16_t fresh = direction & outputs_;
     if (fresh != 0) {  // the level first, then the pin drives
@@ -55,6 +57,7 @@ class Mcp23017 final : public Driver {
   void write(Link& link, size_t index, bool on) override {
     const Wanted& wanted = wanted_.at(index);
     const uint16_t bit = bit_of(wanted);
+    const std::lock_guard<Link> together(link);
     const uint16_t latch = get(link, kLatch);
     put(link, kLatch, on != wanted.active_low ? latch | bit : latch & ~bit);
   }
