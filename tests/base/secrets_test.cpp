@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <ctime>
+
 namespace fieldpost {
 namespace {
 
@@ -91,6 +93,43 @@ TEST(Secrets, LeavesTheRestReadable) {
     EXPECT_EQ(mask_secrets(text), text) << "it is masked already";
   }
   EXPECT_EQ(mask_secrets("rtsp://admin:hunter2@10.0.0.9/video"), "rtsp://***@10.0.0.9/video");
+}
+
+// Looked through with each name anew, one of these takes from ten seconds to minutes.
+TEST(Secrets, LongLinesTakeTimeInProportion) {
+  constexpr size_t kBytes = 200'000;
+  constexpr double kSeconds = 2;  // of the processor; ten times what the slowest takes
+  const std::string parts[] = {
+      "token of ",
+      "key of a ",
+      "token was set ",
+      "token=a&",
+      "token=",
+      "token={",
+      "token='\\'",
+      "http://x?token=a;",
+      "token=***;",
+      "token expected ",
+      "authorization ",
+      "authorization",
+      "://",
+      "://a",
+      "a@b://",
+      "PRIVATE KEY-----",
+      "token is \\x ",
+      "token of key=1 is \\x ",
+      "--password=",
+      "auth=bearer ",
+  };
+  for (const std::string& part : parts) {
+    for (const char* before : {"", "http://"}) {
+      std::string text = before;
+      while (text.size() < kBytes) text += part;
+      const std::clock_t start = std::clock();
+      (void)mask_secrets(text + std::string(kBytes, ';'));
+      EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, kSeconds) << part;
+    }
+  }
 }
 
 }  // namespace
