@@ -22,6 +22,9 @@ constexpr std::string_view kBearer = "bearer";
 // Alone, or behind the last '_', '-' or '.':
 constexpr std::array<std::string_view, 11> kLast = {
     "pass", "pwd", "pw", "pin", "auth", "login", "psk", "community", "sig", "signature", kBearer};
+// That end in "key" and are none.
+constexpr std::array<std::string_view, 8> kNoKeys = {"donkey", "hockey", "hotkey",  "jockey",
+                                                     "monkey", "turkey", "turnkey", "whiskey"};
 
 // Prose: "the password of the PLC was changed to x", "the secret is x".
 constexpr std::array<std::string_view, 2> kOf = {"of", "for"};
@@ -31,15 +34,21 @@ constexpr std::array<std::string_view, 7> kChanged = {"set",  "changed", "reset"
 constexpr int kWordsOfOwner = 3;
 constexpr int kWordsOfPhrase = 24;  // from the name to what it is; "token of token of" has no end
 // What is said of secrets; any other word behind "is" may be one.
-constexpr std::array<std::string_view, 64> kSaid = {
-    "a",       "absent",   "accepted", "already", "an",      "and",     "as",      "at",
-    "because", "blank",    "but",      "by",      "correct", "denied",  "empty",   "expected",
-    "expired", "for",      "from",     "given",   "hidden",  "if",      "in",      "incorrect",
-    "invalid", "kept",     "known",    "longer",  "masked",  "missing", "needed",  "never",
-    "no",      "not",      "of",       "ok",      "on",      "one",     "only",    "readable",
-    "refused", "rejected", "required", "right",   "same",    "shorter", "so",      "stored",
-    "taken",   "that",     "the",      "there",   "to",      "too",     "unknown", "unreadable",
-    "unset",   "used",     "valid",    "when",    "with",    "without", "wrong",   "yet"};
+constexpr std::array<std::string_view, 70> kSaid = {
+    "a",        "about",     "absent",   "accepted", "already",  "an",         "and",    "as",
+    "at",       "because",   "blank",    "but",      "by",       "correct",    "denied", "empty",
+    "expected", "expired",   "for",      "found",    "from",     "given",      "hidden", "if",
+    "in",       "incorrect", "invalid",  "kept",     "known",    "long",       "longer", "masked",
+    "missing",  "needed",    "never",    "no",       "not",      "of",         "ok",     "on",
+    "one",      "only",      "readable", "refused",  "rejected", "required",   "right",  "same",
+    "sent",     "set",       "short",    "shorter",  "so",       "stored",     "taken",  "that",
+    "the",      "there",     "to",       "too",      "unknown",  "unreadable", "unset",  "used",
+    "valid",    "when",      "with",     "without",  "wrong",    "yet"};
+// Behind ':' alone, where another of them follows.
+constexpr std::array<std::string_view, 3> kBegins = {"about", "not", "too"};
+// "is 8 characters long": a number of up to so many digits, which is too few for a secret.
+constexpr std::array<std::string_view, 4> kLengths = {"characters", "bytes", "digits", "bits"};
+constexpr size_t kDigitsOfLength = 3;
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -113,11 +122,24 @@ class Text {
   size_t word_begin_ = 0, word_end_ = 0, slashes_ = npos;  // of the word asked for last
 };
 
-// A word of prose.
+// Without what may stand behind a word of prose.
+std::string_view bare(std::string_view word) {
+  return word.substr(0, word.find_last_not_of(".,;:)!?") + 1);
+}
 bool is_plain(std::string_view word) {
-  return std::ranges::all_of(word.substr(0, word.find_last_not_of(".,;:)!?") + 1), [](char c) {
-    return std::isalpha(static_cast<unsigned char>(c)) != 0;
-  });
+  return std::ranges::all_of(
+      bare(word), [](char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; });
+}
+bool is_number(std::string_view word) {
+  return !word.empty() && word.find_first_not_of("0123456789") == npos;
+}
+
+// The word at `at`, and the one behind it in the same line; empty: there is none.
+std::string_view word_at(Text& in, size_t at) {
+  return bare(in.all.substr(at, in.end_of_token(at) - at));
+}
+std::string_view word_behind(Text& in, size_t at) {
+  return word_at(in, skip(in.all, in.end_of_token(at), is_blank));
 }
 
 // Behind the quote at `at`, which may be escaped itself, as in JSON within JSON.
@@ -178,6 +200,30 @@ size_t said_of_it(Text& in, size_t end) {
   return npos;
 }
 
+// Of "is 8 characters long", at the 8.
+bool is_length(Text& in, size_t at) {
+  const std::string_view word = word_at(in, at);
+  return word.size() <= kDigitsOfLength && is_number(word) &&
+         is_one_of(lower(word_behind(in, at)), kLengths);
+}
+
+// Of ": not found", at the "not". One word alone may be a secret.
+bool is_said(Text& in, size_t at) {
+  return is_one_of(lower(word_at(in, at)), kBegins) && is_one_of(lower(word_behind(in, at)), kSaid);
+}
+
+// Of "register key of 40001", at the end of "key".
+bool is_of_register(Text& in, std::string_view name, size_t end) {
+  constexpr std::string_view kRegister = "register";
+  const std::string_view before = in.all.substr(0, end - name.size());
+  const size_t last = before.find_last_not_of(" \t") + 1;
+  if (last == before.size() || last < kRegister.size()) return false;
+  const size_t of = skip(in.all, end, is_blank);
+  return lower(name) == "key" &&
+         lower(before.substr(last - kRegister.size(), kRegister.size())) == kRegister &&
+         is_one_of(lower(word_at(in, of)), kOf) && is_number(word_behind(in, of));
+}
+
 // Of "the password is x", whose name ends at `end`, the x; else empty.
 SecretSpan value_in_prose(Text& in, std::string_view name, size_t end) {
   const std::string_view text = in.all;
@@ -186,9 +232,11 @@ SecretSpan value_in_prose(Text& in, std::string_view name, size_t end) {
   const size_t at = said_of_it(in, end);
   if (at == npos) return {end, end};
   if (is_quote(text[at]) || text[at] == '\\') return value_at(in, at);
-  const std::string_view word = text.substr(at, in.end_of_token(at) - at);
-  const std::string_view said = word.substr(0, word.find_last_not_of(".,;:)!?") + 1);
-  if (is_one_of(lower(said), kSaid) || (is_key && is_plain(said))) return {end, end};
+  const std::string_view said = word_at(in, at);
+  if (is_one_of(lower(said), kSaid) || is_length(in, at)) return {end, end};
+  if (is_key && (is_plain(said) || (is_number(said) && is_of_register(in, name, end)))) {
+    return {end, end};
+  }
   return {at, at + said.size()};
 }
 
@@ -207,6 +255,9 @@ SecretSpan value_of(Text& in, std::string_view name, size_t end) {
     return value_at(in, skip(text, sign + 1, is_blank));
   }
   if (text[sign] == '=' || text[sign] == ':') {
+    const bool is_prose = text[sign] == ':' && sign == end;
+    const size_t value = skip(text, sign + 1, is_blank);
+    if (is_prose && value > sign + 1 && is_said(in, value)) return {end, end};
     const size_t arrow = skip(text, sign + 1, [](char c) { return c == '=' || c == '>'; });
     return value_at(in, skip(text, arrow, is_blank));
   }
@@ -281,9 +332,11 @@ void add_losant_secrets(std::string_view text, std::vector<SecretSpan>& found) {
 bool names_secret(std::string_view name) {
   const std::string low = lower(name);
   if (low.ends_with("file") || low.ends_with("path")) return false;
-  if (low.ends_with("key") || low.ends_with("keys") || has_secret_word(low)) return true;
-  const size_t last = low.find_last_of("_-.") + 1;  // of npos: all
-  return std::ranges::find(kLast, std::string_view(low).substr(last)) != kLast.end();
+  if (has_secret_word(low)) return true;
+  std::string_view last = std::string_view(low).substr(low.find_last_of("_-.") + 1);  // npos: all
+  if (is_one_of(last, kLast)) return true;
+  if (last.ends_with("keys")) last.remove_suffix(1);
+  return last.ends_with("key") && !is_one_of(last, kNoKeys);
 }
 
 std::vector<SecretSpan> find_secrets(std::string_view text) {
