@@ -189,6 +189,7 @@ void HostProcess::Impl::spawn() {
   if (const auto started = try_spawn(); !started) {
     bury();
     status.reason = started.error().message;
+    if (is_unit()) return fire(HostEvent::Unavailable);  // its socket may come, as a device may
     const BootTime now = BootClock::now();
     overdrawn = budget.spend(now) || overdrawn;
     return fire(overdrawn ? HostEvent::ExitOften : HostEvent::Exit);

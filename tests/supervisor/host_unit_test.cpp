@@ -146,8 +146,9 @@ TEST_F(HostUnitTest, ItsWatchdogHearsOfItWhileItReturnsFromCalls) {
 
 TEST_F(HostUnitTest, SaysWhereNobodyListens) {
   std::filesystem::remove(path_);
-  auto w = run(puppet("good"), {.first_pause = 20ms});
-  ASSERT_TRUE(until([&] { return w->is(HostState::Backoff); }));
+  auto w = run(puppet("good"), {.first_pause = 10ms, .longest_pause = 20ms});
+  ASSERT_TRUE(until([&] { return w->host.status().starts > 10 && w->is(HostState::Backoff); }))
+      << "it waits for its socket, however long that takes";
   EXPECT_EQ(w->reason(), "the plugin's unit is out of reach: connect to '" + path_ +
                              "': No such file or directory");
   w->host.stop();
