@@ -31,11 +31,10 @@ struct HostConversation::Listener {
 
   Result<Turn> operator()(message::Declared&& declared) const {
     if (self.declaration_) return invalid("declared twice");
-    if (const auto good = vet(declared.declaration, self.config_); !good) {
-      return invalid("declared " + good.error().message);
-    }
+    auto good = vet(declared.declaration, self.config_);
+    if (good) good = self.sinks_.declared(declared.declaration);
+    if (!good) return invalid("declared " + good.error().message);
     self.declaration_ = std::move(declared.declaration);
-    self.sinks_.declared(*self.declaration_);
     return Turn::Declared;
   }
 

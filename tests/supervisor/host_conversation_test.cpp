@@ -38,10 +38,11 @@ class HostConversationTest : public testing::Test {
 
   const BootTime now_{std::chrono::seconds(100)};
   InstanceConfig config_;
+  Result<> verdict_;
   size_t samples_ = 0;
   std::vector<message::Outcome> outcomes_;
   const HostProcess::Sinks sinks_{
-      .declared = [](const Declaration&) {},
+      .declared = [this](const Declaration&) { return verdict_; },
       .samples = [this](message::Samples&& s) { samples_ += s.samples.size(); },
       .unit_state = [](const message::UnitState&) {},
       .outcome = [this](const message::Outcome& o) { outcomes_.push_back(o); },
@@ -68,6 +69,12 @@ TEST_F(HostConversationTest, KeepsToTheOrder) {
 TEST_F(HostConversationTest, AHostThatIsToStopCannotBecomeReady) {
   ASSERT_TRUE(is(declared(), HostState::Stopping, Turn::Declared));
   EXPECT_TRUE(is(message::Ready{}, HostState::Stopping, Turn::None));
+}
+
+TEST_F(HostConversationTest, WhatMayNotBeDeclaredIsNot) {
+  verdict_ = Error{Errc::Invalid, "other things"};
+  EXPECT_EQ(fault(declared(), HostState::Starting), "declared other things");
+  EXPECT_FALSE(said_.declaration());
 }
 
 TEST_F(HostConversationTest, ACallIsAnsweredOnce) {
