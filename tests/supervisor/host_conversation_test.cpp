@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace fieldpost {
 namespace {
 
@@ -107,6 +109,25 @@ TEST_F(HostConversationTest, ItsSandboxIsToldOnceAndFirst) {
   EXPECT_EQ(fault(message::Confined{{.calls = true}}, HostState::Starting),
             "spoke twice of its sandbox");
   EXPECT_EQ(said_.confinement(), Confinement{.files = true});
+}
+
+// Each goes to the agent's log, which is everybody's.
+TEST_F(HostConversationTest, ObjectsBeforeItDeclaresAndNotForEver) {
+  const message::Problem problem{0, "mode", "this cannot work"};
+  ::testing::internal::CaptureStderr();
+  for (int i = 0; i < 256; ++i) ASSERT_TRUE(is(problem, HostState::Starting, Turn::None));
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(std::ranges::count(log, '\n'), 8) << log;
+  EXPECT_EQ(fault(problem, HostState::Starting), "does not stop objecting");
+}
+
+TEST_F(HostConversationTest, ObjectsNoMoreOnceItHasDeclaredOrRefused) {
+  come_up();
+  EXPECT_EQ(fault(message::Problem{}, HostState::Up), "objected when it was too late");
+  HostConversation other(config_, sinks_);
+  ASSERT_TRUE(other.hear(message::Refused{}, HostState::Starting, now_));
+  EXPECT_FALSE(other.hear(message::Problem{}, HostState::Starting, now_));
+  EXPECT_FALSE(other.hear(message::Refused{}, HostState::Starting, now_));
 }
 
 TEST_F(HostConversationTest, KeepsWhyItWasRefused) {
