@@ -144,6 +144,31 @@ TEST_F(HostUnitTest, ItsWatchdogHearsOfItWhileItReturnsFromCalls) {
   ::kill(pid_, SIGKILL);
 }
 
+// Each returns in time, and all of them together take longer than the watchdog waits.
+TEST_F(HostUnitTest, ItsWatchdogHearsOfItBetweenCallsInARow) {
+  InstanceConfig config = puppet("good", 1, 0s);
+  config.sections[0].values["nap"] = 0.03;
+  auto w = run(config);
+  ASSERT_TRUE(until([&] { return w->is(HostState::Up); }));
+  beats();
+  for (uint64_t id = 1; id <= 12; ++id) ASSERT_TRUE(w->host.call({id, 1, {}}));
+  ASSERT_TRUE(until([&] { return w->outcomes.size() == 12; }));
+  EXPECT_GE(beats(), 10);
+  stop(*w);
+}
+
+TEST_F(HostUnitTest, ItsWatchdogHearsOfItWhileTheAgentDoesNotRead) {
+  auto socket = connect_seqpacket(path_);
+  ASSERT_TRUE(socket);
+  uint64_t sequence = 0;
+  std::vector<std::vector<std::byte>> frames;
+  ASSERT_TRUE(message::encode(message::Configure{puppet("flood", 1, 20ms)}, sequence, frames));
+  for (const auto& frame : frames) ASSERT_TRUE(send_datagram(socket->get(), frame, true));
+  int heard = 0;  // all but a few from inside one poll, which never ends
+  EXPECT_TRUE(until([&] { return (heard += beats()) >= 20; })) << heard;
+  *socket = UniqueFd();
+}
+
 TEST_F(HostUnitTest, SaysWhereNobodyListens) {
   std::filesystem::remove(path_);
   auto w = run(puppet("good"), {.first_pause = 10ms, .longest_pause = 20ms});
