@@ -64,17 +64,25 @@ bool is_sound(const InstanceConfig& config) {
          std::ranges::all_of(config.sections, inside, &ConfigSection::parent);
 }
 
+// An exit status alone says nothing to whoever reads the journal of a unit.
+HostExit give_up(LineLog& log, const std::string& why) {
+  log.write(3, "cannot follow the agent: " + why + "; are agent and plugin-host of one version?");
+  return HostExit::Protocol;
+}
+
 }  // namespace
 
 std::expected<InstanceConfig, HostExit> receive_config(Channel& channel) {
+  LineLog log(STDERR_FILENO);
   auto message = channel.wait_for_message();
-  if (!message) {
-    const bool gone = message.error().code == Errc::Unavailable;
-    return std::unexpected(gone ? HostExit::Done : HostExit::Protocol);
-  }
+  if (!message && message.error().code == Errc::Unavailable) return std::unexpected(HostExit::Done);
+  if (!message) return std::unexpected(give_up(log, message.error().message));
   auto* configure = std::get_if<message::Configure>(&*message);
-  if (configure == nullptr || !is_sound(configure->config)) {
-    return std::unexpected(HostExit::Protocol);
+  if (configure == nullptr) {
+    return std::unexpected(give_up(log, "its first message is no configuration"));
+  }
+  if (!is_sound(configure->config)) {
+    return std::unexpected(give_up(log, "its configuration names a row that is not there"));
   }
   return std::move(configure->config);
 }
@@ -199,7 +207,7 @@ void Runner::read_messages() {
     auto message = channel_.receive();
     if (!message) {
       const bool gone = message.error().code == Errc::Unavailable;
-      ended_ = gone ? HostExit::Done : HostExit::Protocol;
+      ended_ = gone ? HostExit::Done : give_up(log_, message.error().message);
       return;
     }
     if (!*message) return;  // nothing more, or the rest of a long message is still to come
@@ -210,7 +218,7 @@ void Runner::read_messages() {
 void Runner::handle(const message::Any& message) {
   if (const auto* call = std::get_if<message::Call>(&message)) return run_call(*call);
   if (std::holds_alternative<message::Ping>(message)) return send(message::Pong{});
-  ended_ = HostExit::Protocol;
+  ended_ = give_up(log_, "it sent a message out of turn");
 }
 
 // Why a call must not reach the plugin; empty if it may.
