@@ -147,6 +147,10 @@ void HostProcess::Impl::tell() {
   const bool other_state = told.first != status.state;
   told = {status.state, status.reason};
   if (other_state) log_state(options.config.name, status.state, status.reason, overdrawn);
+  if (other_state && status.state == HostState::Down && !broken_off.empty()) {
+    log::warning("the plugin's unit may still hold its bus until its watchdog ends it",
+                 {{"FP_PLUGIN", options.config.name}, {"FP_REASON", broken_off}});
+  }
   sinks.state();
 }
 

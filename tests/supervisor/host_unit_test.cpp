@@ -125,6 +125,25 @@ TEST_F(HostUnitTest, OneThatHangsIsLeftToItsWatchdogAndNoSecondMeetsIt) {
   EXPECT_TRUE(until([&] { return w->is(HostState::Down); }));
 }
 
+// Its successor may be on another socket, where nothing keeps it from the bus.
+TEST_F(HostUnitTest, OneThatIsStoppedWithoutItsEndIsSaid) {
+  constexpr const char* kWords = "the plugin's unit may still hold its bus until its watchdog";
+  auto w = run(puppet("hang", 1, 20ms), {.grace = 50ms});
+  ASSERT_TRUE(until([&] { return pid_ > 0 && test::is_hanging(pid_); }));
+  testing::internal::CaptureStderr();
+  stop(*w);
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_NE(log.find(kWords), std::string::npos) << log;
+  ::kill(pid_, SIGKILL);
+  ASSERT_TRUE(until([&] { return pid_ < 0; }));
+
+  auto good = run(puppet("good", 1, 20ms));
+  ASSERT_TRUE(until([&] { return good->is(HostState::Up); }));
+  testing::internal::CaptureStderr();
+  stop(*good);
+  EXPECT_EQ(testing::internal::GetCapturedStderr().find(kWords), std::string::npos);
+}
+
 TEST_F(HostUnitTest, ItsWatchdogHearsOfItWhileItReturnsFromCalls) {
   InstanceConfig config = puppet("good", 1, 0s);  // never polled: it wakes up for this alone
   auto w = run(config);
