@@ -85,8 +85,9 @@ with_emulator() {
       mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
       sed -n 1p "/usr/lib/binfmt.d/qemu-$1.conf" >/proc/sys/fs/binfmt_misc/register
     fi
-    shift
-    exec "$@"' sh "$cpu" "$@"
+    mount -t tmpfs tmpfs "$2/dev/shm"
+    shift 2
+    exec "$@"' sh "$cpu" "$R" "$@"
 }
 
 # emulated ARCH COMMAND...: as `inside`, where such programs run.

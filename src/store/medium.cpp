@@ -8,6 +8,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <filesystem>
 
 namespace fieldpost {
@@ -19,7 +20,7 @@ std::string why_not_lasting(const std::string& folder) {
     return "'" + folder + "' is on a file system that is read-only: readings that wait do not " +
            "survive a reboot; mount a data partition there (examples/systemd)";
   }
-  switch (info.f_type) {
+  switch (static_cast<uint32_t>(info.f_type)) {  // signed, and of 32 bits on 32 bits
     case TMPFS_MAGIC:
     case RAMFS_MAGIC:
       return "'" + folder + "' is in memory (tmpfs): what waits there does not survive a reboot; " +
