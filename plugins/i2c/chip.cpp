@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <mutex>
 #include <utility>
 
 namespace i2c {
@@ -132,7 +133,8 @@ void Chip::write_register(const RegisterRow& row, const sdk::Call& call,
   if (wanted < min_count(field) || wanted > max_count(field)) {
     throw sdk::ConfigError(where + ": the value does not fit");
   }
-  // Bits of the register that are not ours stay as they are.
+  // Bits of the register that are not ours stay as they are, also when another instance has them.
+  const std::lock_guard<Link> together(link_);
   const bool whole = (field.mask & full_mask(field.bytes)) == full_mask(field.bytes);
   write(field, with_count(field, whole ? 0 : read(field), wanted));
   const uint32_t now = read(field);

@@ -2,6 +2,7 @@
 //
 // i2c: the chips on one bus, read every interval and written by command. README.md is its manual.
 #include <deque>
+#include <set>
 
 #include "chip.hpp"
 #include "plan.hpp"
@@ -12,11 +13,19 @@ namespace {
 
 namespace sdk = fieldpost::sdk;
 
+std::set<uint8_t> muxes_of(const Plan& plan) {
+  std::set<uint8_t> muxes;
+  for (const ChipRow& row : plan.chips) {
+    if (row.place.mux) muxes.insert(row.place.mux->address);
+  }
+  return muxes;
+}
+
 class I2c {
  public:
   using Plan = i2c::Plan;
 
-  I2c(sdk::Host&, const Plan& plan) : wire_(plan.bus), rows_(plan.chips) {
+  I2c(sdk::Host&, const Plan& plan) : wire_(plan.bus, muxes_of(plan)), rows_(plan.chips) {
     for (const ChipRow& row : rows_) chips_.emplace_back(wire_, row);
   }
 

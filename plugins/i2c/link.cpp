@@ -17,27 +17,39 @@ bool is_worth_a_retry(int code) {
 // The adapter is gone (a USB one, unplugged); opening it again may help.
 bool is_bus_lost(int code) { return code == ENODEV || code == ESHUTDOWN || code == EBADF; }
 
-// A channel of the multiplexer, for as long as one transfer takes: what stays open would put its
+// A channel of a multiplexer, for as long as one transfer takes: what stays open would put its
 // chips beside those of the next one. Its switches move when the bus is let go (TCA9548A, SCPS207,
 // Control Register), so this is a transfer of its own.
-void set_channels(Bus& bus, uint8_t mux, uint8_t mask, const char* verb) {
+void set_channels(Bus& bus, uint8_t mux, uint8_t mask, const std::string& what) {
   const std::array<uint8_t, 1> control{mask};
   try {
     bus.transfer(mux, control, {});
   } catch (const BusError& e) {
-    throw BusError(e.code(),
-                   std::string("cannot ") + verb + " the channel of its multiplexer: " + e.what());
+    throw BusError(e.code(), "cannot " + what + ": " + e.what());
   }
 }
 
-// After another error, which says more; the next transfer opens its own channel.
+// After another error, which says more.
 bool try_to_close(Bus& bus, uint8_t mux) {
   try {
-    set_channels(bus, mux, 0, "close");
+    set_channels(bus, mux, 0, "close the channel of its multiplexer");
     return true;
   } catch (const BusError&) {
     return false;
   }
+}
+
+// False: it is silent, twice. What has no power has no channel open, and takes no other down.
+bool does_close(Bus& bus, uint8_t mux) {
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    try {
+      set_channels(bus, mux, 0, "close the channels of the multiplexer " + hex(mux));
+      return true;
+    } catch (const BusError& e) {
+      if (is_bus_dead(e.code()) || e.code() == EAGAIN) throw;  // says nothing of this mux
+    }
+  }
+  return false;
 }
 
 }  // namespace
@@ -53,6 +65,40 @@ bool is_bus_dead(int errno_value) { return errno_value == ETIMEDOUT || is_bus_lo
 Bus& Wire::bus() {
   if (!bus_) bus_ = open_bus(name_);
   return *bus_;
+}
+
+void Wire::lock() {
+  if (locks_ == 0) bus().lock();
+  ++locks_;
+}
+
+void Wire::unlock() {
+  if (--locks_ == 0 && bus_) bus_->unlock();
+}
+
+// Its own is set to one channel in any case.
+void Wire::close_others(const Place& place) {
+  std::erase_if(left_open_, [&](uint8_t mux) {
+    return !(place.mux && place.mux->address == mux) && does_close(bus(), mux);
+  });
+}
+
+void Wire::transfer(const Place& place, std::span<const uint8_t> out, std::span<uint8_t> in) {
+  const std::lock_guard<Wire> together(*this);
+  close_others(place);
+  if (!place.mux) return bus().transfer(place.address, out, in);
+  const uint8_t mux = place.mux->address;
+  left_open_.insert(mux);
+  set_channels(bus(), mux, static_cast<uint8_t>(1U << place.mux->channel),
+               "open the channel of its multiplexer");
+  try {
+    bus().transfer(place.address, out, in);
+  } catch (...) {
+    if (try_to_close(bus(), mux)) left_open_.erase(mux);
+    throw;
+  }
+  set_channels(bus(), mux, 0, "close the channel of its multiplexer");
+  left_open_.erase(mux);
 }
 
 std::string Wire::words() const {
@@ -73,25 +119,19 @@ void Link::fail(int errno_value, const std::string& what) const {
   throw BusError(errno_value, where() + ": " + what);
 }
 
-void Link::transfer_once(std::span<const uint8_t> out, std::span<uint8_t> in) {
-  Bus& bus = wire_->bus();
-  const std::lock_guard<Bus> together(bus);
-  if (!place_.mux) return bus.transfer(place_.address, out, in);
-  const auto mask = static_cast<uint8_t>(1U << place_.mux->channel);
-  set_channels(bus, place_.mux->address, mask, "open");
+void Link::lock() {
   try {
-    bus.transfer(place_.address, out, in);
-  } catch (...) {
-    (void)try_to_close(bus, place_.mux->address);
-    throw;
+    wire_->lock();
+  } catch (const BusError& e) {
+    if (!wire_->is_open()) throw;
+    throw BusError(e.code(), where() + ": " + e.what());
   }
-  set_channels(bus, place_.mux->address, 0, "close");
 }
 
 void Link::transfer(std::span<const uint8_t> out, std::span<uint8_t> in, std::string_view step) {
   for (int attempt = 0;; ++attempt) {
     try {
-      return transfer_once(out, in);
+      return wire_->transfer(place_, out, in);
     } catch (const BusError& e) {
       if (!wire_->is_open()) throw BusError(ENODEV, e.what());  // it could not be opened
       if (attempt == 0 && is_worth_a_retry(e.code())) continue;

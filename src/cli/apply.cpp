@@ -16,6 +16,8 @@
 #include "cli/cli.hpp"
 #include "cli/client.hpp"
 #include "cli/config_files.hpp"
+#include "config/profiles.hpp"
+#include "config/read.hpp"
 #include "supervisor/probe.hpp"
 
 namespace fieldpost::cli {
@@ -45,13 +47,14 @@ Result<bool> check_files(const Call& call, const ConfigFiles& files, const Confi
   const ConfigPlace copy(scratch.path());
   FP_CHECK_OK(copy.put(files));
   Probe probe(call.paths.plugin_host, call.paths.plugin_dir);
-  return is_fine(load_config(scratch.path(), probe, call.paths.profile_folders()),
-                 [&](std::string text) {
-                   for (const auto& [name, content] : files) {
-                     replace_all(text, copy.path_of(name), place.path_of(name));
-                   }
-                   return text;
-                 });
+  // Profiles that are in place now are among the files, or will be gone.
+  std::vector<std::string> profiles = call.paths.profile_folders();
+  std::erase(profiles, place.path_of(kProfileFolder));
+  return is_fine(load_config(scratch.path(), probe, std::move(profiles)), [&](std::string text) {
+    replace_all(text, copy.path_of(kMainFile), place.path_of(kMainFile));
+    replace_all(text, copy.folder(), place.folder());
+    return text;
+  });
 }
 
 // What the agent says of itself.

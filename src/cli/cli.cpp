@@ -106,11 +106,12 @@ constexpr Subcommand kSubcommands[] = {
      "`fieldpost plugins help modbus` shows its options, rows, attributes and commands.", nullptr,
      0, 2, plugins},
     {"apply", "[PATH]", "Put a configuration in place, on trial",
-     "PATH is a file for conf.d, or a folder with conf.d/ and, if it is to change, fieldpost.toml. "
-     "It is checked with what else is in place, put there, and read. Unless the broker "
-     "acknowledges a publish in time, the agent goes back to the configuration that ran before, "
-     "whatever becomes of this command, the line or the power meanwhile. The command waits for "
-     "the outcome, and puts the earlier files back if it has to. Exit status 0: confirmed.",
+     "PATH is a file for conf.d, or a folder with conf.d/ and, if they are to change, "
+     "fieldpost.toml and profiles/. It is checked with what else is in place, put there, and "
+     "read. Unless the broker acknowledges a publish in time, the agent goes back to the "
+     "configuration that ran before, whatever becomes of this command, the line or the power "
+     "meanwhile. The command waits for the outcome, and puts the earlier files back if it has to. "
+     "Exit status 0: confirmed.",
      apply_options, 0, 1, apply},
     {"reload", "", "Read the configuration again",
      "As `systemctl reload fieldpost`: what did not change goes on undisturbed; with an error the "

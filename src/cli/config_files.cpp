@@ -5,15 +5,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <filesystem>
 #include <ios>
+#include <iterator>
 #include <optional>
+#include <set>
 #include <sstream>
 
 #include "base/file.hpp"
 #include "base/unique_fd.hpp"
+#include "config/profiles.hpp"
 #include "config/read.hpp"
 
 namespace fieldpost::cli {
@@ -25,7 +29,21 @@ constexpr mode_t kForAll = 0644;
 constexpr mode_t kForTheAgent = 0640;
 constexpr mode_t kNewFolderMode = 0755;
 
-bool is_drop_in(const std::string& name) { return name != kMainFile; }
+bool is_profile(const std::string& name) {
+  return name.starts_with(std::string(kProfileFolder) + "/");
+}
+
+// Whether it is one of ConfigFiles. The agent says some, and is to have nothing else written.
+bool is_name(const fs::path& name) {
+  if (name == kMainFile) return true;
+  const auto depth = std::distance(name.begin(), name.end());
+  if (name.extension() != ".toml" ||
+      std::ranges::any_of(name, [](const fs::path& p) { return p.string().starts_with('.'); })) {
+    return false;
+  }
+  return (depth == 2 && *name.begin() == kDropInFolder) ||
+         (depth == 3 && *name.begin() == kProfileFolder);
+}
 
 // Names of conf.d in `folder` that are read.
 Result<std::vector<std::string>> drop_ins_in(const fs::path& folder) {
@@ -42,22 +60,6 @@ Result<std::vector<std::string>> drop_ins_in(const fs::path& folder) {
   return names;
 }
 
-Result<ConfigFiles> read_place(const fs::path& main_file, const fs::path& folder) {
-  ConfigFiles files;
-  const auto add = [&](const std::string& name, const fs::path& path) -> Result<> {
-    files[name] =
-        FP_TRY(read_regular_file(path.string(), kMaxFile).context("'" + path.string() + "'"));
-    return {};
-  };
-  std::error_code ignored;
-  if (fs::exists(main_file, ignored)) FP_CHECK_OK(add(kMainFile, main_file));
-  const auto names = FP_TRY(drop_ins_in(folder));
-  for (const std::string& name : names) {
-    FP_CHECK_OK(add((fs::path(kDropInFolder) / name).string(), folder / name));
-  }
-  return files;
-}
-
 // Nothing: there is no such file.
 std::optional<FileRights> rights_of(const std::string& path) {
   struct stat st {};
@@ -65,7 +67,7 @@ std::optional<FileRights> rights_of(const std::string& path) {
   return FileRights{st.st_mode & 07777, st.st_uid, st.st_gid};
 }
 
-// Its name in ConfigFiles.
+// The name in ConfigFiles of one that is applied by itself.
 std::string name_of(const fs::path& file) {
   const std::string name = file.filename().string();
   return name == kMainFile ? name : (fs::path(kDropInFolder) / name).string();
@@ -82,6 +84,15 @@ Result<> replace(const std::string& path, const std::string& content, const File
   if (::chown(target.c_str(), rights.uid, rights.gid) != 0) {
     return Error::from_errno(errno, "chown '" + target + "'");
   }
+  return {};
+}
+
+// For everybody to list, whatever the umask is.
+Result<> make_folder(const fs::path& folder) {
+  std::error_code error;
+  const bool is_new = fs::create_directory(folder, error);
+  if (is_new) fs::permissions(folder, fs::perms(kNewFolderMode), error);
+  if (error) return Error::from_errno(error.value(), "create '" + folder.string() + "'");
   return {};
 }
 
@@ -118,18 +129,41 @@ ConfigPlace::ConfigPlace(const std::string& config, gid_t group) : group_(group)
   const fs::path main =
       fs::is_directory(config, ignored) ? fs::path(config) / kMainFile : fs::path(config);
   main_file_ = main.string();
-  drop_ins_ = (main.parent_path() / kDropInFolder).string();
 }
+
+std::string ConfigPlace::folder() const { return fs::path(main_file_).parent_path().string(); }
 
 std::string ConfigPlace::path_of(const std::string& name) const {
-  return is_drop_in(name) ? (fs::path(drop_ins_) / fs::path(name).filename()).string() : main_file_;
+  return name == kMainFile ? main_file_ : (fs::path(folder()) / name).string();
 }
 
-Result<ConfigFiles> ConfigPlace::read() const { return read_place(main_file_, drop_ins_); }
+// Of the files that are there.
+Result<std::vector<std::string>> ConfigPlace::names() const {
+  std::vector<std::string> names;
+  std::error_code ignored;
+  if (fs::exists(main_file_, ignored)) names.emplace_back(kMainFile);
+  const auto drop_ins = FP_TRY(drop_ins_in(path_of(kDropInFolder)));
+  for (const std::string& name : drop_ins) {
+    names.push_back((fs::path(kDropInFolder) / name).string());
+  }
+  for (const std::string& name : profiles_in(path_of(kProfileFolder))) {
+    names.push_back((fs::path(kProfileFolder) / name).string());
+  }
+  return names;
+}
+
+Result<ConfigFiles> ConfigPlace::read() const {
+  ConfigFiles files;
+  const auto all = FP_TRY(names());
+  for (const std::string& name : all) {
+    const std::string path = path_of(name);
+    files[name] = FP_TRY(read_regular_file(path, kMaxFile).context("'" + path + "'"));
+  }
+  return files;
+}
 
 Result<> ConfigPlace::may_put() const {
-  const fs::path main_folder = fs::path(main_file_).parent_path();
-  for (const std::string& folder : {main_folder.string(), drop_ins_}) {
+  for (const std::string& folder : {folder(), path_of(kDropInFolder), path_of(kProfileFolder)}) {
     if (::access(folder.c_str(), W_OK) == 0 || errno == ENOENT) continue;
     return Error::from_errno(errno, "write into '" + folder + "'");
   }
@@ -140,12 +174,8 @@ FileRights ConfigPlace::narrow() const { return {kForTheAgent, ::geteuid(), grou
 
 Rights ConfigPlace::rights() const {
   Rights rights;
-  const auto add = [&](const std::string& name) {
+  for (const std::string& name : names().value_or(std::vector<std::string>())) {
     if (const auto found = rights_of(path_of(name))) rights[name] = *found;
-  };
-  add(kMainFile);
-  for (const std::string& name : drop_ins_in(drop_ins_).value_or(std::vector<std::string>())) {
-    add(name_of(fs::path(kDropInFolder) / name));
   }
   return rights;
 }
@@ -165,15 +195,22 @@ Rights ConfigPlace::rights_like(const std::string& path) const {
 }
 
 Result<> ConfigPlace::put(const ConfigFiles& wanted, const Rights& fresh) const {
-  std::error_code error;
-  const bool is_new = fs::create_directory(drop_ins_, error);
-  if (is_new)
-    fs::permissions(drop_ins_, fs::perms(kNewFolderMode), error);  // whatever the umask is
-  if (error) return Error::from_errno(error.value(), "create '" + drop_ins_ + "'");
+  for (const auto& [name, content] : wanted) {
+    if (!is_name(name)) return Error{Errc::Invalid, "'" + name + "' is no file of a configuration"};
+  }
+  FP_CHECK_OK(make_folder(path_of(kDropInFolder)));
+  std::set<std::string> folders{folder(), path_of(kDropInFolder)};
   const ConfigFiles present = FP_TRY(read());
   for (const auto& [name, content] : wanted) {
     const auto it = present.find(name);
     if (it != present.end() && it->second == content) continue;
+    if (is_profile(name)) {
+      const fs::path type = fs::path(path_of(name)).parent_path();
+      for (const fs::path& made : {type.parent_path(), type}) {
+        FP_CHECK_OK(make_folder(made));
+        folders.insert(made.string());
+      }
+    }
     const auto rights = fresh.find(name);
     FP_CHECK_OK(replace(path_of(name), content, rights == fresh.end() ? narrow() : rights->second));
   }
@@ -182,9 +219,10 @@ Result<> ConfigPlace::put(const ConfigFiles& wanted, const Rights& fresh) const 
     if (::unlink(path_of(name).c_str()) != 0) {
       return Error::from_errno(errno, "remove '" + path_of(name) + "'");
     }
+    folders.insert(fs::path(path_of(name)).parent_path().string());
   }
-  FP_CHECK_OK(sync_folder(fs::path(main_file_).parent_path().string()));
-  return sync_folder(drop_ins_);
+  for (const std::string& folder : folders) FP_CHECK_OK(sync_folder(folder));
+  return {};
 }
 
 Result<ConfigFiles> with_changes(const std::string& path, const ConfigFiles& present) {
@@ -201,13 +239,16 @@ Result<ConfigFiles> with_changes(const std::string& path, const ConfigFiles& pre
     files[name_of(file)] = FP_TRY(read_regular_file(path, kMaxFile).context("'" + path + "'"));
     return files;
   }
-  ConfigFiles files =
-      FP_TRY(read_place(fs::path(path) / kMainFile, fs::path(path) / kDropInFolder));
-  if (files.empty()) {
+  ConfigFiles files = FP_TRY(ConfigPlace(path).read());
+  if (std::ranges::all_of(files, is_profile, &ConfigFiles::value_type::first)) {
     return Error{Errc::Invalid,
                  "'" + path + "': expected fieldpost.toml or conf.d/*.toml in this folder"};
   }
-  if (const auto main = present.find(kMainFile); main != present.end()) files.insert(*main);
+  const bool has_profiles = fs::is_directory(fs::path(path) / kProfileFolder, ignored);
+  for (const auto& file : present) {
+    const bool stays = file.first == kMainFile || (is_profile(file.first) && !has_profiles);
+    if (stays) files.insert(file);
+  }
   return files;
 }
 

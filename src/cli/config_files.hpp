@@ -8,6 +8,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "config/load.hpp"
 
@@ -33,6 +34,7 @@ class ConfigPlace {
   explicit ConfigPlace(const std::string& config, gid_t group = ::getegid());
 
   std::string path_of(const std::string& name) const;
+  std::string folder() const;
   // Errors: whatever keeps one of them from being read.
   Result<ConfigFiles> read() const;
   // Those of the files that are there.
@@ -42,21 +44,24 @@ class ConfigPlace {
   Rights rights_like(const std::string& path) const;
   // Makes the files what `wanted` says, one after the other: what is new or has changed is
   // replaced, the rest of what read() gives removed; all of it is on the disk then. Owner and mode
-  // stay; a new file gets those of `fresh`, or is for this user and the agent to read. Errors: Io,
-  // Full; some of the files may have changed.
+  // stay; a new file gets those of `fresh`, or is for this user and the agent to read. Errors:
+  // Invalid (a name that is none of ConfigFiles: nothing has changed), Io, Full; some of the files
+  // may have changed.
   Result<> put(const ConfigFiles& wanted, const Rights& fresh = {}) const;
   // Whether this user may put files there. Errors: Io.
   Result<> may_put() const;
 
  private:
   FileRights narrow() const;
+  Result<std::vector<std::string>> names() const;
 
-  std::string main_file_, drop_ins_;
+  std::string main_file_;
   gid_t group_;
 };
 
-// A configuration to be put in place: `path` is a file for conf.d, or a folder. `present`: what is
-// there; what `path` does not replace stays. Errors: Invalid (neither), Io.
+// A configuration to be put in place: `path` is a file for conf.d, or a folder, which has profiles
+// of its own or leaves those that are there. `present`: what is there; what `path` does not replace
+// stays. Errors: Invalid (neither), Io.
 Result<ConfigFiles> with_changes(const std::string& path, const ConfigFiles& present);
 
 }  // namespace fieldpost::cli

@@ -187,6 +187,13 @@ std::string to_lower(std::string text) {
   return text;
 }
 
+// Without links, as far as it is there.
+std::string real_path(const std::string& path) {
+  std::error_code error;
+  const auto real = std::filesystem::weakly_canonical(path, error);
+  return error ? path : real.string();
+}
+
 // What a value of an exclusive option stands for: "rtu:///dev/serial/by-id/usb-X?baud=9600" and
 // "/dev/ttyUSB0" are the same while that adapter has that name. No device is opened for it.
 std::string bus_of(const Value& value) {
@@ -195,11 +202,7 @@ std::string bus_of(const Value& value) {
   std::string text = given->substr(0, given->find('?'));
   const size_t scheme = text.find("://");
   const std::string path = scheme == std::string::npos ? text : text.substr(scheme + 3);
-  if (path.starts_with('/')) {
-    std::error_code error;
-    const auto real = std::filesystem::weakly_canonical(path, error);
-    return error ? path : real.string();
-  }
+  if (path.starts_with('/')) return real_path(path);
   while (text.ends_with('/')) text.pop_back();
   return scheme == std::string::npos ? text : to_lower(text);
 }
@@ -229,6 +232,29 @@ void check_buses(const Config& config, const std::vector<Origin>& origins, Probl
   }
 }
 
+// ---- Sockets of units.
+
+void check_sockets(const Config& config, const std::vector<Origin>& origins, Problems& problems) {
+  std::map<std::string, size_t> taken;  // path to index of the instance
+  for (size_t i = 0; i < config.plugins.size(); ++i) {
+    const std::string& socket = config.plugins[i].socket;
+    if (socket.empty()) continue;
+    const std::string words = "plugin.socket: '" + printable(socket) + "' ";
+    const auto [it, first] = taken.emplace(real_path(socket), i);
+    if (!first) {
+      problems.error(origins[i].socket,
+                     words + "is also used by '" + config.plugins[it->second].name + "', at " +
+                         to_string(origins[it->second].socket) + "; a unit runs one instance");
+    }
+    // One that is not there may come with its unit.
+    std::error_code error;
+    const auto found = std::filesystem::status(socket, error);
+    if (std::filesystem::exists(found) && !std::filesystem::is_socket(found)) {
+      problems.warning(origins[i].socket, words + "is no socket");
+    }
+  }
+}
+
 }  // namespace
 
 void declare_all(Config& config, std::vector<Origin>& origins, PluginProbe& probe,
@@ -242,6 +268,7 @@ void check_across(const Config& config, const std::vector<Origin>& origins, Prob
   const size_t mark = problems.mark();
   check_names(config, origins, problems);
   check_buses(config, origins, problems);
+  check_sockets(config, origins, problems);
   if (problems.kept()) problems.demote(mark, Problem::Severity::Warning);
 }
 

@@ -12,8 +12,8 @@ namespace fieldpost {
 void declare_all(Config& config, std::vector<Origin>& origins, PluginProbe& probe,
                  Problems& problems);
 
-// Names that are unique within a device, how many attributes it may have, buses that only one
-// instance may have.
+// Names that are unique within a device, how many attributes it may have, buses and sockets that
+// only one instance may have.
 void check_across(const Config& config, const std::vector<Origin>& origins, Problems& problems);
 
 }  // namespace fieldpost

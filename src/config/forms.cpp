@@ -2,6 +2,7 @@
 #include "config/forms.hpp"
 
 #include <arpa/inet.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <array>
@@ -156,6 +157,12 @@ std::optional<Finding> path(const Value& value) {
   const std::string& text = std::get<std::string>(value);
   if (text.starts_with('/') && text.size() < 4096 && !has_control(text)) return std::nullopt;
   return expected(kPath, text);
+}
+
+std::optional<Finding> socket_path(const Value& value) {
+  const std::string& text = std::get<std::string>(value);
+  if (text.size() < sizeof(sockaddr_un::sun_path) && !path(value)) return std::nullopt;
+  return expected(kSocketPath, text);
 }
 
 std::optional<Finding> broker_url(const Value& value) {

@@ -12,6 +12,7 @@
 namespace fieldpost::forms {
 
 inline constexpr const char* kPath = "a path that starts with /";
+inline constexpr const char* kSocketPath = "a path of at most 107 bytes that starts with /";
 inline constexpr const char* kFlowVersion = "1 to 255 characters";
 inline constexpr const char* kDeviceId = "a Losant id (24 hex digits, lower case)";
 inline constexpr const char* kUrl =
@@ -25,6 +26,7 @@ std::optional<Finding> local_name(const Value& value);
 std::optional<Finding> attribute_name(const Value& value);
 std::optional<Finding> device_id(const Value& value);
 std::optional<Finding> path(const Value& value);
+std::optional<Finding> socket_path(const Value& value);  // as long as sun_path of unix(7) takes
 std::optional<Finding> broker_url(const Value& value);
 std::optional<Finding> flow_version(const Value& value);
 std::optional<Finding> proxy_url(const Value& value);

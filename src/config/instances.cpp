@@ -23,7 +23,8 @@ class InstanceReader {
     const size_t errors = problems_->errors();
     const size_t mark = problems_->mark();
     PluginConfig plugin;
-    Origin origin{row.at, value_at(row, "name"), value_at(row, "type"), {}, true};
+    Origin origin{row.at, value_at(row, "name"), value_at(row, "type"), value_at(row, "socket"), {},
+                  true};
     PluginRow core;
     read_options(row, find_section("plugin")->options, &core, "plugin", false, *problems_);
     plugin.name = plugin.instance.name = core.name;

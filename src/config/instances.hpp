@@ -29,6 +29,7 @@ struct Origin {
   Location at;    // [[plugin]]
   Location name;  // of its value
   Location type;
+  Location socket;
   std::vector<Part> sections;  // same index as InstanceConfig::sections
   bool sound = true;           // nothing is wrong with it so far
 };

@@ -25,7 +25,8 @@ constexpr const char* kOriginFile = "origin";  // holds the path that was loaded
 ConfigFiles copy_of(const Loaded& loaded) {
   ConfigFiles copy = files_of(loaded);
   for (const auto& [name, content] : loaded.profiles) {
-    copy[(fs::path(kProfileFolder) / name).string()] = content;
+    if (loaded.own_profiles.contains(name)) continue;
+    copy[(fs::path(kInstalledProfiles) / name).string()] = content;
   }
   std::error_code error;
   const fs::path origin = fs::absolute(loaded.path, error);
@@ -108,6 +109,9 @@ ConfigFiles files_of(const Loaded& loaded) {
     files[main ? kMainFile : (fs::path(kDropInFolder) / fs::path(path).filename()).string()] =
         content;
   }
+  for (const auto& [name, content] : loaded.own_profiles) {
+    files[(fs::path(kProfileFolder) / name).string()] = content;
+  }
   return files;
 }
 
@@ -115,7 +119,7 @@ ConfigFiles kept_files(const std::string& folder) {
   ConfigFiles files = copy_in(folder);
   files.erase(kOriginFile);
   std::erase_if(files, [](const auto& file) {
-    return file.first.starts_with(std::string(kProfileFolder) + "/");
+    return file.first.starts_with(std::string(kInstalledProfiles) + "/");
   });
   return files;
 }

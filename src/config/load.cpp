@@ -203,7 +203,8 @@ std::string Loaded::why_unusable() const {
 Loaded load_config(const std::string& path, PluginProbe& probe, std::vector<std::string> profiles) {
   Loaded loaded;
   Problems problems;
-  if (!kept_from(path).empty()) problems.set_kept();
+  const bool is_kept = !kept_from(path).empty();
+  if (is_kept) problems.set_kept();
   Sources sources = read_sources(path, problems);
   Config& config = loaded.config;
   read_core(sources.root, config, problems);
@@ -211,8 +212,10 @@ Loaded load_config(const std::string& path, PluginProbe& probe, std::vector<std:
   check_flush(sources.root, config, problems);
   read_devices(sources.root, config, problems);
   Plugins plugins(probe);
-  const auto beside = std::filesystem::path(sources.main_file).parent_path() / kProfileFolder;
-  profiles.insert(profiles.begin(), beside.string());
+  const auto beside = std::filesystem::path(sources.main_file).parent_path();
+  // Before the folders of what is in place, which may have been rolled back.
+  if (is_kept) profiles.insert(profiles.begin(), (beside / kInstalledProfiles).string());
+  profiles.insert(profiles.begin(), (beside / kProfileFolder).string());
   Profiles known(profiles);
   std::vector<Origin> origins = read_instances(sources.root, config, plugins, known, problems);
   declare_all(config, origins, probe, problems);
@@ -226,6 +229,7 @@ Loaded load_config(const std::string& path, PluginProbe& probe, std::vector<std:
   loaded.main_file = sources.main_file;
   loaded.files = std::move(sources.files);
   loaded.profiles = known.take_files();
+  loaded.own_profiles = known.own();
   loaded.problems = problems.take(sources.read);
   return loaded;
 }

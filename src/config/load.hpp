@@ -14,8 +14,9 @@ struct Loaded {
   std::vector<Problem> problems;  // in the order of files and lines
   // Every file that was read, with its content: what is kept as the last good configuration.
   std::vector<std::pair<std::string, std::string>> files;
-  // Every profile that was read, "i2c/tmp102.toml", with its content: is kept as well.
-  std::map<std::string, std::string> profiles;
+  // By name, "i2c/tmp102.toml", with their content: the profiles that units have, and those of the
+  // folder `profiles` beside the configuration, all that could be read. Both are kept as well.
+  std::map<std::string, std::string> profiles, own_profiles;
   std::string path;       // as load_config was given it
   std::string main_file;  // fieldpost.toml, or the file that was named; it need not be in `files`
   // Somebody has said which gateway this is, rightly or not: gateway.device_id is given, or a file
@@ -42,8 +43,9 @@ Loaded load_config(const std::string& path, PluginProbe& probe,
 // an instance or is a warning, no longer an error. The folder is replaced as a whole or not at all,
 // and left alone (no write) if it holds just that already. Errors: Full, Io, Invalid (not usable).
 Result<> keep_config(const Loaded& loaded, const std::string& folder);
-// A configuration as text: "fieldpost.toml" and "conf.d/NAME", each with its content, whatever the
-// folder and the main file are called.
+// A configuration as text: "fieldpost.toml", "conf.d/NAME" and "profiles/TYPE/NAME", each with its
+// content, whatever the folder and the main file are called. Profiles that packages install are no
+// part of it.
 using ConfigFiles = std::map<std::string, std::string>;
 // What was read; a file that could not be is missing.
 ConfigFiles files_of(const Loaded& loaded);

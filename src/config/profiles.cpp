@@ -114,7 +114,26 @@ class Merge {
   Problems* problems_;
 };
 
+bool is_hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
+
 }  // namespace
+
+std::vector<std::string> profiles_in(const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  const fs::directory_iterator end;
+  for (fs::directory_iterator type(folder, error); !error && type != end; type.increment(error)) {
+    if (is_hidden(type->path())) continue;
+    std::error_code ignored;  // it is no folder
+    for (fs::directory_iterator file(type->path(), ignored); !ignored && file != end;
+         file.increment(ignored)) {
+      const fs::path& path = file->path();
+      if (path.extension() != kExtension || is_hidden(path)) continue;
+      names.push_back((type->path().filename() / path.filename()).string());
+    }
+  }
+  return names;
+}
 
 std::map<std::string, std::string> list_profiles(const std::vector<std::string>& folders,
                                                  const std::string& type) {
@@ -138,6 +157,18 @@ Profiles::Profiles(const std::vector<std::string>& folders) {
   for (const std::string& folder : folders) {
     if (std::ranges::find(folders_, folder) == folders_.end()) folders_.push_back(folder);
   }
+  if (folders_.empty()) return;
+  for (const std::string& name : profiles_in(folders_.front())) {
+    own_.emplace(name, read_regular_file((fs::path(folders_.front()) / name).string(), kMaxFile));
+  }
+}
+
+std::map<std::string, std::string> Profiles::own() const {
+  std::map<std::string, std::string> readable;
+  for (const auto& [name, content] : own_) {
+    if (content) readable[name] = *content;
+  }
+  return readable;
 }
 
 std::string Profiles::not_found(const std::string& type, const std::string& name) const {
@@ -157,14 +188,17 @@ std::optional<Node> Profiles::read(const std::string& type, const std::string& n
                                    Problems& problems) {
   std::error_code ignored;
   const std::string key = (fs::path(type) / (name + kExtension)).string();
-  const auto folder = std::ranges::find_if(
-      folders_, [&](const std::string& f) { return fs::exists(fs::path(f) / key, ignored); });
+  const auto own = own_.find(key);
+  const auto folder = std::ranges::find_if(folders_, [&](const std::string& f) {
+    if (f == folders_.front()) return own != own_.end();
+    return fs::exists(fs::path(f) / key, ignored);
+  });
   if (folder == folders_.end()) {
     problems.error(at, path + ": " + not_found(type, name));
     return std::nullopt;
   }
   const std::string file = (fs::path(*folder) / key).string();
-  const auto content = read_regular_file(file, kMaxFile);
+  const auto content = own != own_.end() ? own->second : read_regular_file(file, kMaxFile);
   if (!content) {
     problems.error(at, path + ": '" + file + "' " + content.error().message);
     return std::nullopt;

@@ -12,21 +12,29 @@
 #include <utility>
 #include <vector>
 
+#include "base/result.hpp"
 #include "config/node.hpp"
 #include "config/problems.hpp"
 #include "model/plugin_info.hpp"
 
 namespace fieldpost {
 
-inline constexpr const char* kProfileFolder = "profiles";  // beside the configuration
+// Beside the configuration: the site's own, which are files of the configuration (files_of()).
+inline constexpr const char* kProfileFolder = "profiles";
+// Beside a configuration that is kept: those of packages that it has.
+inline constexpr const char* kInstalledProfiles = "installed-profiles";
 
+// Those that are in a folder, "i2c/tmp102.toml", whether or not a unit has them. What begins with a
+// dot is an editor's.
+std::vector<std::string> profiles_in(const std::string& folder);
 // The profiles of a type that are in these folders, and their titles; "" where one has none.
 std::map<std::string, std::string> list_profiles(const std::vector<std::string>& folders,
                                                  const std::string& type);
 
 class Profiles {
  public:
-  // Searched in this order, so that a site's own profile goes before one that was installed.
+  // Searched in this order, so that a site's own profile goes before one that was installed. The
+  // first is the site's own, and read at once: what units have is then what own() says.
   explicit Profiles(const std::vector<std::string>& folders);
 
   // A unit's row with what the profile that it names adds. What the row says itself
@@ -35,8 +43,10 @@ class Profiles {
   Node with_profile(const Node& unit, const PluginInfo& info, const std::string& path,
                     Problems& problems);
 
-  // Every profile that was read, "i2c/tmp102.toml", with its content.
+  // Every profile that a unit has, "i2c/tmp102.toml", with its content.
   std::map<std::string, std::string> take_files() { return std::exchange(files_, {}); }
+  // All of the first folder that can be read.
+  std::map<std::string, std::string> own() const;
 
  private:
   std::optional<Node> read(const std::string& type, const std::string& name, const Location& at,
@@ -44,6 +54,7 @@ class Profiles {
   std::string not_found(const std::string& type, const std::string& name) const;
 
   std::vector<std::string> folders_;
+  std::map<std::string, Result<std::string>> own_;
   std::map<std::string, std::string> files_;
 };
 

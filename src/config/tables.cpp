@@ -271,8 +271,8 @@ std::vector<CoreOption> plugin_options() {
                         "rights of its own; examples/systemd/fieldpost-boiler.socket. Unless "
                         "given: the agent starts it."},
        .store = into<&PluginRow::socket>,
-       .check = forms::path,
-       .form = forms::kPath,
+       .check = forms::socket_path,
+       .form = forms::kSocketPath,
        .example = "/run/fieldpost-boiler.sock"},
   };
 }

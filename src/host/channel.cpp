@@ -16,13 +16,17 @@ constexpr int kLastWordsMs = 300;  // of the second that is left after SIGTERM
 
 }  // namespace
 
-Result<> Channel::wait_until_writable() const {
+Result<> Channel::wait_until_writable() {
+  heart_.beat(BootClock::now());  // it is the supervisor that does not read, not the plugin's fault
+  const nanoseconds period = std::min<nanoseconds>(heart_.period(), std::chrono::hours(1));
+  const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(period).count();
   pollfd watched[] = {{fd_, POLLOUT, 0}, {StopSignal::fd(), POLLIN, 0}};
   // Once stopping, the event descriptor stays readable and would end the wait at once.
   const bool stopping = StopSignal::raised();
-  const int n = ::poll(watched, stopping ? 1 : 2, stopping ? kLastWordsMs : -1);
+  const int n =
+      ::poll(watched, stopping ? 1 : 2, stopping ? kLastWordsMs : static_cast<int>(timeout));
   if (n < 0 && errno != EINTR) return Error::from_errno(errno, "poll");
-  if (n == 0) return Error{Errc::Unavailable, "the supervisor does not read"};
+  if (n == 0 && stopping) return Error{Errc::Unavailable, "the supervisor does not read"};
   return {};
 }
 

@@ -3,9 +3,11 @@
 
 #include <cstddef>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/result.hpp"
+#include "host/heartbeat.hpp"
 #include "model/message.hpp"
 
 namespace fieldpost {
@@ -14,8 +16,8 @@ namespace fieldpost {
 // read: what a host has to say is never piled up in its memory.
 class Channel {
  public:
-  // `fd` is borrowed.
-  explicit Channel(int fd) : fd_(fd) {}
+  // `fd` is borrowed. `heart` beats while send() waits.
+  explicit Channel(int fd, Heartbeat heart = {}) : fd_(fd), heart_(std::move(heart)) {}
 
   // Errors: Unavailable (the supervisor is gone, or the host is to stop and it did not read within
   // a part of the grace), Full (longer than a message may be; nothing was sent), Io.
@@ -29,10 +31,12 @@ class Channel {
   Result<message::Any> wait_for_message();
 
   int fd() const { return fd_; }
+  Heartbeat& heart() { return heart_; }
 
  private:
-  Result<> wait_until_writable() const;
+  Result<> wait_until_writable();
   int fd_;
+  Heartbeat heart_;
   uint64_t sequence_ = 0;
   std::vector<std::vector<std::byte>> frames_;
   std::vector<std::byte> buffer_;

@@ -14,7 +14,8 @@ class Heartbeat {
   // From $WATCHDOG_USEC and $NOTIFY_SOCKET. Before the sandbox: it opens a socket.
   static Heartbeat from_environment();
 
-  // To be called between calls into the plugin, after period() at the latest. Never waits.
+  // To be called before every call into the plugin, while the supervisor is waited for, and after
+  // period() at the latest. Never waits.
   void beat(BootTime now);
   nanoseconds period() const { return period_; }
 

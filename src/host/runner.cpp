@@ -34,10 +34,12 @@ const char* meaning(fp_status status) {
   }
 }
 
-// Calls into the plugin. An exception that a C++ plugin lets out ends here, and with it the
-// process: its state is unknown.
+// Calls into the plugin, after the heart has beaten: its watchdog counts from the start of a call,
+// however many there are in a row. An exception that a C++ plugin lets out ends here, and with it
+// the process: its state is unknown.
 template <class F, class... Args>
-auto invoke(F* function, Args... args) noexcept {
+auto invoke(Heartbeat& heart, F* function, Args... args) noexcept {
+  heart.beat(BootClock::now());
   return function(args...);
 }
 
@@ -62,27 +64,31 @@ bool is_sound(const InstanceConfig& config) {
          std::ranges::all_of(config.sections, inside, &ConfigSection::parent);
 }
 
+// An exit status alone says nothing to whoever reads the journal of a unit.
+HostExit give_up(LineLog& log, const std::string& why) {
+  log.write(3, "cannot follow the agent: " + why + "; are agent and plugin-host of one version?");
+  return HostExit::Protocol;
+}
+
 }  // namespace
 
 std::expected<InstanceConfig, HostExit> receive_config(Channel& channel) {
+  LineLog log(STDERR_FILENO);
   auto message = channel.wait_for_message();
-  if (!message) {
-    const bool gone = message.error().code == Errc::Unavailable;
-    return std::unexpected(gone ? HostExit::Done : HostExit::Protocol);
-  }
+  if (!message && message.error().code == Errc::Unavailable) return std::unexpected(HostExit::Done);
+  if (!message) return std::unexpected(give_up(log, message.error().message));
   auto* configure = std::get_if<message::Configure>(&*message);
-  if (configure == nullptr || !is_sound(configure->config)) {
-    return std::unexpected(HostExit::Protocol);
+  if (configure == nullptr) {
+    return std::unexpected(give_up(log, "its first message is no configuration"));
+  }
+  if (!is_sound(configure->config)) {
+    return std::unexpected(give_up(log, "its configuration names a row that is not there"));
   }
   return std::move(configure->config);
 }
 
-Runner::Runner(const Plugin& plugin, Channel& channel, InstanceConfig config, Heartbeat heart)
-    : plugin_(plugin),
-      channel_(channel),
-      log_(STDERR_FILENO),
-      heart_(std::move(heart)),
-      config_(std::move(config)) {
+Runner::Runner(const Plugin& plugin, Channel& channel, InstanceConfig config)
+    : plugin_(plugin), channel_(channel), log_(STDERR_FILENO), config_(std::move(config)) {
   ::prctl(PR_SET_NAME, config_.name.c_str());  // for people who look at ps and top
   api_ = std::make_unique<HostApi>(
       config_, log_, [this](message::Samples&& samples) { send(std::move(samples)); });
@@ -104,7 +110,7 @@ std::optional<HostExit> Runner::declare(bool go_on_with_problems) {
   if (plugin_.calls.declare == nullptr) {
     api_->adopt(declare_all(plugin_.info, config_));
   } else {
-    status = invoke(plugin_.calls.declare, api_->raw());
+    status = invoke(channel_.heart(), plugin_.calls.declare, api_->raw());
   }
   const std::string error = api_->take_error();
   const auto problems = api_->take_problems();
@@ -126,7 +132,7 @@ std::optional<HostExit> Runner::declare(bool go_on_with_problems) {
 
 std::optional<HostExit> Runner::open() {
   api_->enter(HostApi::Phase::Opening);
-  const fp_status status = invoke(plugin_.calls.open, api_->raw(), &instance_);
+  const fp_status status = invoke(channel_.heart(), plugin_.calls.open, api_->raw(), &instance_);
   const std::string error = api_->take_error();
   if (status == FP_OK) {
     if (const std::string why = api_->difference(); !why.empty()) {
@@ -151,7 +157,7 @@ std::optional<HostExit> Runner::open() {
 HostExit Runner::close() {
   if (ended_ == HostExit::Refused) return HostExit::Refused;  // a broken plugin is left as it is
   StopSignal::raise();                                        // close() gets its second, not more
-  invoke(plugin_.calls.close, instance_);
+  invoke(channel_.heart(), plugin_.calls.close, instance_);
   return ended_.value_or(HostExit::Done);
 }
 
@@ -159,7 +165,7 @@ HostExit Runner::close() {
 
 void Runner::serve() {
   while (!ended_ && !StopSignal::raised()) {
-    heart_.beat(BootClock::now());
+    channel_.heart().beat(BootClock::now());
     const auto due = schedule_->next();
     wait(due);
     if (StopSignal::raised()) return;
@@ -173,7 +179,7 @@ void Runner::serve() {
 void Runner::wait(std::optional<Schedule::Due> due) {
   const BootTime now = BootClock::now();
   const bool paused = now < event_resume_;
-  BootTime until = now + std::min(kLongestWait, heart_.period());
+  BootTime until = now + std::min(kLongestWait, channel_.heart().period());
   if (due) until = std::min(until, due->when);
   if (paused) until = std::min(until, event_resume_);
   const nanoseconds left = std::max(until - now, nanoseconds{});
@@ -201,7 +207,7 @@ void Runner::read_messages() {
     auto message = channel_.receive();
     if (!message) {
       const bool gone = message.error().code == Errc::Unavailable;
-      ended_ = gone ? HostExit::Done : HostExit::Protocol;
+      ended_ = gone ? HostExit::Done : give_up(log_, message.error().message);
       return;
     }
     if (!*message) return;  // nothing more, or the rest of a long message is still to come
@@ -212,7 +218,7 @@ void Runner::read_messages() {
 void Runner::handle(const message::Any& message) {
   if (const auto* call = std::get_if<message::Call>(&message)) return run_call(*call);
   if (std::holds_alternative<message::Ping>(message)) return send(message::Pong{});
-  ended_ = HostExit::Protocol;
+  ended_ = give_up(log_, "it sent a message out of turn");
 }
 
 // Why a call must not reach the plugin; empty if it may.
@@ -244,7 +250,8 @@ void Runner::run_call(const message::Call& call) {
   for (const auto& arg : call.args) args.push_back(arg ? to_c(*arg) : fp_value{});
   const fp_call raw{sizeof(fp_call), call.command, args.data(), args.size()};
   fp_value readback{};
-  const fp_status status = invoke(plugin_.calls.command, instance_, &raw, &readback);
+  const fp_status status =
+      invoke(channel_.heart(), plugin_.calls.command, instance_, &raw, &readback);
   if (status == FP_OK && readback.type != 0) {
     const auto done = read_value(readback, outcome.readback.emplace());
     if (!done) {
@@ -261,7 +268,7 @@ void Runner::run_call(const message::Call& call) {
 }
 
 void Runner::poll_unit(uint32_t unit) {
-  const fp_status status = invoke(plugin_.calls.poll, instance_, unit);
+  const fp_status status = invoke(channel_.heart(), plugin_.calls.poll, instance_, unit);
   if (!finish_call(status, "poll")) return;
   const BootTime now = BootClock::now();
   if (status == FP_OK) {
@@ -273,7 +280,7 @@ void Runner::poll_unit(uint32_t unit) {
 }
 
 void Runner::run_event() {
-  const fp_status status = invoke(plugin_.calls.on_event, instance_);
+  const fp_status status = invoke(channel_.heart(), plugin_.calls.on_event, instance_);
   if (!finish_call(status, "on_event")) return;
   if (status == FP_OK) {
     event_pause_ = nanoseconds{};
@@ -316,7 +323,8 @@ bool Runner::finish_call(fp_status status, const char* what) {
     ended_ = refuse(Refusal::Kind::Fault, std::string(what) + ": " + error_);
     return false;
   }
-  if (plugin_.calls.event_fd != nullptr) event_fd_ = invoke(plugin_.calls.event_fd, instance_);
+  if (plugin_.calls.event_fd != nullptr)
+    event_fd_ = invoke(channel_.heart(), plugin_.calls.event_fd, instance_);
   return !ended_;
 }
 

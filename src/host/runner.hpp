@@ -10,7 +10,6 @@
 #include <string>
 
 #include "host/channel.hpp"
-#include "host/heartbeat.hpp"
 #include "host/host_api.hpp"
 #include "host/line_log.hpp"
 #include "host/loader.hpp"
@@ -32,8 +31,9 @@ std::expected<InstanceConfig, HostExit> receive_config(Channel& channel);
 
 class Runner {
  public:
-  // `plugin` and `channel` outlive this object. StopSignal must be installed.
-  Runner(const Plugin& plugin, Channel& channel, InstanceConfig config, Heartbeat heart = {});
+  // `plugin` and `channel` outlive this object; the channel's heart beats between calls into the
+  // plugin. StopSignal must be installed.
+  Runner(const Plugin& plugin, Channel& channel, InstanceConfig config);
 
   // Answers what the plugin declares for the configuration. Opens nothing.
   HostExit check();
@@ -68,7 +68,6 @@ class Runner {
   const Plugin& plugin_;
   Channel& channel_;
   LineLog log_;
-  Heartbeat heart_;
   InstanceConfig config_;
   std::unique_ptr<HostApi> api_;
   void* instance_ = nullptr;

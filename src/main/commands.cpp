@@ -127,7 +127,6 @@ void Daemon::update_routes() {
   for (const auto& entry : supervisor_.entries()) {
     const auto& commands = entry->instance.commands();
     for (uint32_t i = 0; i < commands.size(); ++i) {
-      if (!entry->instance.fits(commands[i])) continue;
       const Instance::Device& device = entry->instance.device_of(commands[i]);
       routes.push_back({*device.id, device.name, entry->config->name, i, commands[i].spec});
     }

@@ -58,10 +58,22 @@ bool is_mixture(const ConfigFiles& files, std::initializer_list<const ConfigFile
   });
 }
 
-std::string not_as_applied(const Loaded& in_place) {
+// The first one that is, in words.
+std::string difference(const ConfigFiles& is, const ConfigFiles& should_be) {
+  ConfigFiles all = is;
+  all.insert(should_be.begin(), should_be.end());
+  for (const auto& [name, ignored] : all) {
+    if (!is.contains(name)) return name + " is missing or cannot be read";
+    if (!should_be.contains(name)) return name + " is not one of them";
+    if (is.at(name) != should_be.at(name)) return name + " is another";
+  }
+  return "";
+}
+
+std::string not_as_applied(const Loaded& in_place, const ConfigFiles& applied) {
   const std::string why = in_place.why_unusable();
-  return "the files in place are not those that were applied" +
-         (why.empty() ? "" : " (" + why + ")");
+  return "the files in place are not those that were applied: " +
+         difference(files_of(in_place), applied) + (why.empty() ? "" : " (" + why + ")");
 }
 
 BootTime from_ms(int64_t ms) { return BootTime(std::chrono::milliseconds(ms)); }
@@ -211,7 +223,7 @@ Ruling ConfigTrial::rule_pending(const Loaded& in_place, const ConfigFiles& file
   if (!reason.empty()) roll_back(std::move(reason), files, now);
   if (files == kept_files(options_.last_good)) return Ruling::Usual;
   if (view_.state == State::RolledBack) return Ruling::Earlier;
-  view_.reason = complete ? "" : not_as_applied(in_place);
+  view_.reason = complete ? "" : not_as_applied(in_place, files_);
   if (!complete) return Ruling::Earlier;
   if (!view_.confirm && end(State::Confirmed, now)) return Ruling::Usual;
   view_.running = true;
@@ -222,7 +234,7 @@ Ruling ConfigTrial::rule_pending(const Loaded& in_place, const ConfigFiles& file
 std::string ConfigTrial::why_over(const Loaded& in_place, bool complete, BootTime now) const {
   if (given_up_) return "by hand";
   if (complete && !in_place.usable()) return "it cannot be used: " + in_place.why_unusable();
-  if (!complete && now >= view_.until) return not_as_applied(in_place);
+  if (!complete && now >= view_.until) return not_as_applied(in_place, files_);
   if (!view_.confirm) return "";
   if (boots_ >= kMaxBoots) {
     return "no publish was acknowledged in " + std::to_string(kMaxBoots) + " boots";

@@ -91,7 +91,6 @@ HostExit check(Channel& channel, const std::string& path, InstanceConfig config)
 
 HostExit run(Channel& channel, const std::string& path, InstanceConfig config) {
   const Sandbox& sandbox = config.sandbox;
-  Heartbeat heart = Heartbeat::from_environment();  // opens a socket
   (void)channel.send(message::Confined{confine(sandbox)});
   const auto plugin = load_plugin(path);
   if (!plugin) return refuse(channel, plugin.error().message);
@@ -100,11 +99,11 @@ HostExit run(Channel& channel, const std::string& path, InstanceConfig config) {
                                words_of_needs(plugin->info.needs) +
                                "); `fieldpost reload` reads it again");
   }
-  return Runner(*plugin, channel, std::move(config), std::move(heart)).run();
+  return Runner(*plugin, channel, std::move(config)).run();
 }
 
 HostExit serve(std::string_view verb, const std::string& path) {
-  Channel channel(kSocket);
+  Channel channel(kSocket, Heartbeat::from_environment());  // before the sandbox: opens a socket
   if (verb == "describe") return describe(channel, path);
   auto config = receive_config(channel);
   if (!config) return config.error();

@@ -121,13 +121,11 @@ void add_service(const Service& service, BootTime now, std::vector<Parts>& devic
   };
   std::set<size_t> read;  // that it was told a command does not make up for that it cannot be
   for (const Instance::Attribute& a : instance.attributes()) {
-    if (a.symbol == nullptr) continue;
     read.insert(a.device);
     add(a.device, a.unit, attribute_condition(a, units[a.unit], instance, now));
   }
   for (const Declaration::Command& c : instance.commands()) {
-    if (instance.fits(c) && !read.contains(sections[c.section]))
-      add(sections[c.section], c.unit, units[c.unit]);
+    if (!read.contains(sections[c.section])) add(sections[c.section], c.unit, units[c.unit]);
   }
 }
 

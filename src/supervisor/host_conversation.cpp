@@ -10,6 +10,9 @@
 namespace fieldpost {
 namespace {
 
+constexpr size_t kMaxProblems = 256;   // what a plugin-host passes on (host/host_api.cpp)
+constexpr size_t kLoggedProblems = 8;  // a log is shared: who has more wrong runs the check
+
 Error invalid(std::string what) { return {Errc::Invalid, std::move(what)}; }
 
 }  // namespace
@@ -31,11 +34,10 @@ struct HostConversation::Listener {
 
   Result<Turn> operator()(message::Declared&& declared) const {
     if (self.declaration_) return invalid("declared twice");
-    if (const auto good = vet(declared.declaration, self.config_); !good) {
-      return invalid("declared " + good.error().message);
-    }
+    auto good = vet(declared.declaration, self.config_);
+    if (good) good = self.sinks_.declared(declared.declaration);
+    if (!good) return invalid("declared " + good.error().message);
     self.declaration_ = std::move(declared.declaration);
-    self.sinks_.declared(*self.declaration_);
     return Turn::Declared;
   }
 
@@ -72,14 +74,18 @@ struct HostConversation::Listener {
   }
 
   Result<Turn> operator()(message::Problem&& problem) const {
+    if (self.declaration_ || self.refused_) return invalid("objected when it was too late");
+    if (++self.problems_ > kMaxProblems) return invalid("does not stop objecting");
+    if (self.problems_ > kLoggedProblems) return Turn::None;
     log::warning("the plugin objects to its configuration",
                  {{"FP_PLUGIN", self.config_.name},
                   {"FP_REASON", printable(problem.text)},
-                  {"FP_OPTION", printable(problem.option)}});
+                  {"FP_OPTION", printable(problem.option, 64)}});
     return Turn::None;
   }
 
   Result<Turn> operator()(message::Refused&& refusal) const {
+    if (self.refused_) return invalid("refused twice");
     refusal.reason = printable(refusal.reason);
     self.refused_ = std::move(refusal);
     return Turn::Refused;

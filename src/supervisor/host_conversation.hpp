@@ -44,6 +44,7 @@ class HostConversation {
   std::optional<message::Refused> refused_;
   std::optional<Confinement> confinement_;
   std::set<uint64_t> calls_;
+  size_t problems_ = 0;
   bool ready_ = false;
 };
 

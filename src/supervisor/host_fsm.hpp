@@ -24,7 +24,7 @@ enum class HostEvent : uint8_t {
   Exit,         // the process ended, or could not be started
   ExitOften,    // the same, overdrawing the crash budget
   Refused,      // it ended and said why it cannot run: the plugin or its configuration
-  Unavailable,  // it ended and said what is not there now: the device
+  Unavailable,  // what it needs is not there now: the device, the unit that it is
   Timeout,      // the state's own timer: opening, a missed answer, grace after SIGTERM, a pause
 };
 enum class HostAction : uint8_t { None, Spawn, Terminate, Kill, ArmBackoff, ArmLongPause };

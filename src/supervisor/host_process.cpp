@@ -90,12 +90,16 @@ struct HostProcess::Impl {
   Source exit_source, stderr_source, timer, life;
   bool alive = false;  // it has not ended, as far as we know; a unit has no pid
   std::unique_ptr<HostConversation> said;
+  bool spoke = false;       // it has said something
   std::string kill_reason;  // why we killed it; empty: we did not
   bool end_of_file = false;
   std::optional<BootTime> up_since;
   BootTime heard{};                   // when it last said something
   std::optional<BootTime> ping_sent;  // and nothing was heard since
   BootTime life_due{};
+
+  // Why we broke off from a unit, until it speaks to us again: till then it may still run.
+  std::string broken_off;
 };
 
 // ---- The table, and what it says.
@@ -125,7 +129,10 @@ void HostProcess::Impl::act(HostAction action) {
       link->close();
       life = Source();
       if (status.state != HostState::Stopping) status.reason = kill_reason;
-      if (is_unit()) return end_unit_later();  // what hangs there is for its watchdog to end
+      if (is_unit()) {  // what hangs there is for its watchdog to end
+        broken_off = kill_reason;
+        return end_unit_later();
+      }
       ::kill(status.pid, SIGKILL);
       return;
     case HostAction::ArmBackoff:
@@ -140,6 +147,10 @@ void HostProcess::Impl::tell() {
   const bool other_state = told.first != status.state;
   told = {status.state, status.reason};
   if (other_state) log_state(options.config.name, status.state, status.reason, overdrawn);
+  if (other_state && status.state == HostState::Down && !broken_off.empty()) {
+    log::warning("the plugin's unit may still hold its bus until its watchdog ends it",
+                 {{"FP_PLUGIN", options.config.name}, {"FP_REASON", broken_off}});
+  }
   sinks.state();
 }
 
@@ -177,11 +188,12 @@ void HostProcess::Impl::spawn() {
   status.confinement.reset();
   said = std::make_unique<HostConversation>(options.config, sinks);
   kill_reason.clear();
-  end_of_file = false;
+  spoke = end_of_file = false;
   up_since = ping_sent = std::nullopt;
   if (const auto started = try_spawn(); !started) {
     bury();
     status.reason = started.error().message;
+    if (is_unit()) return fire(HostEvent::Unavailable);  // its socket may come, as a device may
     const BootTime now = BootClock::now();
     overdrawn = budget.spend(now) || overdrawn;
     return fire(overdrawn ? HostEvent::ExitOften : HostEvent::Exit);
@@ -322,6 +334,11 @@ HostEvent HostProcess::Impl::judge(const End& end, BootTime now) {
   if (by_itself && refused && refused->kind == message::Refused::Kind::Passing) {
     return HostEvent::Unavailable;
   }
+  // systemd closes a connection at once while the unit has a host already, say one that hangs.
+  if (by_itself && is_unit() && !spoke) {
+    status.reason = broken_off.empty() ? "its unit ended before it said anything" : broken_off;
+    return HostEvent::Unavailable;
+  }
   // Stays overdrawn until it has once been stable: otherwise each long pause would buy a new row
   // of quick restarts.
   overdrawn = budget.spend(now) || overdrawn;
@@ -340,6 +357,7 @@ void HostProcess::Impl::forget_past_if_stable(BootTime now) {
 
 void HostProcess::Impl::on_message(message::Any&& message) {
   heard = BootClock::now();
+  if (!std::exchange(spoke, true)) broken_off.clear();
   const auto turn = said->hear(std::move(message), status.state, heard);
   if (!turn) return condemn(turn.error().message);
   status.confinement = said->confinement();

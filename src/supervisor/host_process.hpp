@@ -46,7 +46,8 @@ class HostProcess {
   };
   // Called from the event loop. May not destroy the HostProcess.
   struct Sinks {
-    std::function<void(const Declaration&)> declared;
+    // Errors: what is wrong with it, in words that follow "declared"; they end the host.
+    std::function<Result<>(const Declaration&)> declared;
     // Only of declared attributes, with values of their types.
     std::function<void(message::Samples&&)> samples;
     std::function<void(const message::UnitState&)> unit_state;

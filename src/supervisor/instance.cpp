@@ -16,7 +16,6 @@ constexpr auto kMaxAhead = std::chrono::seconds(3);
 Instance::Instance(const PluginConfig& config, const std::vector<DeviceConfig>& devices,
                    SymbolTable& symbols)
     : config_(&config), symbols_(&symbols) {
-  declaration_ = config.declaration;
   rebind(config, devices);
 }
 
@@ -28,35 +27,35 @@ void Instance::rebind(const PluginConfig& config, const std::vector<DeviceConfig
   }
   units_.resize(config.unit_names.size());
   for (size_t i = 0; i < units_.size(); ++i) units_[i].name = config.unit_names[i];
-  on_declared(std::move(declaration_));
-}
-
-bool Instance::fits(const Declaration::Command& command) const {
-  return command.unit < units_.size() && command.section < config_->section_device.size();
+  adopt_attributes();
 }
 
 const Instance::Device& Instance::device_of(const Declaration::Command& command) const {
   return devices_[config_->section_device[command.section]];
 }
 
-void Instance::on_declared(Declaration declaration) {
-  declaration_ = std::move(declaration);
+Result<> Instance::vet(const Declaration& declared) const {
+  if (declared == config_->declaration) return {};
+  return Error{Errc::Invalid,
+               config_->socket.empty()
+                   ? "other things than when the configuration was read; `fieldpost reload` reads "
+                     "it again"
+                   : "other things than the agent's own copy of the plugin: is its unit of another "
+                     "version?"};
+}
+
+void Instance::adopt_attributes() {
   // Of the attributes that were there before the latest readings are kept.
   std::map<std::string, Attribute> before;
   for (Attribute& a : attributes_) before.emplace(a.spec.name, std::move(a));
   attributes_.clear();
-  for (const Declaration::Attribute& declared : declaration_.attributes) {
+  for (const Declaration::Attribute& declared : config_->declaration.attributes) {
     Attribute a;
     if (const auto it = before.find(declared.spec.name); it != before.end()) a = it->second;
     a.spec = declared.spec;
     a.unit = declared.unit;
-    a.symbol = nullptr;
-    // Indices come from another process: an attribute that does not fit the configuration keeps
-    // its place, but its readings will be refused.
-    if (declared.unit < units_.size() && declared.section < config_->section_device.size()) {
-      a.device = config_->section_device[declared.section];
-      a.symbol = symbols_->intern(declared.spec.name);
-    }
+    a.device = config_->section_device[declared.section];
+    a.symbol = symbols_->intern(declared.spec.name);
     attributes_.push_back(std::move(a));
   }
 }
@@ -81,7 +80,7 @@ bool Instance::accept(const Reading& reading, BootTime time) {
   if (reading.attribute >= attributes_.size()) return ++counts_.refused, false;
   Attribute& attribute = attributes_[reading.attribute];
   const bool good = reading.quality == Quality::Good;
-  if (attribute.symbol == nullptr || (good && type_of(reading.value) != attribute.spec.type)) {
+  if (good && type_of(reading.value) != attribute.spec.type) {
     return ++counts_.refused, false;
   }
   attribute.latest = reading;

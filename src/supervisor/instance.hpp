@@ -56,11 +56,11 @@ class Instance {
            SymbolTable& symbols);
 
   const PluginConfig& config() const { return *config_; }
-  // What the host has declared; what the check has found out until then.
+  // What it declared when the configuration was read.
   const std::vector<Attribute>& attributes() const { return attributes_; }
-  const std::vector<Declaration::Command>& commands() const { return declaration_.commands; }
-  // False for a declared command that belongs to no unit or device of the configuration.
-  bool fits(const Declaration::Command& command) const;
+  const std::vector<Declaration::Command>& commands() const {
+    return config_->declaration.commands;
+  }
   const std::vector<Unit>& units() const { return units_; }
   const std::vector<Device>& devices() const { return devices_; }
   const Counts& counts() const { return counts_; }
@@ -70,7 +70,9 @@ class Instance {
   // The configuration was read again and is the same for the host, but devices may have other
   // names, ids or places.
   void rebind(const PluginConfig& config, const std::vector<DeviceConfig>& devices);
-  void on_declared(Declaration declaration);
+  // Names and devices were checked, against those of other instances too, when the configuration
+  // was read: its host may declare nothing else. Errors: Invalid, in words that follow "declared".
+  Result<> vet(const Declaration& declared) const;
   void on_unit_state(const message::UnitState& state, BootTime now);
   void on_host_down();
 
@@ -79,13 +81,13 @@ class Instance {
   std::vector<DeviceSample> on_samples(message::Samples&& samples, BootTime now = BootClock::now());
 
  private:
+  void adopt_attributes();
   bool accept(const Reading& reading, BootTime time);
 
   const PluginConfig* config_;
   SymbolTable* symbols_;
   std::vector<Device> devices_;  // of the whole configuration
   std::vector<Attribute> attributes_;
-  Declaration declaration_;
   std::vector<Unit> units_;
   Counts counts_;
 };

@@ -54,10 +54,7 @@ std::unique_ptr<Supervisor::Entry> Supervisor::make(const PluginConfig& plugin) 
 
 HostProcess::Sinks Supervisor::sinks_of(Entry& entry) {
   return {.declared =
-              [this, &entry](const Declaration& declaration) {
-                entry.instance.on_declared(declaration);
-                sinks_.changed();
-              },
+              [&entry](const Declaration& declaration) { return entry.instance.vet(declaration); },
           .samples =
               [this, &entry](message::Samples&& samples) {
                 if (watching_) {

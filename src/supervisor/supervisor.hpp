@@ -30,7 +30,7 @@ class Supervisor {
     // Every reading as it comes, good or not, only while somebody watches; see watch().
     std::function<void(const Instance&, const Sample&)> readings;
     std::function<void(const message::Outcome&)> outcome;
-    // An instance went up or down, or declares other commands: routes are to be made anew.
+    // An instance went up or down, or is another: routes are to be made anew.
     std::function<void()> changed;
     std::function<void(std::string_view instance, std::string_view reason)> down;
   };

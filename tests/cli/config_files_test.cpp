@@ -134,6 +134,55 @@ TEST_F(ConfigFilesTest, AFileOrAFolderIsAChange) {
   }
 }
 
+TEST_F(ConfigFilesTest, TheProfilesAreSomeOfThem) {
+  scratch.write("etc/profiles/i2c/door.toml", "door\n");
+  scratch.write("etc/profiles/i2c/.door.toml", "of an editor\n");
+  ConfigFiles wanted = *place.read();
+  ASSERT_EQ(wanted.at("profiles/i2c/door.toml"), "door\n");
+  ASSERT_EQ(wanted.size(), 3u);
+  const auto noted = to_texts(place.rights());
+  wanted.erase("profiles/i2c/door.toml");
+  wanted["profiles/modbus/meter.toml"] = "meter\n";
+  const mode_t umask_before = ::umask(077);
+  ASSERT_TRUE(place.put(wanted));
+  ::umask(umask_before);
+  EXPECT_EQ(content("profiles/modbus/meter.toml"), "meter\n");
+  EXPECT_EQ(mode("profiles/modbus/meter.toml"), 0640u);
+  EXPECT_EQ(mode("profiles/modbus"), 0755u);
+  EXPECT_EQ(content("profiles/i2c/door.toml"), "missing");
+  EXPECT_EQ(content("profiles/i2c/.door.toml"), "of an editor\n");
+  EXPECT_EQ(noted.at("profiles/i2c/door.toml").substr(0, 4), "0600");
+}
+
+TEST_F(ConfigFilesTest, AFolderHasProfilesOrLeavesThoseThatAreThere) {
+  scratch.write("etc/profiles/i2c/door.toml", "door\n");
+  const ConfigFiles present = *place.read();
+  scratch.write("whole/conf.d/only.toml", "only\n");
+  ConfigFiles wanted{{"fieldpost.toml", "main\n"},
+                     {"conf.d/only.toml", "only\n"},
+                     {"profiles/i2c/door.toml", "door\n"}};
+  EXPECT_EQ(*with_changes(scratch / "whole", present), wanted);
+  scratch.write("whole/profiles/modbus/meter.toml", "meter\n");
+  wanted.erase("profiles/i2c/door.toml");
+  wanted["profiles/modbus/meter.toml"] = "meter\n";
+  EXPECT_EQ(*with_changes(scratch / "whole", present), wanted);
+  scratch.write("profiles-only/profiles/modbus/meter.toml", "meter\n");
+  EXPECT_FALSE(with_changes(scratch / "profiles-only", present)) << "it would empty conf.d";
+}
+
+// They come from the agent, which may not write there itself.
+TEST_F(ConfigFilesTest, ANameThatLeadsElsewhereIsRefused) {
+  const ConfigFiles present = *place.read();
+  for (const char* name : {"", "x.toml", "conf.d/x", "conf.d/../x.toml", "conf.d/.x.toml",
+                           "profiles/x.toml", "profiles/../x.toml", "profiles/i2c/../x.toml",
+                           "profiles/../../x.toml", "other/x.toml", "/x.toml"}) {
+    ConfigFiles wanted = present;
+    wanted[name] = "x";
+    EXPECT_FALSE(place.put(wanted)) << name;
+    EXPECT_EQ(*place.read(), present) << name;
+  }
+}
+
 TEST_F(ConfigFilesTest, AFileThatIsNamedHasItsFolderBesideIt) {
   const ConfigPlace file(scratch / "etc/fieldpost.toml");
   EXPECT_EQ(*file.read(), *place.read());

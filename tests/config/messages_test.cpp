@@ -23,6 +23,7 @@ struct Row {
   "mqtt://HOST[:PORT], mqtts://HOST[:PORT], ws://HOST[:PORT][/PATH] or wss://HOST[:PORT]" \
   "[/PATH]"
 #define MODBUS "[[plugin]]\nname = \"plc\"\ntype = \"modbus\"\noptions.url = \"tcp://h:502\"\n"
+#define TEN "0123456789"
 
 const Row kRows[] = {
     {"", {}},
@@ -238,6 +239,18 @@ const Row kRows[] = {
      {"11:15: plugin.options.url: \"TCP://h:502?x=1\" belongs to 'plc' already, by "
       "~/fieldpost.toml:7:15; one instance serves all units of a bus"}},
     {MODBUS "[[plugin]]\nname = \"b\"\ntype = \"modbus\"\noptions.url = \"tcp://h:503\"\n", {}},
+    {MODBUS "socket = \"/nowhere/a\"\n[[plugin]]\nname = \"b\"\ntype = \"modbus\"\n"
+            "socket = \"/nowhere/b/../a\"\noptions.url = \"tcp://h:503\"\n",
+     {"12:10: plugin.socket: '/nowhere/b/../a' is also used by 'plc', at ~/fieldpost.toml:8:10; a "
+      "unit runs one instance"}},
+    {MODBUS "socket = \"/nowhere/a\"\n[[plugin]]\nname = \"b\"\ntype = \"modbus\"\n"
+            "socket = \"/nowhere/b\"\noptions.url = \"tcp://h:503\"\n",
+     {}},
+    {MODBUS "socket = \"/dev/null\"\n", {"8:10: warning: plugin.socket: '/dev/null' is no socket"}},
+    {MODBUS "socket = \"/" TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN "123456\"\n", {}},
+    {MODBUS "socket = \"/" TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN "1234567\"\n",
+     {"8:10: plugin.socket: expected a path of at most 107 bytes that starts with /, got "
+      "\"/" TEN TEN TEN TEN TEN TEN TEN "012345678…\""}},
     // Several at once, in the order of the file.
     {"[[plugin]]\nname = \"a\"\ntype = \"nope\"\nintervall = 1\n[uplink]\nkeepalive = 1\nurl = 2\n",
      {"6:8: plugin.type: 'nope' is not installed",

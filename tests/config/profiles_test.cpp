@@ -195,8 +195,9 @@ TEST_F(ProfilesTest, AKeptConfigurationKeepsItsProfiles) {
   const std::string kept = scratch / "state/config";
   std::filesystem::create_directory(scratch / "state");
   ASSERT_TRUE(keep_config(loaded, kept));
-  // What is tried by `fieldpost apply` is compared with these: profiles are no part of it.
+  // What is tried by `fieldpost apply` is compared with these: one of a package is no part of it.
   EXPECT_EQ(kept_files(kept), files_of(loaded));
+  EXPECT_EQ(files_of(loaded).size(), 1u);
 
   write_meter("broken");
   EXPECT_FALSE(load("[[plugin.unit]]\naddress = 3\nprofile = \"meter\"\n").usable());
@@ -210,6 +211,38 @@ TEST_F(ProfilesTest, AKeptConfigurationKeepsItsProfiles) {
   EXPECT_EQ(diff(loaded.config, changed.config).changed.size(), 1u);
   ASSERT_TRUE(keep_config(changed, kept));
   EXPECT_EQ(attributes(load_config(kept, probe)), Lines{"0:own"});
+}
+
+TEST_F(ProfilesTest, TheSitesOwnAreFilesOfTheConfiguration) {
+  const std::string own = "[[register]]\nattribute = \"own\"\ntable = \"holding\"\naddress = 1\n";
+  write_meter(kMeter);
+  scratch.write("etc/profiles/modbus/meter.toml", own);
+  scratch.write("etc/profiles/i2c/unused.toml", "not looked into");
+  scratch.write("etc/profiles/i2c/.unused.toml.swp", "of an editor");
+  scratch.write("etc/profiles/i2c/.hidden.toml", "of an editor");
+  scratch.write("etc/profiles/README.toml", "words");
+  const Loaded loaded = load("[[plugin.unit]]\naddress = 3\nprofile = \"meter\"\n");
+  ASSERT_EQ(words(loaded), Lines{});
+  ConfigFiles files = files_of(loaded);
+  files.erase("fieldpost.toml");
+  EXPECT_EQ(files, (ConfigFiles{{"profiles/i2c/unused.toml", "not looked into"},
+                                {"profiles/modbus/meter.toml", own}}));
+  std::filesystem::create_directory(scratch / "state");
+  ASSERT_TRUE(keep_config(loaded, scratch / "state/config"));
+  EXPECT_EQ(kept_files(scratch / "state/config"), files_of(loaded));
+}
+
+// What was rolled back may be in place still.
+TEST_F(ProfilesTest, AnInstalledOneThatIsKeptGoesBeforeOneOfTheSite) {
+  write_meter(kMeter);
+  const Loaded loaded = load("[[plugin.unit]]\naddress = 3\nprofile = \"meter\"\n");
+  std::filesystem::create_directory(scratch / "state");
+  ASSERT_TRUE(keep_config(loaded, scratch / "state/config"));
+  scratch.write("etc/profiles/modbus/meter.toml", "broken");
+  const Loaded again =
+      load_config(scratch / "state/config", probe, {scratch / "etc/profiles", scratch / "share"});
+  EXPECT_EQ(words(again), Lines{});
+  EXPECT_TRUE(diff(loaded.config, again.config).empty());
 }
 
 }  // namespace

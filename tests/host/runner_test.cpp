@@ -57,6 +57,39 @@ TEST(Runner, DeclaresOpensAndPollsEveryUnitAtItsRate) {
   }
 }
 
+// As an agent of another version would have it.
+TEST(Runner, SaysWhyItCannotFollowItsSupervisor) {
+  const auto last_words = [](HostDriver& host) {
+    EXPECT_EQ(host.exit_status(), static_cast<int>(HostExit::Protocol));
+    std::string log = host.log();
+    EXPECT_NE(log.find("<3>cannot follow the agent: "), std::string::npos) << log;
+    return log;
+  };
+  HostDriver no_configuration("run", "puppet");
+  no_configuration.send(message::Ping{});
+  EXPECT_NE(last_words(no_configuration).find("no configuration"), std::string::npos);
+
+  InstanceConfig config = puppet("good");
+  config.units = {77};
+  HostDriver nowhere("run", "puppet");
+  nowhere.send(message::Configure{config});
+  EXPECT_NE(last_words(nowhere).find("a row that is not there"), std::string::npos);
+
+  HostDriver other_version("run", "puppet");
+  const std::vector<std::byte> frame(32, std::byte{9});
+  ASSERT_TRUE(send_datagram(other_version.socket(), frame, true));
+  last_words(other_version);
+
+  Running out_of_turn(puppet("good"));
+  ASSERT_TRUE(out_of_turn.ready);
+  out_of_turn.host.send(message::Ready{});
+  EXPECT_NE(last_words(out_of_turn.host).find("out of turn"), std::string::npos);
+  Running other_frame(puppet("good"));
+  ASSERT_TRUE(other_frame.ready);
+  ASSERT_TRUE(send_datagram(other_frame.host.socket(), frame, true));
+  last_words(other_frame.host);
+}
+
 TEST(Runner, AUnitsStateIsToldOnceAndOnChange) {
   Running r(puppet("good", 1, 10ms));
   int states = 0;

@@ -8,11 +8,12 @@ import shutil
 import signal
 import stat
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from fakes import field  # noqa: E402  pylint: disable=wrong-import-position
-from fakes.field import METER, eventually  # noqa: E402
+from fakes.field import BOILER, METER, eventually  # noqa: E402
 from fakes.site import SiteTest, counter, gaps, modbus, sim  # noqa: E402
 
 
@@ -188,6 +189,71 @@ class ApplyTest(SiteTest):
         self.assertEqual(self.site_file.stat().st_mtime_ns, before.st_mtime_ns)
         self.assertEqual(self.agent.status()["config"]["loads"], loads)
         self.assertEqual(self.trial()["state"], "confirmed")
+
+    def start_with_a_profile(self):
+        """A second instance, whose register is that of a profile; the profile's path."""
+        profile = self.agent.folder / "profiles/modbus/meter.toml"
+        profile.parent.mkdir(parents=True)
+        profile.write_text(counter("neighbour", table="register"))
+        self.site_file.parent.mkdir()
+        unit = '[[plugin.unit]]\naddress = 1\nprofile = "meter"\n'
+        self.site_file.write_text(modbus(self.field.modbus().port, "second", rows=unit))
+        self.agent.cli("reload")
+        eventually(lambda: self.delivered(attribute="neighbour"))
+        return profile
+
+    def changed_profile(self):
+        """The configuration as a folder, but for its profile."""
+        whole = self.field.folder / "whole"
+        for part in ("conf.d", "profiles"):
+            shutil.copytree(self.agent.folder / part, whole / part)
+        (whole / "profiles/modbus/meter.toml").write_text(counter("other", table="register"))
+        return whole
+
+    def last_good_profile(self):
+        return next(self.agent.state_dir.rglob("profiles/modbus/meter.toml")).read_text()
+
+    def read_since(self, since, attribute):
+        return [data[attribute] for _, at, data in self.witness.states(BOILER)
+                if at > since and attribute in data]
+
+    def test_a_profile_alone_is_tried_and_rolled_back(self):
+        profile = self.start_with_a_profile()
+        before = profile.read_text()
+        self.broker.process.child.send_signal(signal.SIGSTOP)  # it acknowledges nothing
+        command = self.apply_beside(self.changed_profile(), "--confirm", "10s")
+        eventually(lambda: self.trial().get("running"))
+        command.end(signal.SIGKILL)
+        self.assertNotEqual(profile.read_text(), before)
+        self.wait_for("rolled back")
+        self.assertEqual(self.last_good_profile(), before)
+        self.restart()  # with the profile still there
+        self.assertTrue(self.trial()["refused"])
+        self.assertEqual(self.last_good_profile(), before)
+        back = self.agent.cli("apply", "--rollback")
+        self.assertEqual(back.returncode, 0, back.stderr)
+        self.assertEqual(profile.read_text(), before)
+        self.restart()
+        self.assertEqual(self.agent.status()["config"]["trouble"], "")
+        since = time.time() * 1000
+        self.broker.process.child.send_signal(signal.SIGCONT)
+        eventually(lambda: len(self.read_since(since, "neighbour")) > 5, 30)
+        self.assertEqual(self.read_since(since, "other"), [])
+        self.assertEqual(self.last_good_profile(), before)
+
+    def test_a_profile_that_works_is_confirmed_and_one_that_is_missing_is_refused(self):
+        profile = self.start_with_a_profile()
+        whole = self.changed_profile()
+        done = self.agent.cli("apply", whole, "--confirm", "40s")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("on trial", done.stdout)
+        eventually(lambda: self.delivered(attribute="other"))
+        self.assertEqual(self.last_good_profile(), profile.read_text())
+        (whole / "profiles/modbus/meter.toml").unlink()
+        refused = self.agent.cli("apply", whole)
+        self.assertEqual(refused.returncode, 78, "that in place would be removed")
+        self.assertIn(f"is no meter.toml in {profile.parent}", refused.stderr)
+        self.assertTrue(profile.exists())
 
     def test_a_second_one_is_refused_and_by_hand_it_stays(self):
         self.apply_beside(self.no_broker(), "--confirm", "10min").wait(

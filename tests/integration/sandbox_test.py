@@ -54,11 +54,14 @@ class SandboxTest(SiteTest):
             (folder / "secret").write_text("not for plugins")
             (folder / "secret").chmod(0o600)
 
-    def run_agent(self, *instances):
+    def start_agent(self, *instances):
         config = (HEAD + uplink(self.broker.port) + f'access_key_file = "{self.secrets}/secret"\n'
                   f'access_secret_file = "{self.secrets}/secret"\n' + "".join(instances))
         self.agent = self.field.agent(config, prefix=PREFIX, args=("--plugin-dir", PLUGINS),
                                       env={"FIELDPOST_ACCESS_SECRET": "not for plugins"})
+
+    def run_agent(self, *instances):
+        self.start_agent(*instances)
         self.agent.wait_until_up()
 
     def done(self, name):
@@ -192,6 +195,14 @@ class SandboxTest(SiteTest):
         eventually(lambda: self.agent.plugin("unit")["restarts"] == 1, what="another start")
         self.agent.wait_until_up()
         self.assertEqual(len(hosts() - {first}), 1)
+
+    @unittest.skipUnless(os.geteuid() == 0, "root alone can start something as another user")
+    def test_a_unit_can_declare_nothing_else_than_the_agent_has_checked(self):
+        path = self.run_unit("tally")
+        self.start_agent(hostile("unit", "hostile", self.state, f'socket = "{path}"'))
+        why = "declared other things than the agent's own copy of the plugin: is its unit of another version?"
+        eventually(lambda: why in self.agent.text(), what="why it may not")
+        self.assertEqual([a["name"] for a in self.agent.plugin("unit")["attributes"]], ["done"])
 
 
 if __name__ == "__main__":

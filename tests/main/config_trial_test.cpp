@@ -19,9 +19,9 @@ TEST_F(Trial, IsConfirmedAndThenTheLastGoodOne) {
   EXPECT_EQ(site.runs(), "new");
   EXPECT_TRUE(site.trial->view().running);
   EXPECT_EQ(site.chosen.trouble, "");
-  EXPECT_EQ(kept_files(site.paths.last_good_config()).at("conf.d/10.toml"), kOld);
+  EXPECT_EQ(site.last_good().at("conf.d/10.toml"), kOld);
   ASSERT_TRUE(site.trial->confirm(site.now));
-  EXPECT_EQ(kept_files(site.paths.last_good_config()), site.fresh());
+  EXPECT_EQ(site.last_good(), site.fresh());
   site.now += 1h;
   site.start();
   EXPECT_EQ(site.runs(), "new");
@@ -55,8 +55,7 @@ TEST_F(Trial, FilesThatArePutBackEndTheTrouble) {
   site.read();
   EXPECT_EQ(site.runs(), "old");
   EXPECT_EQ(site.trial->view().reason, "by hand");
-  site.write("conf.d/10.toml", kOld);
-  site.write("fieldpost.toml", kOldToo);
+  site.write_earlier();
   site.read();
   EXPECT_EQ(site.runs(), "old");
   EXPECT_EQ(site.chosen.trouble, "");
@@ -67,8 +66,9 @@ TEST_F(Trial, FilesThatArePutBackEndTheTrouble) {
 TEST_F(Trial, WhatCannotBeUsedIsRolledBackAtOnce) {
   site.probe.verdicts["sim"] = Error{Errc::Invalid, "no"};
   const std::string broken = kHead + "[commands]\ntimeout = 5\n";
-  ASSERT_TRUE(
-      site.trial->begin({{"fieldpost.toml", broken}, {"conf.d/10.toml", kOld}}, 10min, site.now));
+  ConfigFiles fresh = site.earlier();
+  fresh["fieldpost.toml"] = broken;
+  ASSERT_TRUE(site.trial->begin(fresh, 10min, site.now));
   site.write("fieldpost.toml", broken);
   site.read();
   EXPECT_EQ(site.runs(), "old");
@@ -118,8 +118,7 @@ TEST_F(Trial, WhatIsNotedOfTheEarlierFilesIsKeptUntilTheyAreInPlaceAgain) {
             (ConfigTrial::FileNotes{{"fieldpost.toml", "other"}, {"conf.d/10.toml", "two"}}));
   site.trial->give_up();
   site.start();
-  site.write("conf.d/10.toml", kOld);
-  site.write("fieldpost.toml", kOldToo);
+  site.write_earlier();
   site.now += 10min;
   site.read();
   site.read();
@@ -154,8 +153,7 @@ TEST_F(Trial, WhatRunsAlreadyNeedsNone) {
   site.trial->give_up();
   site.read();
   ASSERT_TRUE(site.trial->begin(site.earlier(), 10min, site.now)) << "as a way to put them back";
-  site.write("conf.d/10.toml", kOld);
-  site.write("fieldpost.toml", kOldToo);
+  site.write_earlier();
   site.start();
   EXPECT_EQ(site.runs(), "old");
   EXPECT_EQ(site.chosen.trouble, "");
@@ -170,21 +168,84 @@ TEST_F(Trial, TheRefusalHoldsUntilTheEarlierFilesAreInPlaceAgain) {
     if (half) site.write("conf.d/10.toml", kOld);
     site.start();
     EXPECT_EQ(site.runs(), "old");
-    EXPECT_EQ(kept_files(site.paths.last_good_config()), site.earlier());
+    EXPECT_EQ(site.last_good(), site.earlier());
   }
-  site.write("fieldpost.toml", kOldToo);
+  site.write_earlier();
   site.read();
   EXPECT_EQ(site.runs(), "old");
   EXPECT_EQ(site.chosen.trouble, "");
 }
 
+TEST_F(Trial, OfAProfileAloneIsOneToo) {
+  ConfigFiles fresh = site.earlier();
+  fresh[kProfile] = kNewProfile;
+  ASSERT_TRUE(site.trial->begin(fresh, 10min, site.now));
+  ASSERT_EQ(state(), State::Pending);
+  site.write(kProfile, kNewProfile);
+  site.read();
+  EXPECT_TRUE(site.trial->view().running);
+  EXPECT_EQ(site.attribute(), "new");
+  site.now += 10min;
+  for (int i = 0; i < 3; ++i) {
+    site.read();
+    EXPECT_EQ(site.runs(), "old");
+    EXPECT_NE(site.chosen.trouble, "");
+    EXPECT_EQ(site.last_good(), site.earlier());
+    site.start();
+  }
+  site.write(kProfile, kOldProfile);
+  site.read();
+  EXPECT_EQ(site.runs(), "old");
+  EXPECT_EQ(site.chosen.trouble, "");
+}
+
+TEST_F(Trial, AProfileThatWasRolledBackIsNotKeptWhenTheOtherFilesArePutBack) {
+  site.apply();
+  site.now += 10min;
+  site.read();
+  site.write("fieldpost.toml", kOldToo);
+  site.write("conf.d/10.toml", kOld);
+  for (int i = 0; i < 2; ++i) {
+    site.start();
+    EXPECT_EQ(site.runs(), "old");
+    EXPECT_EQ(site.last_good(), site.earlier());
+  }
+}
+
+// The site's own goes before an installed one of the same name, and comes with the rest.
+TEST_F(Trial, AProfileThatIsNewGoesWithTheRollback) {
+  site.paths.profile_dir = site.scratch / "installed";
+  site.scratch.write("installed/modbus/meter.toml", kOldProfile);
+  std::filesystem::remove(site.scratch / ("etc/" + kProfile));
+  site.read();
+  ASSERT_EQ(site.runs(), "old");
+  site.apply();
+  ASSERT_EQ(site.runs(), "new");
+  site.now += 10min;
+  site.start();
+  EXPECT_EQ(site.runs(), "old") << "though the refused one is in place";
+  EXPECT_FALSE(site.last_good().contains(kProfile)) << "or it would be put into /etc";
+}
+
+TEST_F(Trial, SaysWhichFileIsNotAsApplied) {
+  ConfigFiles fresh = site.fresh();
+  fresh["profiles/modbus/spare.toml"] = "";
+  ASSERT_TRUE(site.trial->begin(fresh, 10min, site.now));
+  site.put_in_place();
+  EXPECT_NE(site.chosen.trouble.find("profiles/modbus/spare.toml is missing"), std::string::npos)
+      << site.chosen.trouble;
+  site.scratch.write("etc/profiles/modbus/spare.toml", "other");
+  site.read();
+  EXPECT_NE(site.chosen.trouble.find("spare.toml is another"), std::string::npos)
+      << site.chosen.trouble;
+}
+
 TEST_F(Trial, AnEditOfOtherFilesLiftsNoRefusal) {
   site.write("conf.d/05.toml", "[gateway]\nname = \"five\"\n");
   site.read();
-  const ConfigFiles earlier = kept_files(site.paths.last_good_config());
-  ConfigFiles fresh = earlier;
-  fresh["conf.d/10.toml"] = kNew;
-  fresh["fieldpost.toml"] = kNewToo;
+  const ConfigFiles earlier = site.last_good();
+  ConfigFiles fresh = site.fresh();
+  fresh["conf.d/05.toml"] = earlier.at("conf.d/05.toml");
   ASSERT_TRUE(site.trial->begin(fresh, 10min, site.now));
   site.put_in_place();
   ASSERT_EQ(site.runs(), "new");
@@ -196,10 +257,11 @@ TEST_F(Trial, AnEditOfOtherFilesLiftsNoRefusal) {
     site.start();
     EXPECT_EQ(site.runs(), "old");
     EXPECT_NE(site.chosen.trouble, "");
-    EXPECT_EQ(kept_files(site.paths.last_good_config()), earlier);
+    EXPECT_EQ(site.last_good(), earlier);
     site.write("conf.d/10.toml", kOld);  // half of the way back
   }
   site.write("fieldpost.toml", kOldToo);
+  site.write(kProfile, kOldProfile);
   site.start();
   EXPECT_EQ(site.runs(), "old");
   EXPECT_EQ(site.chosen.trouble, "") << "what was refused is gone, the edits are like any other";
@@ -216,7 +278,7 @@ TEST_F(Trial, WithoutTheEarlierFilesTheRefusedOnesRunAndThatIsSaid) {
     EXPECT_NE(site.chosen.trouble.find("no publish was acknowledged"), std::string::npos);
     EXPECT_NE(site.chosen.trouble.find("the earlier one cannot be used"), std::string::npos)
         << site.chosen.trouble;
-    EXPECT_EQ(kept_files(site.paths.last_good_config()), ConfigFiles());
+    EXPECT_EQ(site.last_good(), ConfigFiles());
   }
 }
 
@@ -246,7 +308,7 @@ TEST_F(Trial, TheOutboxKeepsItsLimitsUntilItIsConfirmed) {
     site.start();
   }
   ASSERT_TRUE(site.trial->confirm(site.now));
-  EXPECT_EQ(kept_files(site.paths.last_good_config()), fresh);
+  EXPECT_EQ(site.last_good(), fresh);
   site.start();
   EXPECT_EQ(site.chosen.config->outbox.max_age, 1h);
 }
@@ -274,7 +336,7 @@ TEST_F(Trial, WithoutAWayBackItCountsAsSoonAsItIsInPlace) {
   site.put_in_place();
   EXPECT_EQ(site.runs(), "new");
   EXPECT_EQ(state(), State::Confirmed);
-  EXPECT_EQ(kept_files(site.paths.last_good_config()), site.fresh());
+  EXPECT_EQ(site.last_good(), site.fresh());
 }
 
 TEST_F(Trial, WhatIsInPlaceCanBeAcceptedByHand) {
@@ -286,7 +348,7 @@ TEST_F(Trial, WhatIsInPlaceCanBeAcceptedByHand) {
   ASSERT_TRUE(site.trial->accept(site.now));
   site.read();
   EXPECT_EQ(site.runs(), "new");
-  EXPECT_EQ(kept_files(site.paths.last_good_config()), site.fresh());
+  EXPECT_EQ(site.last_good(), site.fresh());
 }
 
 TEST_F(Trial, WhatCouldNotBeNotedIsRefused) {
@@ -308,7 +370,7 @@ TEST_F(Trial, AConfirmationThatCannotBeNotedIsTriedAgain) {
   site.disk_full = false;
   EXPECT_TRUE(site.trial->confirm(site.now));
   EXPECT_EQ(state(), State::Confirmed);
-  EXPECT_EQ(kept_files(site.paths.last_good_config()), site.fresh());
+  EXPECT_EQ(site.last_good(), site.fresh());
 }
 
 TEST_F(Trial, AConfirmationThatCannotBeNotedIsTriedLessAndLessAndIsTheReason) {

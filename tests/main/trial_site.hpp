@@ -22,9 +22,17 @@ namespace fieldpost::testing {
 using namespace std::chrono_literals;
 inline const std::string kOld = "[uplink]\nwindow_messages = 1\n";
 inline const std::string kNew = "[uplink]\nwindow_messages = 2\n";
-// In two files, so that there is something to be cut in halves.
-inline const std::string kOldToo = kHead + "[commands]\ntimeout = \"1s\"\n";
-inline const std::string kNewToo = kHead + "[commands]\ntimeout = \"2s\"\n";
+// In several files, so that there is something to be cut in halves.
+inline const std::string kLine =
+    "[[plugin]]\nname = \"line\"\ntype = \"modbus\"\noptions.url = \"tcp://h\"\n"
+    "[[plugin.unit]]\naddress = 3\nprofile = \"meter\"\n";
+inline const std::string kOldToo = kHead + "[commands]\ntimeout = \"1s\"\n" + kLine;
+inline const std::string kNewToo = kHead + "[commands]\ntimeout = \"2s\"\n" + kLine;
+inline const std::string kProfile = "profiles/modbus/meter.toml";
+inline const std::string kOldProfile =
+    "[[register]]\nattribute = \"old\"\ntable = \"holding\"\naddress = 1\n";
+inline const std::string kNewProfile =
+    "[[register]]\nattribute = \"new\"\ntable = \"holding\"\naddress = 2\n";
 
 struct Killed {};
 
@@ -35,8 +43,7 @@ class Site {
     paths.config = scratch / "etc";
     paths.state_dir = scratch / "state";
     std::filesystem::create_directories(paths.state_dir);
-    write("fieldpost.toml", kOldToo);
-    write("conf.d/10.toml", kOld);
+    write_earlier();
     start();
     killed_at = -1;
     steps = 0;
@@ -45,8 +52,16 @@ class Site {
   void write(const std::string& name, const std::string& content) {
     step([&] { scratch.write("etc/" + name, content); });
   }
-  ConfigFiles earlier() const { return {{"fieldpost.toml", kOldToo}, {"conf.d/10.toml", kOld}}; }
-  ConfigFiles fresh() const { return {{"fieldpost.toml", kNewToo}, {"conf.d/10.toml", kNew}}; }
+  ConfigFiles earlier() const {
+    return {{"fieldpost.toml", kOldToo}, {"conf.d/10.toml", kOld}, {kProfile, kOldProfile}};
+  }
+  ConfigFiles fresh() const {
+    return {{"fieldpost.toml", kNewToo}, {"conf.d/10.toml", kNew}, {kProfile, kNewProfile}};
+  }
+  ConfigFiles last_good() const { return kept_files(paths.last_good_config()); }
+  void write_earlier() {
+    for (const auto& [name, content] : earlier()) write(name, content);
+  }
 
   void start() {
     trial = std::make_unique<ConfigTrial>(ConfigTrial::Options{
@@ -74,8 +89,7 @@ class Site {
     return trial->begin(fresh(), confirm, now);
   }
   void put_in_place() {
-    write("fieldpost.toml", kNewToo);
-    write("conf.d/10.toml", kNew);
+    for (const auto& [name, content] : fresh()) write(name, content);
     read();
   }
   void apply() {
@@ -83,13 +97,18 @@ class Site {
     put_in_place();
   }
 
+  // The attribute that is of the profile which runs.
+  std::string attribute() const {
+    return chosen.config->plugins.at(0).declaration.attributes.at(0).spec.name;
+  }
   // "old", "new"; anything else must not run.
   std::string runs() const {
     if (!chosen.config) return "nothing";
+    if (chosen.config->plugins.empty()) return "half";
     const int window = chosen.config->uplink.window_messages;
     const nanoseconds timeout = chosen.config->commands.timeout;
-    if (window == 1 && timeout == 1s) return "old";
-    if (window == 2 && timeout == 2s) return "new";
+    if (window == 1 && timeout == 1s && attribute() == "old") return "old";
+    if (window == 2 && timeout == 2s && attribute() == "new") return "new";
     return "a mixture";
   }
 

@@ -280,6 +280,22 @@ TEST_F(Mcp23017, ACommandSetsItsPinAlone) {
   EXPECT_EQ(host_->boolean("relay"), false);
 }
 
+// Another instance sets b7 at one of the times it gets the bus: while the chip is set up, or
+// written.
+TEST_F(Mcp23017, WhatAnotherInstanceSetsInBetweenIsKept) {
+  for (int turn = 1; turn <= 12; ++turn) {
+    chip.reset();
+    start_three();
+    int unlocked = 0;
+    world.when_unlocked = [&] {
+      if (++unlocked == turn) chip.memory.bytes[0x15] |= 0b1000'0000;
+    };
+    EXPECT_EQ(host_->command("set-lamp", {{"value", true}}).status, FP_OK);
+    EXPECT_EQ(chip.memory.bytes[0x15] >> 7, unlocked >= turn) << "after turn " << turn;
+    world.when_unlocked = nullptr;
+  }
+}
+
 TEST_F(Mcp23017, AnOutputThatDoesNotFollowFailsTheCommand) {
   chip.stuck = {0, 1};
   start_three();
@@ -297,6 +313,28 @@ TEST_F(Mcp23017, AChipThatLostItsPowerSaysSoAndIsSetUpAgain) {
   ASSERT_EQ(host_->poll(), FP_OK) << host_->trouble();
   EXPECT_EQ(host_->boolean("relay"), false);
   EXPECT_EQ(host_->boolean("lamp"), true);
+}
+
+// With inputs alone its directions look as before.
+TEST_F(Mcp23017, AResetThatTookOnlyPullUpsIsNoticed) {
+  start(Row({{"address", int{kAddress}}, {"driver", "mcp23017"}},
+            {{"value", {Row{{"attribute", "door"}, {"channel", "b3"}, {"pull_up", true}}}}}));
+  ASSERT_EQ(host_->poll(), FP_OK) << host_->trouble();
+  chip.reset();
+  expect_error("it was reset, or without power");
+  ASSERT_EQ(host_->poll(), FP_OK) << host_->trouble();
+  EXPECT_EQ(chip.memory.bytes[0x0D], 0b0000'1000);
+}
+
+TEST_F(Mcp23017, PinsThatSomebodyInvertedAreSetUpAgain) {
+  chip.memory.put(0x02, {0b1000'0001, 0});  // a7 has no row
+  start_three();
+  ASSERT_EQ(host_->poll(), FP_OK) << host_->trouble();
+  EXPECT_EQ(chip.memory.bytes[0x02], 0b1000'0000);
+  chip.memory.put(0x02, {0b0000'0001, 0});
+  expect_error("inverted");
+  ASSERT_EQ(host_->poll(), FP_OK) << host_->trouble();
+  EXPECT_EQ(chip.memory.bytes[0x02], 0);
 }
 
 // ---- What chips have in common.

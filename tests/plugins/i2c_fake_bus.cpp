@@ -58,6 +58,12 @@ FakeChip& who_answers(uint8_t address) {
 
 class FakeBus final : public Bus {
  public:
+  FakeBus() = default;
+  ~FakeBus() override {
+    if (is_mine_) world.locked = false;  // as the lock of a file that is closed
+  }
+  FakeBus(const FakeBus&) = delete;
+  FakeBus& operator=(const FakeBus&) = delete;
   void transfer(uint8_t address, std::span<const uint8_t> out, std::span<uint8_t> in) override {
     if (!world.locked) ++world.unlocked_transfers;
     if (const auto mux = world.muxes.find(address); mux != world.muxes.end()) {
@@ -77,9 +83,10 @@ class FakeBus final : public Bus {
   }
   void lock() override {
     if (std::exchange(world.locked, true)) throw std::logic_error("locked twice");
+    is_mine_ = true;
   }
   void unlock() override {
-    world.locked = false;
+    world.locked = is_mine_ = false;
     for (const auto& [address, mux] : world.muxes) world.left_open |= mux.open != 0;
     if (world.when_unlocked) world.when_unlocked();
   }
@@ -87,6 +94,9 @@ class FakeBus final : public Bus {
     if (world.locked) throw std::logic_error("a pause while the bus is locked");
     world.paused += time;
   }
+
+ private:
+  bool is_mine_ = false;  // the lock
 };
 
 }  // namespace

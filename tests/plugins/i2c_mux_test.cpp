@@ -112,6 +112,42 @@ TEST_F(I2cMux, AChannelThatDoesNotCloseFailsTheTransfer) {
   EXPECT_EQ(host->poll(), FP_OK) << host->trouble();
 }
 
+TEST_F(I2cMux, AChannelThatDidNotCloseIsClosedBeforeAnotherChipIsAsked) {
+  const auto host = start({thermometer(kMux, 3, "a"), thermometer(kOther, 5, "b")});
+  world.muxes[kMux].errors = {0, EREMOTEIO, 0, EREMOTEIO};
+  EXPECT_EQ(host->poll(0), FP_E_IO);
+  world.left_open = false;  // it was, and there was nothing to be done
+  EXPECT_EQ(host->poll(1), FP_OK) << host->trouble();
+  EXPECT_EQ(host->number("b", 1), 105);
+  EXPECT_EQ(world.muxes[kMux].open, 0);
+}
+
+// As one that was killed leaves it.
+TEST_F(I2cMux, AChannelThatWasOpenAtTheStartIsClosed) {
+  world.muxes[kMux].open = 1U << 3;
+  world.muxes[kMux].errors = {EREMOTEIO};
+  const auto host = start({thermometer(kMux, 3, "a"), thermometer(kOther, 5, "b")});
+  EXPECT_EQ(host->poll(1), FP_OK) << host->trouble();
+  EXPECT_EQ(host->number("b", 1), 105);
+}
+
+// What has no power has no channel open.
+TEST_F(I2cMux, ASilentMuxTakesNoOtherDown) {
+  const auto host = start({thermometer(kMux, 3, "a"), thermometer(kOther, 5, "b")});
+  world.muxes.erase(kMux);
+  EXPECT_EQ(host->poll(0), FP_E_IO);
+  EXPECT_EQ(host->poll(1), FP_OK) << host->trouble();
+}
+
+TEST_F(I2cMux, AMuxOfWhichItIsNotKnownWhetherItIsClosedFailsTheOthers) {
+  const auto host = start({thermometer(kMux, 3, "a"), thermometer(kOther, 5, "b")});
+  world.muxes[kMux].errors = {EAGAIN, EAGAIN};  // lost arbitration
+  EXPECT_EQ(host->poll(1), FP_E_IO);
+  EXPECT_TRUE(contains(host->error, "cannot close the channels of the multiplexer 0x70"))
+      << host->error;
+  EXPECT_EQ(host->poll(1), FP_OK) << host->trouble();
+}
+
 TEST_F(I2cMux, ASpikeAtTheMuxIsRetried) {
   const auto host = start({thermometer(kMux, 3, "a")});
   world.muxes[kMux].errors = {EREMOTEIO};

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "fakes/fake_host.hpp"
 #include "i2c_fake_bus.hpp"
@@ -235,6 +236,26 @@ TEST_F(I2cTest, ACommandLeavesTheOtherBitsOfARegisterAlone) {
   EXPECT_EQ(world.chips[0x20].registers[1], std::vector<uint8_t>{0x35});
   EXPECT_EQ(host_->command("set-alarm", {{"value", false}}, kPort).readback, Value(false));
   EXPECT_EQ(world.chips[0x20].registers[1], std::vector<uint8_t>{0x34});
+}
+
+// Which has another row of the register, and writes when it gets the bus.
+TEST_F(I2cTest, ACommandKeepsWhatAnotherInstanceWrites) {
+  start_two();
+  auto& bits = world.chips[0x20].registers[1];
+  world.when_unlocked = [&, first = true]() mutable {
+    if (std::exchange(first, false)) bits[0] |= 0x02;
+  };
+  EXPECT_EQ(host_->command("set-level", {{"value", 3.0}}, kPort).status, FP_OK);
+  EXPECT_EQ(bits[0], 0x37);
+}
+
+TEST_F(I2cTest, ABusThatIsLostWithinACommandIsOpenedAgain) {
+  start_two();
+  world.chips[0x20].errors = {0, ENODEV};  // read, and unplugged before the write
+  EXPECT_EQ(host_->command("set-level", {{"value", 3.0}}, kPort).status, FP_E_IO);
+  EXPECT_FALSE(world.locked);
+  EXPECT_EQ(host_->command("set-level", {{"value", 3.0}}, kPort).status, FP_OK);
+  EXPECT_EQ(world.opened, 2);
 }
 
 TEST_F(I2cTest, TheArgumentIsLimitedToWhatTheFieldHolds) {

@@ -102,12 +102,12 @@ TEST_F(ConditionTest, OneReadingThatFailedIsNone) {
 TEST_F(ConditionTest, ACommandMakesNoDeviceGoodOfWhichNothingCanBeRead) {
   const Declaration::Command start{{.name = "start"}, 0, 1};
   config_.declaration.commands = {start};
-  instance_->on_declared(config_.declaration);
   unit(0, true);
   reading(0, Quality::CommError);
   reading(1, Quality::CommError);
   EXPECT_EQ(all()[1].state, State::Bad);
-  instance_->on_declared({.attributes = {}, .commands = {start}});
+  config_.declaration.attributes.clear();
+  instance_->rebind(config_, devices_);
   EXPECT_EQ(all()[1], kGood) << "it has nothing else";
 }
 

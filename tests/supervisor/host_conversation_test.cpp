@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace fieldpost {
 namespace {
 
@@ -38,10 +40,11 @@ class HostConversationTest : public testing::Test {
 
   const BootTime now_{std::chrono::seconds(100)};
   InstanceConfig config_;
+  Result<> verdict_;
   size_t samples_ = 0;
   std::vector<message::Outcome> outcomes_;
   const HostProcess::Sinks sinks_{
-      .declared = [](const Declaration&) {},
+      .declared = [this](const Declaration&) { return verdict_; },
       .samples = [this](message::Samples&& s) { samples_ += s.samples.size(); },
       .unit_state = [](const message::UnitState&) {},
       .outcome = [this](const message::Outcome& o) { outcomes_.push_back(o); },
@@ -68,6 +71,12 @@ TEST_F(HostConversationTest, KeepsToTheOrder) {
 TEST_F(HostConversationTest, AHostThatIsToStopCannotBecomeReady) {
   ASSERT_TRUE(is(declared(), HostState::Stopping, Turn::Declared));
   EXPECT_TRUE(is(message::Ready{}, HostState::Stopping, Turn::None));
+}
+
+TEST_F(HostConversationTest, WhatMayNotBeDeclaredIsNot) {
+  verdict_ = Error{Errc::Invalid, "other things"};
+  EXPECT_EQ(fault(declared(), HostState::Starting), "declared other things");
+  EXPECT_FALSE(said_.declaration());
 }
 
 TEST_F(HostConversationTest, ACallIsAnsweredOnce) {
@@ -100,6 +109,25 @@ TEST_F(HostConversationTest, ItsSandboxIsToldOnceAndFirst) {
   EXPECT_EQ(fault(message::Confined{{.calls = true}}, HostState::Starting),
             "spoke twice of its sandbox");
   EXPECT_EQ(said_.confinement(), Confinement{.files = true});
+}
+
+// Each goes to the agent's log, which is everybody's.
+TEST_F(HostConversationTest, ObjectsBeforeItDeclaresAndNotForEver) {
+  const message::Problem problem{0, "mode", "this cannot work"};
+  ::testing::internal::CaptureStderr();
+  for (int i = 0; i < 256; ++i) ASSERT_TRUE(is(problem, HostState::Starting, Turn::None));
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(std::ranges::count(log, '\n'), 8) << log;
+  EXPECT_EQ(fault(problem, HostState::Starting), "does not stop objecting");
+}
+
+TEST_F(HostConversationTest, ObjectsNoMoreOnceItHasDeclaredOrRefused) {
+  come_up();
+  EXPECT_EQ(fault(message::Problem{}, HostState::Up), "objected when it was too late");
+  HostConversation other(config_, sinks_);
+  ASSERT_TRUE(other.hear(message::Refused{}, HostState::Starting, now_));
+  EXPECT_FALSE(other.hear(message::Problem{}, HostState::Starting, now_));
+  EXPECT_FALSE(other.hear(message::Refused{}, HostState::Starting, now_));
 }
 
 TEST_F(HostConversationTest, KeepsWhyItWasRefused) {

@@ -95,17 +95,19 @@ TEST_F(InstanceTest, StampsStayNearTheClock) {
   EXPECT_EQ(later[0].time.ms, kNow + 10'000);
 }
 
-TEST_F(InstanceTest, ADeclarationThatDoesNotFitIsHarmless) {
-  Declaration wild;
-  wild.attributes = {{{.name = "x"}, 7, 1}, {{.name = "y"}, 0, 99}, {{.name = "a"}, 0, 1}};
-  wild.commands = {{{.name = "c"}, 0, 99}, {{.name = "d"}, 0, 1}};
-  instance_->on_declared(wild);
-  const auto out = instance_->on_samples(sample(
-      1, {{0, Quality::Good, 1.0, ""}, {1, Quality::Good, 1.0, ""}, {2, Quality::Good, 1.0, ""}}));
-  ASSERT_EQ(out.size(), 1u);
-  EXPECT_EQ(*out[0].points[0].attribute, "a");
-  EXPECT_FALSE(instance_->fits(instance_->commands()[0]));
-  EXPECT_TRUE(instance_->fits(instance_->commands()[1]));
+// The device may be another instance's too: under its names nothing may come, and no command go.
+TEST_F(InstanceTest, ItsHostMayDeclareNothingElseThanWhenTheConfigurationWasRead) {
+  EXPECT_TRUE(instance_->vet(config_.declaration));
+  Declaration other = config_.declaration;
+  other.attributes[0].spec.name = "of another instance";
+  const std::string words = instance_->vet(other).error().message;
+  EXPECT_NE(words.find("`fieldpost reload`"), std::string::npos) << words;
+  other = config_.declaration;
+  other.commands = {{{.name = "start"}, 0, 1}};
+  config_.socket = "/run/unit.sock";
+  EXPECT_EQ(
+      instance_->vet(other).error().message,
+      "other things than the agent's own copy of the plugin: is its unit of another version?");
 }
 
 TEST_F(InstanceTest, RebindingMovesReadingsToTheDevicesNewPlace) {

@@ -24,7 +24,10 @@ struct Watched {
           const InstanceConfig& config, HostProcess::Timing timing = {},
           HostLink::Limits limits = {}, const std::string& socket = "")
       : host(loop, {program, plugin, config, timing, limits, socket},
-             {.declared = [this](const Declaration& d) { declaration = d; },
+             {.declared = [this](const Declaration& d) -> Result<> {
+                declaration = d;
+                return {};
+              },
               .samples =
                   [this](message::Samples&& s) {
                     for (const Sample& sample : s.samples) times.push_back(sample.time);

@@ -6,6 +6,7 @@
 // 0, as after a reset).
 #include <array>
 #include <cerrno>
+#include <mutex>
 #include <string>
 
 #include "../driver.hpp"
@@ -14,7 +15,7 @@ namespace i2c {
 namespace {
 
 // Of port A; that of port B follows.
-constexpr uint8_t kDirection = 0x00, kPullUp = 0x0C, kPins = 0x12, kLatch = 0x14;
+constexpr uint8_t kDirection = 0x00, kInvert = 0x02, kPullUp = 0x0C, kPins = 0x12, kLatch = 0x14;
 
 constexpr Channel pin(std::string_view name) { return {name, {}, true, true}; }
 constexpr std::array<Channel, 16> kChannels = {
@@ -34,21 +35,20 @@ class Mcp23017 final : public Driver {
   }
 
   void start(Link& link) override {
+    const std::lock_guard<Link> together(link);
     const uint16_t direction = get(link, kDirection);  // 1: input
     const uint16_t fresh = direction & outputs_;
     if (fresh != 0) {  // the level first, then the pin drives
       put(link, kLatch, (get(link, kLatch) & ~fresh) | (initial_ & fresh));
     }
+    put(link, kInvert, get(link, kInvert) & ~used_);
     put(link, kPullUp, (get(link, kPullUp) & ~used_) | pull_ups_);
     put(link, kDirection, expected(direction));
   }
 
   std::vector<Measured> read(Link& link) override {
-    const uint16_t direction = get(link, kDirection);
-    if (direction != expected(direction)) {
-      link.fail(EPROTO, "its pins have lost their directions: it was reset, or without power");
-    }
     const uint16_t levels = get(link, kPins);
+    check(link);  // afterwards: a reset in between is noticed as well
     std::vector<Measured> found;
     for (const Wanted& wanted : wanted_) found.push_back({is_on(wanted, levels)});
     return found;
@@ -57,6 +57,7 @@ class Mcp23017 final : public Driver {
   void write(Link& link, size_t index, bool on) override {
     const Wanted& wanted = wanted_.at(index);
     const uint16_t bit = bit_of(wanted);
+    const std::lock_guard<Link> together(link);
     const uint16_t latch = get(link, kLatch);
     put(link, kLatch, on != wanted.active_low ? latch | bit : latch & ~bit);
   }
@@ -67,6 +68,20 @@ class Mcp23017 final : public Driver {
   }
   static bool is_on(const Wanted& wanted, uint16_t levels) {
     return ((levels & bit_of(wanted)) != 0) != wanted.active_low;
+  }
+  // That it is as start() left it. A reset chip with inputs alone has lost nothing but its
+  // pull-ups.
+  void check(Link& link) const {
+    const uint16_t direction = get(link, kDirection);
+    if (direction != expected(direction)) {
+      link.fail(EPROTO, "its pins have lost their directions: it was reset, or without power");
+    }
+    if ((get(link, kPullUp) & used_) != pull_ups_) {
+      link.fail(EPROTO, "its pins have lost their pull-ups: it was reset, or without power");
+    }
+    if ((get(link, kInvert) & used_) != 0) {
+      link.fail(EPROTO, "its pins are inverted: does another program use it?");
+    }
   }
   // Pins that no row has keep the direction that they have.
   uint16_t expected(uint16_t direction) const {

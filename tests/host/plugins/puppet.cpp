@@ -151,6 +151,7 @@ struct Puppet {
       case 0:
         return Value(call.number(0));
       case 1:
+        if (pause.count() > 0) nap(pause);
         return Value(std::string("read back"));
       case 2:
         throw IoError("no answer to the command");
