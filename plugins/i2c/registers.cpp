@@ -4,6 +4,8 @@
 #include <bit>
 #include <cmath>
 
+#include "../common/rounding.hpp"
+
 namespace i2c {
 namespace {
 
@@ -56,9 +58,7 @@ double to_number(const Field& field, int64_t count) {
 
 double scaled(const Field& field, double number) {
   const double exact = number * field.scale + field.offset;
-  if (field.decimals < 0) return exact;
-  const double unit = std::pow(10.0, field.decimals);
-  return std::round(exact * unit) / unit;
+  return field.decimals < 0 ? exact : plugin_common::rounded(exact, field.decimals);
 }
 
 int64_t to_count(const Field& field, double number) {

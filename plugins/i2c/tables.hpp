@@ -5,7 +5,22 @@
 
 #include <fieldpost/plugin.hpp>
 
+#include "../common/options.hpp"
+
 namespace i2c {
+
+inline constexpr fieldpost::sdk::Option kWidth{.name = "width",
+                                               .type = FP_OPT_INTEGER,
+                                               .unit = "bit",
+                                               .fallback = "8",
+                                               .help = "8, 16, 24 or 32.",
+                                               .min = 8,
+                                               .max = 32};
+inline constexpr fieldpost::sdk::Option kEndianness{.name = "endianness",
+                                                    .type = FP_OPT_CHOICE,
+                                                    .fallback = "big",
+                                                    .help = "Which byte comes first on the wire.",
+                                                    .choices = "big|little"};
 
 inline constexpr fp_option kOptions[] = {
     fieldpost::sdk::Option{.name = "bus",
@@ -53,25 +68,12 @@ inline constexpr fp_option kInit[] = {
                            .required = true,
                            .help = "What is written.",
                            .max = 4'294'967'295.0},
-    fieldpost::sdk::Option{.name = "width",
-                           .type = FP_OPT_INTEGER,
-                           .unit = "bit",
-                           .fallback = "8",
-                           .help = "8, 16, 24 or 32.",
-                           .min = 8,
-                           .max = 32},
-    fieldpost::sdk::Option{.name = "endianness",
-                           .type = FP_OPT_CHOICE,
-                           .fallback = "big",
-                           .help = "Which byte comes first on the wire.",
-                           .choices = "big|little"},
+    kWidth,
+    kEndianness,
 };
 
 inline constexpr fp_option kValue[] = {
-    fieldpost::sdk::Option{.name = "attribute",
-                           .type = FP_OPT_ATTRIBUTE,
-                           .required = true,
-                           .help = "The attribute that shows the value."},
+    plugin_common::kAttribute,
     fieldpost::sdk::Option{
         .name = "channel",
         .required = true,
@@ -79,14 +81,9 @@ inline constexpr fp_option kValue[] = {
                 "\"a0\" to \"a3\", \"a0-a1\", \"a0-a3\", \"a1-a3\", \"a2-a3\"; of an mcp23017 "
                 "\"a0\" to "
                 "\"b7\"."},
-    fieldpost::sdk::Option{
-        .name = "scale", .type = FP_OPT_NUMBER, .fallback = "1", .help = "It is multiplied by."},
-    fieldpost::sdk::Option{
-        .name = "offset", .type = FP_OPT_NUMBER, .fallback = "0", .help = "Added after scale."},
-    fieldpost::sdk::Option{.name = "decimals",
-                           .type = FP_OPT_INTEGER,
-                           .help = "Digits after the point that are kept; all unless given.",
-                           .max = 9},
+    plugin_common::kScale,
+    plugin_common::kOffset,
+    plugin_common::kDecimals,
     fieldpost::sdk::Option{
         .name = "unit",
         .help = "Of measure; unless given the chip's: degC, Pa, %, lx, V. With scale: none."},
@@ -110,27 +107,14 @@ inline constexpr fp_option kValue[] = {
 };
 
 inline constexpr fp_option kRegister[] = {
-    fieldpost::sdk::Option{.name = "attribute",
-                           .type = FP_OPT_ATTRIBUTE,
-                           .required = true,
-                           .help = "The attribute that shows the value."},
+    plugin_common::kAttribute,
     fieldpost::sdk::Option{.name = "register",
                            .type = FP_OPT_INTEGER,
                            .required = true,
                            .help = "The register's number.",
                            .max = 255},
-    fieldpost::sdk::Option{.name = "width",
-                           .type = FP_OPT_INTEGER,
-                           .unit = "bit",
-                           .fallback = "8",
-                           .help = "8, 16, 24 or 32.",
-                           .min = 8,
-                           .max = 32},
-    fieldpost::sdk::Option{.name = "endianness",
-                           .type = FP_OPT_CHOICE,
-                           .fallback = "big",
-                           .help = "Which byte comes first on the wire.",
-                           .choices = "big|little"},
+    kWidth,
+    kEndianness,
     fieldpost::sdk::Option{.name = "mask",
                            .type = FP_OPT_INTEGER,
                            .help = "The bits that count, one run of them; all unless given.",
@@ -153,12 +137,8 @@ inline constexpr fp_option kRegister[] = {
         .choices = "number|boolean"},
     fieldpost::sdk::Option{
         .name = "scale", .type = FP_OPT_NUMBER, .fallback = "1", .help = "The value of one count."},
-    fieldpost::sdk::Option{
-        .name = "offset", .type = FP_OPT_NUMBER, .fallback = "0", .help = "Added after scale."},
-    fieldpost::sdk::Option{.name = "decimals",
-                           .type = FP_OPT_INTEGER,
-                           .help = "Digits after the point that are kept; all unless given.",
-                           .max = 9},
+    plugin_common::kOffset,
+    plugin_common::kDecimals,
     fieldpost::sdk::Option{.name = "unit", .help = "Of measure, for people: \"degC\"."},
     fieldpost::sdk::Option{.name = "command",
                            .type = FP_OPT_COMMAND,

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "../common/rounding.hpp"
 #include "sysfs.hpp"
 
 namespace iio {
@@ -150,12 +151,6 @@ double iio_value(const fs::path& folder, const ChannelRow& row) {
 
 // ---- Both.
 
-double rounded(double value, int decimals) {
-  if (decimals < 0) return tidy(value);
-  const double step = std::pow(10.0, decimals);
-  return std::round(value * step) / step;
-}
-
 sdk::Value value_of(const fs::path& folder, const ChannelRow& row) {
   const double said = row.quantity.interface == Interface::Hwmon ? hwmon_value(folder, row)
                                                                  : iio_value(folder, row);
@@ -163,8 +158,8 @@ sdk::Value value_of(const fs::path& folder, const ChannelRow& row) {
     if (said != 0 && said != 1) throw sdk::IoError("is neither 0 nor 1");
     return said == 1;
   }
-  const double in_unit = said * row.quantity.times / row.quantity.over;
-  return rounded(in_unit * row.scale + row.offset, row.decimals);
+  const double value = said * row.quantity.times / row.quantity.over * row.scale + row.offset;
+  return row.decimals < 0 ? tidy(value) : plugin_common::rounded(value, row.decimals);
 }
 
 }  // namespace

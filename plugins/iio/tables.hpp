@@ -5,6 +5,8 @@
 
 #include <fieldpost/plugin.hpp>
 
+#include "../common/options.hpp"
+
 namespace iio {
 
 inline constexpr fp_option kOptions[] = {
@@ -27,10 +29,7 @@ inline constexpr fp_option kChip[] = {
 };
 
 inline constexpr fp_option kChannel[] = {
-    fieldpost::sdk::Option{.name = "attribute",
-                           .type = FP_OPT_ATTRIBUTE,
-                           .required = true,
-                           .help = "The attribute that shows the value."},
+    plugin_common::kAttribute,
     fieldpost::sdk::Option{.name = "channel",
                            .required = true,
                            .help = "As the kernel names its files, up to what item adds: of hwmon "
@@ -44,14 +43,9 @@ inline constexpr fp_option kChannel[] = {
                 "that the driver has of it (hwmon). Alarms and fault are booleans.",
         .choices = "value|raw|average|lowest|highest|min|max|lcrit|crit|emergency|alarm|min_alarm|"
                    "max_alarm|lcrit_alarm|crit_alarm|emergency_alarm|fault"},
-    fieldpost::sdk::Option{
-        .name = "scale", .type = FP_OPT_NUMBER, .fallback = "1", .help = "It is multiplied by."},
-    fieldpost::sdk::Option{
-        .name = "offset", .type = FP_OPT_NUMBER, .fallback = "0", .help = "Added after scale."},
-    fieldpost::sdk::Option{.name = "decimals",
-                           .type = FP_OPT_INTEGER,
-                           .help = "Digits after the point that are kept; all unless given.",
-                           .max = 9},
+    plugin_common::kScale,
+    plugin_common::kOffset,
+    plugin_common::kDecimals,
     fieldpost::sdk::Option{
         .name = "unit",
         .help =

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <limits>
 
+#include "../common/rounding.hpp"
+
 namespace fieldpost::modbus {
 namespace {
 
@@ -58,12 +60,6 @@ double scaled(double raw, double scale) {
   const double divisor = std::round(1 / scale);
   if (std::abs(scale) < 1 && std::abs(divisor * scale - 1) < 1e-12) return raw / divisor;
   return raw * scale;
-}
-
-double rounded(double value, int decimals) {
-  const double power = std::pow(10, decimals);
-  const double whole = std::round(value * power);
-  return std::isfinite(whole) ? whole / power : value;
 }
 
 struct Limits {
@@ -125,7 +121,7 @@ std::optional<double> decode(const Register& reg, std::span<const uint16_t> word
   }
   const double value = scaled(raw, reg.scale) + reg.offset;
   if (!std::isfinite(value)) return {};
-  return reg.decimals ? rounded(value, *reg.decimals) : value;
+  return reg.decimals ? plugin_common::rounded(value, *reg.decimals) : value;
 }
 
 std::optional<std::vector<uint16_t>> encode(const Register& reg, double value, uint16_t now) {

@@ -7,15 +7,11 @@
 #include <stdexcept>
 #include <utility>
 
+#include "../common/rounding.hpp"
+
 namespace fieldpost::sim {
-namespace {
 
-double rounded(double value, int decimals) {
-  const double power = std::pow(10, decimals);
-  return std::round(value * power) / power;
-}
-
-}  // namespace
+using plugin_common::rounded;
 
 Shape to_shape(std::string_view name) {
   if (name == "sine") return Shape::Sine;
