@@ -227,4 +227,5 @@ def main():
         args.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from fakes import field  # noqa: E402  pylint: disable=wrong-import-position
 from fakes.field import BOILER, METER, eventually  # noqa: E402
-from fakes.site import HEAD, QUIET, SiteTest, gaps, sim, uplink  # noqa: E402
+from fakes.site import HEAD, QUIET, SiteTest, missing, sim, uplink  # noqa: E402
 
 
 class BadInputTest(SiteTest):
@@ -39,7 +39,7 @@ class BadInputTest(SiteTest):
         self.assertEqual((plugin["state"], plugin["restarts"], plugin["refused"]), ("up", 0, 0))
         eventually(lambda: len(self.delivered(BOILER, "counter")) >= 50, 20)
         counted = self.delivered(BOILER, "counter")
-        self.assertEqual(gaps(counted), 0)
+        self.assertEqual(missing(counted), [])
         self.assertEqual(int(min(counted)), 1)
         levels = self.delivered(BOILER, "level")
         self.assertEqual(levels, [5.0 * (n + 1) for n in range(len(levels))])

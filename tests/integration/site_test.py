@@ -13,7 +13,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from fakes import field, losant  # noqa: E402  pylint: disable=wrong-import-position
 from fakes.field import GATEWAY, METER, eventually  # noqa: E402
-from fakes.site import DEVICES, HEAD, LosantSiteTest, counter, gaps, modbus, sim, uplink  # noqa: E402
+from fakes.site import DEVICES, HEAD, LosantSiteTest, counter, missing, modbus, sim, uplink  # noqa: E402
 
 
 class LocalTest(LosantSiteTest):
@@ -126,7 +126,7 @@ class LocalTest(LosantSiteTest):
         self.assertEqual(self.agent.cli("reload").returncode, 0)
         eventually(lambda: self.agent.plugin("sim").get("pid") not in (None, first))
         self.assertEqual(self.agent.plugin("plc")["pid"], reading)
-        self.assertEqual(gaps(self.delivered()), 0)
+        self.assertEqual(missing(self.delivered()), [])
         (plugins / "sim.so").unlink()
         self.assertEqual(self.agent.cli("reload").returncode, 0)
         self.assertIn("'sim' is not installed", self.agent.plugin("sim")["reason"])
@@ -144,7 +144,7 @@ class LocalTest(LosantSiteTest):
         self.agent.config.write_text(text.replace('type = "sim"', 'typo = "sim"'))
         self.assertNotEqual(self.agent.cli("reload").returncode, 0)
         self.assertEqual(self.agent.plugin("plc")["pid"], plc)
-        self.assertEqual(gaps(self.delivered()), 0)
+        self.assertEqual(missing(self.delivered()), [])
 
     def test_a_plugin_that_cannot_run_leaves_the_rest_alone(self):
         missing = sim("ghost").replace('"sim"', '"no-such-type"')
@@ -218,7 +218,7 @@ class LocalTest(LosantSiteTest):
                                                 self.agent.run_dir]))
         eventually(lambda: len(watcher.lines) > 20)
         self.assertRegex(watcher.lines[-1][1], r"^\d{4}-\d\d-\d\dT.*Z  boiler  count = \d+$")
-        self.assertEqual(gaps(self.delivered()), 0)
+        self.assertEqual(missing(self.delivered()), [])
 
 
 if __name__ == "__main__":
