@@ -75,6 +75,19 @@ constexpr Subcommand kSubcommands[] = {
     {"watch", "", "Show readings as they come",
      "Prints every reading of the running agent, good or not, until Ctrl-C.", json_option, 0, 0,
      watch},
+    {"read", "[INSTANCE]", "Read an instance once, with or without the agent",
+     "What INSTANCE, a [[plugin]] of the configuration, reads now: as the running agent has it, or "
+     "else with a process of its own, which opens the device, polls it once and closes it. "
+     "`fieldpost read --plugin modbus --set url=tcp://10.0.0.5 --set register.attribute=t --set "
+     "register.table=holding --set register.address=100` needs no configuration at all. A line or "
+     "chip that somebody else has is not touched. Exit status 0: everything was read; 1: not.",
+     read_options, 0, 1, read},
+    {"modbus", "probe URL", "Show what a Modbus register holds, in every type and order",
+     "Manuals seldom say in which order a device sends the words of a number. `fieldpost modbus "
+     "probe tcp://10.0.0.5 --unit 3 --table input --address 100` reads the registers from there on "
+     "once, shows each type and order side by side, and with --as the lines of a configuration for "
+     "the one that makes sense. Takes the line as the plugin would: not while an agent has it.",
+     modbus_options, 2, 2, modbus},
     {"send", "[DEVICE ATTR=VALUE…]", "Post state as any program on this machine may",
      "Hands values to the running agent, which keeps them like readings of its own plugins until "
      "they are delivered. Without arguments it reads JSON lines from stdin: "
