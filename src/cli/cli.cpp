@@ -82,6 +82,12 @@ constexpr Subcommand kSubcommands[] = {
      "register.table=holding --set register.address=100` needs no configuration at all. A line or "
      "chip that somebody else has is not touched. Exit status 0: everything was read; 1: not.",
      read_options, 0, 1, read},
+    {"scan", "serial|i2c [BUS]|gpio|iio|modbus URL", "Show what hardware this machine has",
+     "`serial`: ports, by the name that stays the same, and who has them. `i2c`: addresses that "
+     "answer. `gpio`: chips and lines, and who has them. `iio`: sensors that a driver of the "
+     "kernel has. `modbus URL`: units that answer on a line or behind a gateway. As root: others "
+     "see less. Exit status 0: something was found; 1: nothing, and what to do about it.",
+     scan_options, 1, 2, scan},
     {"modbus", "probe URL", "Show what a Modbus register holds, in every type and order",
      "Manuals seldom say in which order a device sends the words of a number. `fieldpost modbus "
      "probe tcp://10.0.0.5 --unit 3 --table input --address 100` reads the registers from there on "

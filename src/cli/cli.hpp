@@ -57,6 +57,8 @@ int status(const Call&);
 int watch(const Call&);
 int read(const Call&);
 void read_options(po::options_description&);
+int scan(const Call&);
+void scan_options(po::options_description&);
 int modbus(const Call&);
 void modbus_options(po::options_description&);
 int send(const Call&);
