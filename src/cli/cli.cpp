@@ -66,8 +66,11 @@ constexpr Subcommand kSubcommands[] = {
      "Reads PATH (a file, or a folder with fieldpost.toml and conf.d/), runs every plugin's own "
      "check, and prints all problems as FILE:LINE:COLUMN: KEY: what was expected. Touches no "
      "device and no network. Exit status 0: all of it would run, warnings or not; 78: not all, or "
-     "nothing, as the last line says.",
-     nullptr, 0, 1, check},
+     "nothing, as the last line says. With --live it also looks whether devices answer, the broker "
+     "accepts the login, the clock is synchronised and the disk has room: of the running agent, or "
+     "by trying it; nothing is written and no output is driven. Then 0: fine, 1: warnings, 2: "
+     "errors, each with what to do.",
+     check_options, 0, 1, check},
     {"status", "", "Show uplink, outbox, plugins and units",
      "What the running agent does: connection, what waits to be sent and how old the oldest is, "
      "and each plugin and unit with its last good reading and its errors.",

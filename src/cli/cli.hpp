@@ -53,6 +53,7 @@ int run(std::span<const std::string> args);
 
 int apply(const Call&);
 int check(const Call&);
+void check_options(po::options_description&);
 int status(const Call&);
 int watch(const Call&);
 int read(const Call&);

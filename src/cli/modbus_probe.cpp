@@ -9,6 +9,7 @@
 
 #include "base/text.hpp"
 #include "cli/cli.hpp"
+#include "cli/json_words.hpp"
 #include "cli/written_instance.hpp"
 #include "model/value_json.hpp"
 #include "supervisor/one_reading.hpp"
@@ -84,8 +85,7 @@ std::string words_of(const std::optional<Reading>& reading) {
     return std::string(fieldpost::name_of(reading->quality)) + " (" + printable(reading->detail) +
            ")";
   }
-  const Json value = to_json(reading->value);
-  return value.is_number() ? format_number(value.get<double>()) : dump_json(value);
+  return value_words(to_json(reading->value));
 }
 
 void print_row(const Call& call, const Way& way) {

@@ -41,9 +41,11 @@ std::string user_of(const std::string& device);
 std::string how_to_switch_on(const std::string& root, const std::string& raspi_config,
                              const std::string& otherwise);
 // The text of a file of sysfs without the white space around it; "" if it cannot be read.
-std::string text_of(const std::string& file);
+std::string text_in_file(const std::string& file);
 // The names in a folder that begin with `prefix`, those with numbers in their order.
 std::vector<std::string> names_in(const std::string& folder, const std::string& prefix = "");
+// Its number, if it has no name.
+std::string name_of_group(unsigned gid);
 // What to do about a device file that could not be opened.
 std::string trouble_with(const std::string& device, int errno_value);
 

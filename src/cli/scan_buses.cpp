@@ -76,7 +76,7 @@ std::string hex(unsigned number) {
 std::string kernel_name(const std::string& root, const std::string& bus, unsigned address) {
   char id[32];
   (void)std::snprintf(id, sizeof id, "%s-%04x", bus.c_str(), address);
-  return text_of(root + "/sys/bus/i2c/devices/" + id + "/name");
+  return text_in_file(root + "/sys/bus/i2c/devices/" + id + "/name");
 }
 
 void scan_bus(const std::string& root, const std::string& bus, Scan& scan) {

@@ -48,15 +48,15 @@ std::map<std::string, std::string> lasting_names(const std::string& root) {
 // 8250 drivers have ports for hardware that is not there: their type is 0.
 bool is_there(const fs::path& port) {
   std::error_code error;
-  return fs::exists(port / "device", error) && text_of(port / "type") != "0";
+  return fs::exists(port / "device", error) && text_in_file(port / "type") != "0";
 }
 
 std::string about_port(const fs::path& port) {
-  const std::string driver = fs::path(target_of(port / "device/driver")).filename().string();
+  std::string driver = fs::path(target_of(port / "device/driver")).filename().string();
   // A USB adapter's names are those of the device that its interface is a part of.
   for (fs::path at = target_of(port / "device"); at.has_relative_path(); at = at.parent_path()) {
-    if (const std::string product = text_of(at / "product"); !product.empty()) {
-      const std::string maker = text_of(at / "manufacturer");
+    if (const std::string product = text_in_file(at / "product"); !product.empty()) {
+      const std::string maker = text_in_file(at / "manufacturer");
       return printable((maker.empty() ? "" : maker + " ") + product + ", " + driver);
     }
   }
@@ -86,7 +86,7 @@ void scan_chips(const std::string& folder, const std::string& prefix, bool hwmon
     const fs::path chip = fs::path(folder) / entry;
     const std::string parent =
         fs::path(target_of(hwmon ? chip / "device" : chip / "..")).filename().string();
-    scan.found.push_back({.name = printable(text_of(chip / "name"), 80),
+    scan.found.push_back({.name = printable(text_in_file(chip / "name"), 80),
                           .about = (hwmon ? "hwmon" : "iio") +
                                    std::string(parent.empty() ? "" : ", parent " + parent) + ": " +
                                    joined(channels_of(chip, hwmon)),
@@ -96,7 +96,7 @@ void scan_chips(const std::string& folder, const std::string& prefix, bool hwmon
 
 }  // namespace
 
-std::string text_of(const std::string& file) {
+std::string text_in_file(const std::string& file) {
   auto text = read_file(file, 4096);
   if (!text) return "";
   while (!text->empty() && std::isspace(static_cast<unsigned char>(text->back())) != 0) {
@@ -123,7 +123,7 @@ std::string user_of(const std::string& device) {
     for (const std::string& fd : names_in("/proc/" + pid + "/fd")) {
       std::error_code error;
       if (fs::read_symlink("/proc/" + pid + "/fd/" + fd, error) != wanted) continue;
-      return printable(text_of("/proc/" + pid + "/comm"), 40) + " (process " + pid + ")";
+      return printable(text_in_file("/proc/" + pid + "/comm"), 40) + " (process " + pid + ")";
     }
   }
   return "";
@@ -131,26 +131,30 @@ std::string user_of(const std::string& device) {
 
 std::string how_to_switch_on(const std::string& root, const std::string& raspi_config,
                              const std::string& otherwise) {
-  const std::string model = text_of(root + "/proc/device-tree/model");
+  const std::string model = text_in_file(root + "/proc/device-tree/model");
   return model.starts_with("Raspberry Pi") ? raspi_config : otherwise;
+}
+
+std::string name_of_group(unsigned gid) {
+  const group* found = ::getgrgid(gid);  // NOLINT(concurrency-mt-unsafe): one thread
+  return found == nullptr ? std::to_string(gid) : found->gr_name;
 }
 
 std::string trouble_with(const std::string& device, int errno_value) {
   std::string words = device + ": " + std::generic_category().message(errno_value);
   struct stat found {};
   if (errno_value != EACCES || ::stat(device.c_str(), &found) != 0) return words;
-  const group* owner = ::getgrgid(found.st_gid);
-  return words + (owner == nullptr || found.st_gid == 0
-                      ? ": ask again with sudo"
-                      : ": ask again with sudo, or be in its group: sudo adduser $USER " +
-                            std::string(owner->gr_name));
+  words += ": ask again with sudo";
+  return found.st_gid == 0
+             ? words
+             : words + ", or be in its group: sudo adduser $USER " + name_of_group(found.st_gid);
 }
 
 Scan scan_serial(const std::string& root) {
   Scan scan;
   const auto lasting = lasting_names(root);
   for (const std::string& port : names_in(root + "/sys/class/tty")) {
-    const fs::path folder = fs::path(root) / "sys/class/tty" / port;
+    const fs::path folder = root + "/sys/class/tty/" + port;
     const std::string device = "/dev/" + port;
     std::error_code error;
     if (!is_there(folder) || !fs::exists(root + device, error)) continue;

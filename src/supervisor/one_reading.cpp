@@ -21,7 +21,7 @@ class Listener {
 
   // Errors: as of read_once().
   Result<> hear(message::Any&& message) {
-    return std::visit([this](auto&& m) { return on(std::move(m)); }, std::move(message));
+    return std::visit([this](auto& m) { return on(std::move(m)); }, message);
   }
   bool ready() const { return ready_; }
 

@@ -9,7 +9,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from fakes import field  # noqa: E402  pylint: disable=wrong-import-position
 from fakes.field import eventually  # noqa: E402
-from fakes.site import HEAD, SiteTest, counter, modbus, uplink  # noqa: E402
+from fakes.site import HEAD, SiteTest, counter, modbus, sim, uplink  # noqa: E402
 
 REGISTER = ["--set", "register.attribute=level", "--set", "register.table=holding",
             "--set", "register.address=7"]
@@ -76,6 +76,56 @@ class ReadTest(SiteTest):
         self.assertEqual(other.returncode, 1)
         self.assertIn("in use by another program", other.stdout + other.stderr)
         self.assertIn("no answer within", agent.cli("read", "meter").stdout)
+
+
+class CheckLiveTest(SiteTest):
+    def check(self, status, *words):
+        done = self.agent.cli("check", "--live", "--config", self.agent.folder)
+        self.assertEqual(done.returncode, status, (done.stdout, done.stderr))
+        for line in words:
+            self.assertIn(line, done.stdout)
+        return done
+
+    def test_beside_the_agent_and_without_it(self):
+        self.start(lambda port: modbus(port, rows=counter()) + sim(), do=["count 1 holding 0 2"])
+        eventually(lambda: self.delivered())
+        self.check(0, "fine     plc: 1 of 1 attributes have a good value\n", "fine     sim: 4 of 4",
+                   "fine     broker: the agent is connected to mqtt://127.0.0.1:", "fine     clock: is trusted",
+                   "disk: ")
+        self.server.ask("silent 1 on")
+        eventually(lambda: self.agent.plugin("plc")["units"][0]["state"] == "silent")
+        told = self.check(2, "error    plc: unit 1: no answer within 500 ms\n", "fine     sim: 4 of 4")
+        self.assertNotIn("fine     plc", told.stdout)
+        self.agent.end()
+        self.check(2, "error    plc: unit 1: no answer within 500 ms\n", "fine     sim: 4 of 4",
+                   "fine     broker: mqtt://127.0.0.1:")
+        self.server.ask("silent 1 off")
+        self.check(0, "accepts our login")
+        self.broker.stop()
+        self.check(2, "fine     plc: 1 of 1", f"error    broker: mqtt://127.0.0.1:{self.broker.port}: "
+                   f"connect 127.0.0.1:{self.broker.port}: Connection refused\n")
+
+    def test_outputs_are_not_driven_and_a_line_by_number_is_a_warning(self):
+        ours, line = os.openpty()
+        self.addCleanup(os.close, ours)
+        self.addCleanup(os.close, line)
+        rows = counter() + 'command = "set-count"\n'
+        self.start(lambda port: modbus(port, rows=rows, name="pump") + modbus(port, rows=counter("other"))
+                   .replace(f"tcp://127.0.0.1:{port}", "rtu:///dev/ttyUSB9"))
+        self.agent.end()
+        self.check(2, "warning  pump: was not opened: it has outputs",
+                   "warning  plc: /dev/ttyUSB9 may be another adapter after the next boot",
+                   "error    plc: ")
+        alone = self.agent.cli("read", "pump", "--config", self.agent.folder)
+        self.assertEqual(alone.returncode, 1)
+        self.assertIn("it has outputs ('set-count')", alone.stderr)
+        self.assertEqual(self.agent.cli("read", "pump", "--outputs", "--config", self.agent.folder).returncode, 0)
+
+    def test_a_wrong_configuration_is_not_looked_at_further(self):
+        self.start(lambda port: modbus(port, rows=counter()))
+        self.agent.config.write_text("[uplnk]\n")
+        done = self.agent.cli("check", "--live", "--config", self.agent.folder)
+        self.assertEqual((done.returncode, done.stdout), (78, ""))
 
 
 class ModbusProbeTest(SiteTest):
