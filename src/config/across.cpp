@@ -9,6 +9,7 @@
 #include "base/text.hpp"
 #include "config/options.hpp"
 #include "config/own_names.hpp"
+#include "config/report_table.hpp"
 #include "model/names.hpp"
 
 namespace fieldpost {
@@ -51,6 +52,16 @@ void fail(PluginConfig& plugin, Origin& origin, const std::string& why, Problems
   problems.instance(origin.at, "plugin: '" + plugin.name + "' cannot run: " + why);
 }
 
+// Deadband and limits are for numbers.
+void check_reports(const PluginConfig& plugin, const Origin& origin, Problems& problems) {
+  for (const auto& attribute : plugin.declaration.attributes) {
+    const auto& [key, at] = origin.sections[attribute.section].number_key;
+    if (attribute.section == 0 || key.empty() || attribute.spec.type == DataType::Number) continue;
+    problems.error(at, key + ": " + not_a_number(attribute.spec));
+  }
+  if (origin.row != nullptr) check_attributes(*origin.row, plugin.declaration, problems);
+}
+
 void declare(PluginConfig& plugin, Origin& origin, PluginProbe& probe, Problems& problems) {
   auto verdict = probe.declare(plugin.type, plugin.instance);
   if (!verdict) return fail(plugin, origin, printable(verdict.error().message), problems);
@@ -67,6 +78,7 @@ void declare(PluginConfig& plugin, Origin& origin, PluginProbe& probe, Problems&
     return fail(plugin, origin, why, problems);
   }
   plugin.declaration = std::move(verdict->declaration);
+  check_reports(plugin, origin, problems);
   plugin.attribute_device = devices_of(plugin.declaration.attributes, plugin);
   plugin.command_device = devices_of(plugin.declaration.commands, plugin);
 }

@@ -23,8 +23,10 @@ class InstanceReader {
     const size_t errors = problems_->errors();
     const size_t mark = problems_->mark();
     PluginConfig plugin;
-    Origin origin{row.at, value_at(row, "name"), value_at(row, "type"), value_at(row, "socket"), {},
-                  true};
+    Origin origin{.at = row.at,
+                  .name = value_at(row, "name"),
+                  .type = value_at(row, "type"),
+                  .socket = value_at(row, "socket")};
     PluginRow core;
     read_options(row, find_section("plugin")->options, &core, "plugin", false, *problems_);
     plugin.name = plugin.instance.name = core.name;
@@ -43,7 +45,7 @@ class InstanceReader {
     if (const Member* given = row.find("device"); given != nullptr && is_text(given->value)) {
       device = find_device(core.device, given->value.at, "plugin.device", *config_, *problems_);
     }
-    if (!core.type.empty()) read_sections(row, device, core.keep, plugin, origin);
+    if (!core.type.empty()) read_sections(row, device, core, plugin, origin);
     if (problems_->kept()) {
       const std::string why = problems_->demote(mark, Problem::Severity::Instance);
       if (!why.empty()) fail(row, plugin, origin, device, why);
@@ -53,14 +55,14 @@ class InstanceReader {
   }
 
  private:
-  void read_sections(const Node& row, size_t device, Keep keep, PluginConfig& plugin,
+  void read_sections(const Node& row, size_t device, const PluginRow& core, PluginConfig& plugin,
                      Origin& origin) {
     const Result<PluginInfo>& info = plugins_->describe(plugin.type);
     Result<> read;
     if (info) {
       plugin.instance.sandbox.needs = info->needs;
       read = SectionReader(*info, *config_, plugin, origin, *profiles_, *problems_)
-                 .read(row, device, keep);
+                 .read(row, device, core);
       if (read) return;
     }
     fail(row, plugin, origin, device, info ? read.error().message : info.error().message);
@@ -77,9 +79,11 @@ class InstanceReader {
     plugin.instance.sections.assign(devices.size(), ConfigSection{});
     plugin.instance.units = {0};
     plugin.section_keep.assign(devices.size(), Keep::Thin);
+    plugin.instance.reports.assign(devices.size(), ReportRule());
+    plugin.instance.named_reports.clear();
     plugin.section_device = std::move(devices);
     plugin.unit_names = {plugin.name};
-    origin.sections.assign(plugin.section_device.size(), {origin.at, "plugin", {}, nullptr});
+    origin.sections.assign(plugin.section_device.size(), {.at = origin.at, .path = "plugin"});
   }
 
   // Those that the rows below this one name; what their tables are nobody knows.

@@ -25,9 +25,12 @@ struct Origin {
     std::string path;                         // "plugin.register"
     std::map<std::string, Location> options;  // where the values are that were given
     const std::vector<OptionSpec>* specs = nullptr;
+    // A key that only a number's attribute may have, and where it is; empty: none.
+    std::pair<std::string, Location> number_key;
   };
-  Location at;    // [[plugin]]
-  Location name;  // of its value
+  Location at;                // [[plugin]]
+  const Node* row = nullptr;  // the same, as long as the files' tree is there; of a sound one
+  Location name;              // of its value
   Location type;
   Location socket;
   std::vector<Part> sections;  // same index as InstanceConfig::sections

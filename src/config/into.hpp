@@ -44,7 +44,8 @@ template <auto Member>
 void into(void* object, const Value& value) {
   using Type = typename MemberOf<Member>::Type;
   auto& field = static_cast<typename MemberOf<Member>::Class*>(object)->*Member;
-  if constexpr (std::is_same_v<Type, std::string>) {
+  if constexpr (std::is_same_v<Type, std::string> ||
+                std::is_same_v<Type, std::optional<std::string>>) {
     field = std::get<std::string>(value);
   } else if constexpr (std::is_same_v<Type, std::vector<std::string>>) {
     field.push_back(std::get<std::string>(value));
@@ -52,7 +53,8 @@ void into(void* object, const Value& value) {
     field = std::get<bool>(value);
   } else if constexpr (std::is_same_v<Type, Keep> || std::is_same_v<Type, std::optional<Keep>>) {
     field = keep_of(value);
-  } else if constexpr (std::is_same_v<Type, nanoseconds>) {
+  } else if constexpr (std::is_same_v<Type, nanoseconds> ||
+                       std::is_same_v<Type, std::optional<nanoseconds>>) {
     field = nanoseconds(std::llround(std::get<double>(value) * 1e9));
   } else {
     field = static_cast<Type>(std::get<double>(value));

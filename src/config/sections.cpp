@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "config/options.hpp"
+#include "config/report_table.hpp"
 
 namespace fieldpost {
 namespace {
@@ -33,13 +34,18 @@ std::string missing_text(const OptionSpec& spec) {
   return text;
 }
 
+// A plugin may have a table of that name itself; then its attributes are named there.
+bool has_own_attributes(const PluginInfo& info) {
+  return std::ranges::find(info.tables, kAttributeTable, &TableSpec::name) != info.tables.end();
+}
+
 bool has_option(const std::vector<OptionSpec>& specs, const std::string& name) {
   return std::ranges::find(specs, name, &OptionSpec::name) != specs.end();
 }
 
 }  // namespace
 
-Result<> SectionReader::read(const Node& row, size_t device, Keep keep) {
+Result<> SectionReader::read(const Node& row, size_t device, const PluginRow& core) {
   check_keys(row);
   const Member* options = row.find(kOptions);
   Node none;
@@ -58,7 +64,14 @@ Result<> SectionReader::read(const Node& row, size_t device, Keep keep) {
   (void)FP_TRY(add(*given, info_->options, 0, "", "plugin.options"));
   origin_->sections[0].at = row.at;
   plugin_->section_device.push_back(device);
-  plugin_->section_keep.push_back(keep);
+  plugin_->section_keep.push_back(core.keep);
+  plugin_->instance.reports.push_back(refined({}, core));
+  check_report(row, plugin_->instance.reports[0], "plugin", *problems_);
+  if (!has_own_attributes(*info_)) {
+    plugin_->instance.named_reports =
+        read_attributes(row, plugin_->instance.reports[0], *problems_);
+    origin_->row = &row;
+  }
 
   const TableSpec* units = units_of(*info_);
   const Member* unit_rows = units == nullptr ? nullptr : row.find(units->name);
@@ -109,8 +122,7 @@ Result<> SectionReader::read_unit(const Node& row, const TableSpec& table, size_
   const uint32_t section = FP_TRY(add(unit, table.options, 0, table.name, path));
   RowKeys keys;
   read_options(unit, unit_options(), &keys, path, false, *problems_);
-  plugin_->section_device.push_back(device_of(unit, keys, path, device));
-  plugin_->section_keep.push_back(keys.keep.value_or(plugin_->section_keep[0]));
+  add_keys(unit, keys, path, 0, device);
   plugin_->instance.units.push_back(section);
   plugin_->unit_names.push_back(unit_name(unit, keys, path));
   return read_rows(unit, section, path);
@@ -126,12 +138,22 @@ Result<> SectionReader::read_rows(const Node& node, uint32_t parent, const std::
       (void)FP_TRY(add(row, table.options, parent, table.name, row_path));
       RowKeys keys;
       read_options(row, row_options(), &keys, row_path, false, *problems_);
-      plugin_->section_device.push_back(
-          device_of(row, keys, row_path, plugin_->section_device[parent]));
-      plugin_->section_keep.push_back(keys.keep.value_or(plugin_->section_keep[parent]));
+      add_keys(row, keys, row_path, parent, plugin_->section_device[parent]);
     }
   }
   return {};
+}
+
+void SectionReader::add_keys(const Node& node, const RowKeys& keys, const std::string& path,
+                             uint32_t above, size_t device) {
+  plugin_->section_device.push_back(device_of(node, keys, path, device));
+  plugin_->section_keep.push_back(keys.keep.value_or(plugin_->section_keep[above]));
+  auto& reports = plugin_->instance.reports;
+  reports.push_back(refined(reports[above], keys));
+  check_report(node, reports.back(), path, *problems_);
+  if (const char* key = number_key(node)) {
+    origin_->sections.back().number_key = {join(path, key), value_at(node, key)};
+  }
 }
 
 Result<uint32_t> SectionReader::add(const Node& node, const std::vector<OptionSpec>& specs,
@@ -171,6 +193,7 @@ void SectionReader::check_keys(const Node& row) const {
   std::vector<std::string_view> known = fieldpost::names_of(find_section("plugin")->options);
   known.emplace_back(kOptions);
   for (const TableSpec& table : info_->tables) known.emplace_back(table.name);
+  if (!has_own_attributes(*info_)) known.emplace_back(kAttributeTable);
   for (const Member& member : row.members) {
     if (std::ranges::find(known, member.key) != known.end()) continue;
     if (has_option(info_->options, member.key)) {

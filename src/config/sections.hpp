@@ -19,9 +19,9 @@ class SectionReader {
         profiles_(&profiles),
         problems_(&problems) {}
 
-  // `device` and `keep` are the instance's. Errors: Invalid (the plugin's tables contradict
-  // themselves).
-  Result<> read(const Node& row, size_t device, Keep keep);
+  // `core` is the instance's, and `device` its device. Errors: Invalid (the plugin's tables
+  // contradict themselves).
+  Result<> read(const Node& row, size_t device, const PluginRow& core);
 
  private:
   Result<> read_units(const Node& row, const TableSpec& table, size_t device);
@@ -30,6 +30,9 @@ class SectionReader {
   Result<> read_rows(const Node& node, uint32_t parent, const std::string& path);
   Result<uint32_t> add(const Node& node, const std::vector<OptionSpec>& specs, uint32_t parent,
                        const std::string& table, const std::string& path);
+  // What the core keeps of the section that add() made last.
+  void add_keys(const Node& node, const RowKeys& keys, const std::string& path, uint32_t above,
+                size_t device);
   void check_keys(const Node& row) const;
   void refuse_options(const Node& options, const std::string& path);
   void refuse_rows_beside_units(const Node& row, const TableSpec& units) const;

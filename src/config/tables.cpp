@@ -7,6 +7,7 @@
 #include "config/custom_tables.hpp"
 #include "config/forms.hpp"
 #include "config/into.hpp"
+#include "config/report_table.hpp"
 #include "config/uplink_table.hpp"
 #include "model/names.hpp"
 
@@ -277,6 +278,12 @@ std::vector<CoreOption> plugin_options() {
   };
 }
 
+std::vector<CoreOption> all_plugin_options() {
+  std::vector<CoreOption> options = plugin_options();
+  for (CoreOption& option : report_defaults()) options.push_back(std::move(option));
+  return options;
+}
+
 CoreOption row_device() {
   return {.spec = {.name = "device",
                    .help = "The device its attributes belong to. Unless given: that of the unit, "
@@ -292,6 +299,11 @@ CoreOption row_keep() {
                            "[[plugin]]. Unless given: as the unit, or the instance.",
                    .choices = keep_words()},
           .store = into<&RowKeys::keep>};
+}
+
+std::vector<CoreOption> with_report(std::vector<CoreOption> options) {
+  for (CoreOption& option : report_options()) options.push_back(std::move(option));
+  return options;
 }
 
 template <auto Part>
@@ -334,8 +346,10 @@ std::vector<CoreSection> make_sections() {
       {.name = "plugin",
        .repeats = true,
        .help = "An instance: one plugin on one bus, in a process of its own. What the plugin "
-               "itself takes follows as `options.NAME = …` and as rows, [[plugin.TABLE]].",
-       .options = plugin_options()},
+               "itself takes follows as `options.NAME = …` and as rows, [[plugin.TABLE]]. What is "
+               "said of readings here (from `report` on) holds for all of its attributes; units, "
+               "rows and [[plugin.attribute]] may say otherwise for theirs; docs/readings.md.",
+       .options = all_plugin_options()},
       {.name = "publish",
        .repeats = true,
        .help = "Readings that leave as messages of your own as well, one for each reading; "
@@ -362,31 +376,32 @@ const CoreSection* find_section(std::string_view name) {
 }
 
 std::span<const CoreOption> row_options() {
-  static const std::vector<CoreOption> options = {row_device(), row_keep()};
+  static const std::vector<CoreOption> options = with_report({row_device(), row_keep()});
   return options;
 }
 
 std::span<const CoreOption> unit_options() {
-  static const std::vector<CoreOption> options = {
-      row_device(),
-      row_keep(),
-      {.spec = {.name = "name", .help = "What status and logs call the unit."},
-       .store = into<&RowKeys::name>,
-       .check = forms::local_name,
-       .form = "a name"},
-      {.spec = {.name = "profile",
-                .help = "What the unit has, as a file says that can be used for many: NAME.toml of "
-                        "/etc/fieldpost/profiles/TYPE or of those that are installed. Keys and "
-                        "rows of the unit's own go before; docs/profiles.md."},
-       .store = into<&RowKeys::profile>,
-       .check = forms::local_name,
-       .form = "a name"},
-      {.spec = {.name = "prefix",
-                .help = "What the names of attributes and commands that come from the profile "
-                        "begin with, to tell units of one device apart."},
-       .store = into<&RowKeys::prefix>,
-       .check = forms::attribute_name,
-       .form = std::string(kAttributeNameForm)}};
+  static const std::vector<CoreOption> options = with_report(
+      {row_device(),
+       row_keep(),
+       {.spec = {.name = "name", .help = "What status and logs call the unit."},
+        .store = into<&RowKeys::name>,
+        .check = forms::local_name,
+        .form = "a name"},
+       {.spec = {.name = "profile",
+                 .help =
+                     "What the unit has, as a file says that can be used for many: NAME.toml of "
+                     "/etc/fieldpost/profiles/TYPE or of those that are installed. Keys and "
+                     "rows of the unit's own go before; docs/profiles.md."},
+        .store = into<&RowKeys::profile>,
+        .check = forms::local_name,
+        .form = "a name"},
+       {.spec = {.name = "prefix",
+                 .help = "What the names of attributes and commands that come from the profile "
+                         "begin with, to tell units of one device apart."},
+        .store = into<&RowKeys::prefix>,
+        .check = forms::attribute_name,
+        .form = std::string(kAttributeNameForm)}});
   return options;
 }
 

@@ -47,8 +47,15 @@ std::span<const CoreSection> core_sections();
 // nullptr: there is none of that name.
 const CoreSection* find_section(std::string_view name);
 
+// What is said of the readings of an attribute, a row, a unit or an instance (report_table.hpp).
+struct ReportKeys {
+  std::optional<std::string> report;
+  std::optional<double> deadband, deadband_percent, valid_min, valid_max;
+  std::optional<nanoseconds> period, expect_change;
+};
+
 // What [[plugin]] has before the plugin itself is asked.
-struct PluginRow {
+struct PluginRow : ReportKeys {
   std::string name, type, device;
   nanoseconds interval{}, deadline{};
   Keep keep = Keep::Thin;
@@ -56,7 +63,7 @@ struct PluginRow {
   std::string socket;
 };
 // What the core takes in every row of a plugin's tables, and in every unit.
-struct RowKeys {
+struct RowKeys : ReportKeys {
   std::string device;
   std::optional<Keep> keep;
   // Units only.

@@ -230,12 +230,13 @@ fp_status HostApi::emit(int64_t boottime_ns, const fp_reading* readings, size_t 
     log_.write(4, "a sample was refused: " + sample.error().message);
     return FP_E_INVALID;
   }
-  if (n == 0) return FP_OK;
+  filter_.apply(*sample);
+  if (sample->readings.empty()) return FP_OK;
   if (sample_bytes_ + bytes > kMaxBytes || sample_readings_ + n > message::kMaxReadings) {
     sink_(take_samples());
   }
   sample_bytes_ += bytes;
-  sample_readings_ += n;
+  sample_readings_ += sample->readings.size();
   samples_.push_back(*std::move(sample));
   return FP_OK;
 }

@@ -13,6 +13,7 @@
 
 #include "host/line_log.hpp"
 #include "host/packed_config.hpp"
+#include "host/report_filter.hpp"
 #include "model/message.hpp"
 #include "model/plugin_info.hpp"
 
@@ -33,6 +34,8 @@ class HostApi {
 
   const fp_host* raw() const { return &raw_; }
   void enter(Phase phase) { phase_ = phase; }
+  // From now on readings pass it; before, nothing is to be emitted.
+  void filter_by(ReportFilter filter) { filter_ = std::move(filter); }
 
   // What was declared; or, for a plugin that does not declare for itself, set by the runner.
   const Declaration& declaration() const { return declaration_; }
@@ -68,6 +71,7 @@ class HostApi {
   std::string difference_;
   std::vector<message::Problem> problems_;
   std::string error_;
+  ReportFilter filter_;
   std::vector<Sample> samples_;
   size_t sample_bytes_ = 0, sample_readings_ = 0;  // at most, of samples_
 };

@@ -60,6 +60,7 @@ Declaration declare_all(const PluginInfo& info, const InstanceConfig& config) {
 bool is_sound(const InstanceConfig& config) {
   const auto inside = [&](uint32_t section) { return section < config.sections.size(); };
   return !config.units.empty() && !config.sections.empty() &&
+         (config.reports.empty() || config.reports.size() == config.sections.size()) &&
          std::ranges::all_of(config.units, inside) &&
          std::ranges::all_of(config.sections, inside, &ConfigSection::parent);
 }
@@ -131,6 +132,7 @@ std::optional<HostExit> Runner::declare(bool go_on_with_problems) {
 }
 
 std::optional<HostExit> Runner::open() {
+  api_->filter_by(ReportFilter(api_->declaration(), config_));
   api_->enter(HostApi::Phase::Opening);
   const fp_status status = invoke(channel_.heart(), plugin_.calls.open, api_->raw(), &instance_);
   const std::string error = api_->take_error();

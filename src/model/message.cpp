@@ -77,6 +77,23 @@ void fields(Io& io, Is<Sandbox> auto& v) {
   io.list(v.hidden, kMaxTableRows);
 }
 template <class Io>
+void fields(Io& io, Is<ReportRule> auto& v) {
+  io.enumeration(v.when, ReportRule::When::Always, ReportRule::When::ChangeOrPeriod);
+  io(v.deadband);
+  io(v.deadband_percent);
+  io(v.period);
+  io(v.has_min);
+  io(v.has_max);
+  io(v.min);
+  io(v.max);
+  io(v.expect_change);
+}
+template <class Io>
+void fields(Io& io, Is<NamedReportRule> auto& v) {
+  io(v.attribute);
+  io(v.rule);
+}
+template <class Io>
 void fields(Io& io, Is<InstanceConfig> auto& v) {
   io(v.name);
   io(v.interval);
@@ -84,6 +101,8 @@ void fields(Io& io, Is<InstanceConfig> auto& v) {
   io(v.sandbox);
   io.list(v.sections, kMaxReadings);
   io.list(v.units, kMaxTableRows);
+  io.list(v.reports, kMaxReadings);
+  io.list(v.named_reports, kMaxReadings);
 }
 template <class Io>
 void fields(Io& io, Is<Declaration::Attribute> auto& v) {

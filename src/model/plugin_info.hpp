@@ -12,6 +12,7 @@
 
 #include "base/clock.hpp"
 #include "model/option.hpp"
+#include "model/report_rule.hpp"
 #include "model/sandbox.hpp"
 #include "model/value.hpp"
 
@@ -76,6 +77,10 @@ struct InstanceConfig {
   std::vector<ConfigSection> sections;
   // The section of each unit; {0} when there are no rows for units.
   std::vector<uint32_t> units{0};
+  // For the readings of each section, same index; empty: all of them leave. Then of attributes that
+  // are named, which go before.
+  std::vector<ReportRule> reports;
+  std::vector<NamedReportRule> named_reports;
   bool operator==(const InstanceConfig&) const = default;
 };
 
