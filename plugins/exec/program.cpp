@@ -84,10 +84,10 @@ void Program::end(int64_t now, int64_t grace) {
 void Program::note_exit() {
   if (exited_) return;
   siginfo_t exit{};
-  if (waitid(P_PID, static_cast<id_t>(pid_), &exit, WEXITED | WNOHANG | WNOWAIT) != 0) return;
-  if (exit.si_pid == 0) return;
+  const int done = waitid(P_PID, static_cast<id_t>(pid_), &exit, WEXITED | WNOHANG | WNOWAIT);
+  if (done == 0 && exit.si_pid == 0) return;
   exited_ = true;
-  failure_ = words_of(exit);
+  failure_ = done == 0 ? words_of(exit) : "a status that somebody else has taken";
 }
 
 // Our children besides the program: what it has left behind. Nobody waits for them but us, so

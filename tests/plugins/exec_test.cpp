@@ -1,101 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// exec with real programs: shell scripts that behave, and such that do not.
-#include <fcntl.h>
+// exec with real programs: scripts that behave, and such that do not.
 #include <fieldpost/plugin.hpp>
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <fstream>
-#include <functional>
-#include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "base/temp_folder.hpp"
-#include "fakes/fake_host.hpp"
+#include "exec_script.hpp"
 
 namespace exec {
 namespace {
 
-using fieldpost::fakes::FakeHost;
-using fieldpost::fakes::Row;
-using std::chrono::steady_clock;
-using namespace std::chrono_literals;
-
 constexpr int kWarning = 4;
 
-class Exec : public testing::Test {
- protected:
-  // A shell script; `text` follows its first line.
-  std::string script(const std::string& text) {
-    const std::string path = folder_.path() + "/program" + std::to_string(++scripts_);
-    std::ofstream(path) << "#!/bin/sh\n" << text << "\n";
-    (void)chmod(path.c_str(), 0755);
-    return path;
-  }
-  std::string path_of(const std::string& name) const { return folder_.path() + "/" + name; }
-  std::string content(const std::string& name) const {
-    std::ostringstream text;
-    text << std::ifstream(path_of(name)).rdbuf();
-    return text.str();
-  }
-
-  // With a number n, a boolean b and a string s.
-  static Row::Tables tables(std::vector<Row> commands = {}, std::vector<Row> env = {}) {
-    Row::Tables rows{{"reading",
-                      {Row{{"attribute", "n"}}, Row{{"attribute", "b"}, {"type", "boolean"}},
-                       Row{{"attribute", "s"}, {"type", "string"}}}}};
-    if (!commands.empty()) rows["command"] = std::move(commands);
-    if (!env.empty()) rows["env"] = std::move(env);
-    return rows;
-  }
-
-  // Serves events, as the host does, until the condition holds.
-  static bool eventually(FakeHost& host, const std::function<bool()>& condition) {
-    const auto deadline = steady_clock::now() + 20s;
-    while (!condition()) {
-      if (steady_clock::now() > deadline) return false;
-      pollfd event{host.event_fd(), POLLIN, 0};
-      if (::poll(&event, 1, 50) == 1 && host.on_event() != FP_OK) return false;
-    }
-    return true;
-  }
-  static bool logged(const FakeHost& host, const std::string& part) {
-    return std::ranges::any_of(
-        host.logs, [&](const auto& log) { return log.second.find(part) != std::string::npos; });
-  }
-  static size_t count_logged(const FakeHost& host, const std::string& part) {
-    return static_cast<size_t>(std::ranges::count_if(
-        host.logs, [&](const auto& log) { return log.second.find(part) != std::string::npos; }));
-  }
-  static std::string detail(const FakeHost& host, const char* attribute) {
-    const auto reading = host.latest(attribute);
-    return !reading ? "none" : reading->quality == FP_GOOD ? "good" : reading->detail;
-  }
-  // The process runs, and is no corpse either.
-  static bool is_alive(pid_t pid) { return pid > 0 && kill(pid, 0) == 0; }
-  pid_t pid_in(const std::string& name) const {
-    return std::atoi(content(name).c_str());
-  }  // NOLINT
-  // No child of this process is left, alive or not.
-  static bool is_childless() { return waitpid(-1, nullptr, WNOHANG) < 0 && errno == ECHILD; }
-
-  fieldpost::TempFolder folder_ = *fieldpost::TempFolder::make();
-
- private:
-  int scripts_ = 0;
-};
-
-#define ASSERT_EVENTUALLY(host, condition) \
-  ASSERT_TRUE(eventually(host, [&] { return condition; })) << (host).trouble()
+class Exec : public ExecTest {};
 
 // ---- Mode stream.
 
@@ -149,6 +72,7 @@ TEST_F(Exec, NonsenseIsLeftOutAndNamedAndInTheEndAFault) {
   EXPECT_EQ(host.poll(), FP_OK) << "nine are not enough";
   EXPECT_EQ(count_logged(host, "a line was left out: it is not JSON: warming up"), 1U)
       << host.trouble();
+  host.close();
 
   FakeHost worse({{"command", script("for i in 1 2 3 4 5 6 7 8 9 0; do echo warming up; done\n"
                                      "read go; echo '{\"n\": 2}'; exec sleep 60")}},
@@ -230,38 +154,6 @@ TEST_F(Exec, WhatItSaysIsLogged) {
 }
 
 // ---- What it is given.
-
-TEST_F(Exec, ItHasNothingOfOursButItsThreePipes) {
-  const int leak = ::open("/dev/null", O_RDONLY);  // NOLINT: without O_CLOEXEC, as a library may
-  (void)signal(SIGUSR1, SIG_IGN);                  // NOLINT(cert-err33-c)
-  FakeHost host({{"command", script("ls /proc/$$/fd | tr '\\n' ' ' > " + path_of("fds") +
-                                    "\ngrep -E 'SigBlk|SigIgn' /proc/$$/status > " +
-                                    path_of("signals") + "\nps -o pid=,pgid=,sid= -p $$ > " +
-                                    path_of("ids") + "\nenv > " + path_of("env") + "\npwd > " +
-                                    path_of("cwd") + "\necho '{\"n\": 1}'; exec sleep 60")},
-                 {"cwd", "/usr"}},
-                tables({}, {Row{{"name", "PORT"}, {"value", "a b"}}}));
-  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
-  ASSERT_EVENTUALLY(host, host.number("n") == 1.0);
-  (void)close(leak);
-  (void)signal(SIGUSR1, SIG_DFL);  // NOLINT(cert-err33-c)
-  std::istringstream list(content("fds"));
-  std::set<std::string> fds;
-  for (std::string fd; list >> fd;) fds.insert(fd);
-  fds.erase("10");  // where dash has its script
-  EXPECT_EQ(fds, (std::set<std::string>{"0", "1", "2"})) << "ours was " << leak;
-  std::istringstream signals(content("signals"));
-  for (std::string name, mask; signals >> name >> mask;) EXPECT_EQ(mask, std::string(16, '0'));
-  std::istringstream ids(content("ids"));
-  pid_t pid = 0, group = 0, session = 0;
-  ids >> pid >> group >> session;
-  EXPECT_NE(pid, 0);
-  EXPECT_EQ(group, pid);
-  EXPECT_EQ(session, pid);
-  EXPECT_NE(content("env").find("\nPORT=a b\n"), std::string::npos);
-  EXPECT_NE(content("env").find("FIELDPOST_EXEC_PROTOCOL=1\n"), std::string::npos);
-  EXPECT_EQ(content("cwd"), "/usr\n");
-}
 
 TEST_F(Exec, ACommandRunsToItsAnswer) {
   FakeHost host({{"command", script("while read -r line; do echo \"$line\" >> " + path_of("got") +
@@ -368,57 +260,6 @@ TEST_F(Exec, ARunThatTakesTooLongIsEnded) {
   ASSERT_EVENTUALLY(host, detail(host, "n") == "the program did not end within 0.2 s");
   EXPECT_TRUE(is_childless());
   EXPECT_FALSE(is_alive(pid_in("pid")));
-}
-
-// ---- Nothing is left.
-
-TEST_F(Exec, OneThatIgnoresSigtermIsKilled) {
-  FakeHost host({{"command", script("trap '' TERM; echo $$ > " + path_of("pid") +
-                                    "\necho '{\"n\": 1}'; while :; do sleep 1; done")}},
-                tables());
-  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
-  ASSERT_EVENTUALLY(host, host.number("n") == 1.0);
-  ASSERT_TRUE(is_alive(pid_in("pid")));
-  const auto began = steady_clock::now();
-  host.close();
-  EXPECT_LT(steady_clock::now() - began, 5s) << "half a second, and what the machine takes";
-  EXPECT_FALSE(is_alive(pid_in("pid")));
-  EXPECT_TRUE(is_childless());
-}
-
-// What is in its group, what has a session of its own, and what has that and lost its parent.
-constexpr const char* kLeavesThree =
-    "sleep 300 & echo $! >> $0.pids\n"
-    "setsid sleep 300 & echo $! >> $0.pids\n"
-    "(setsid sh -c 'trap \"\" TERM; echo $$ >> '$0'.pids; while :; do sleep 1; done' &)\n"
-    "while [ $(wc -l < $0.pids) -lt 3 ]; do sleep 0.05; done\n";
-
-TEST_F(Exec, WhatAProgramLeavesBehindIsEnded) {
-  const std::string path =
-      script(std::string(kLeavesThree) + "echo '{\"n\": 1}'; trap '' TERM; exec sleep 300");
-  FakeHost host({{"command", path}}, tables());
-  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
-  ASSERT_EVENTUALLY(host, host.number("n") == 1.0);
-  std::ifstream file(path + ".pids");
-  std::vector<pid_t> pids;
-  for (pid_t pid = 0; file >> pid;) pids.push_back(pid);
-  ASSERT_EQ(pids.size(), 3U);
-  for (const pid_t pid : pids) EXPECT_TRUE(is_alive(pid)) << pid;
-  host.close();
-  for (const pid_t pid : pids) EXPECT_FALSE(is_alive(pid)) << pid;
-  EXPECT_TRUE(is_childless());
-}
-
-TEST_F(Exec, ARunIsOverWhenTheProgramIsWhateverItLeft) {
-  const std::string path = script(std::string(kLeavesThree) + "echo '{\"n\": 1}'");
-  FakeHost host({{"command", path}, {"mode", "poll"}}, tables());
-  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
-  ASSERT_EQ(host.poll(), FP_OK);
-  ASSERT_EVENTUALLY(host, host.number("n") == 1.0);
-  ASSERT_EVENTUALLY(host, is_childless());
-  std::ifstream file(path + ".pids");
-  for (pid_t pid = 0; file >> pid;) EXPECT_FALSE(is_alive(pid)) << pid;
-  EXPECT_EQ(host.poll(), FP_OK) << "its run was a good one";
 }
 
 // ---- Configuration.
