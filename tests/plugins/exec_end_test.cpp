@@ -23,8 +23,8 @@ class ExecEnd : public ExecTest {};
 TEST_F(ExecEnd, ItHasNothingOfOursButItsThreePipes) {
   const int leak = ::open("/dev/null", O_RDONLY);  // NOLINT: without O_CLOEXEC, as a library may
   (void)signal(SIGUSR1, SIG_IGN);                  // NOLINT(cert-err33-c)
-  FakeHost host({{"command", script("ls /proc/$$/fd | tr '\\n' ' ' > " + path_of("fds") +
-                                    "\ngrep -E 'SigBlk|SigIgn' /proc/$$/status > " +
+  FakeHost host({{"command", script("ls /proc/$$/fd > " + path_of("fds") +
+                                    "\ngrep -E 'SigBlk|SigIgn' /proc/self/status > " +
                                     path_of("signals") + "\nps -o pid=,pgid=,sid= -p $$ > " +
                                     path_of("ids") + "\nenv > " + path_of("env") + "\npwd > " +
                                     path_of("cwd") + "\necho '{\"n\": 1}'; exec sleep 60")},

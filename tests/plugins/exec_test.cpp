@@ -193,10 +193,24 @@ TEST_F(Exec, ACommandWithoutAnAnswerFails) {
             "done");
 }
 
+TEST_F(Exec, AClosedStdinEndsNobody) {
+  FakeHost host({{"command", script("exec <&-; echo '{\"n\": 1}'; exec sleep 60")}},
+                tables({Row{{"command", "go"}}}));
+  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
+  ASSERT_EVENTUALLY(host, host.number("n") == 1.0);
+  const auto outcome = host.command("go", {});
+  EXPECT_EQ(outcome.status, FP_E_IO);
+  EXPECT_EQ(outcome.error, "the program has closed its stdin");
+}
+
 TEST_F(Exec, AnAnswerGetsThroughAFlood) {
-  FakeHost host({{"command", script("exec 3<&0\n"
-                                    "{ while read line; do echo '{\"done\": 1}'; done; } <&3 &\n"
-                                    "exec yes '{\"n\": 1}'")},
+  FakeHost host({{"command", script("exec /usr/bin/python3 -c '\n"
+                                    "import select, sys\n"
+                                    "while True:\n"
+                                    "  print(\"\"\"{\"n\": 1}\\n\"\"\" * 50, end=\"\")\n"
+                                    "  if select.select([sys.stdin], [], [], 0)[0]:\n"
+                                    "    sys.stdin.readline()\n"
+                                    "    print(\"\"\"{\"done\": 1}\"\"\")\n'")},
                  {"command_timeout", "20s"}},
                 tables({Row{{"command", "go"}}}));
   ASSERT_EQ(host.open(), FP_OK) << host.trouble();
