@@ -49,7 +49,7 @@ Fd watch_children() {
   sigaddset(&child, SIGCHLD);
   blocked = child;
   sigaddset(&blocked, SIGPIPE);
-  (void)sigprocmask(SIG_BLOCK, &blocked, nullptr);
+  (void)pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
   (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   return checked(signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd");
 }

@@ -49,7 +49,7 @@ void reset_signals() {
   for (int number = 1; number < NSIG; ++number) (void)signal(number, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
-  (void)sigprocmask(SIG_SETMASK, &none, nullptr);
+  (void)pthread_sigmask(SIG_SETMASK, &none, nullptr);
 }
 
 // In the child. The process has one thread, so anything may be called here.

@@ -1,22 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/probe.hpp"
 
-#include <poll.h>
-#include <signal.h>
-#include <sys/wait.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <utility>
 
-#include "base/seqpacket.hpp"
-#include "base/spawn.hpp"
 #include "base/text.hpp"
-#include "base/unique_fd.hpp"
 #include "model/names.hpp"
-#include "supervisor/exit_reason.hpp"
-#include "supervisor/start_host.hpp"
+#include "supervisor/throwaway_host.hpp"
 #include "supervisor/vet.hpp"
 
 namespace fieldpost {
@@ -24,80 +16,20 @@ namespace {
 
 constexpr size_t kMaxAnswers = 1'000;  // messages of one host
 
-// True if `fd` is ready before `deadline`.
-bool ready(int fd, short events, BootTime deadline) {
-  for (;;) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - BootClock::now());
-    if (left.count() <= 0) return false;
-    pollfd watched{fd, events, 0};
-    const int n = ::poll(&watched, 1, static_cast<int>(left.count()));
-    if (n > 0) return true;
-    if (n < 0 && errno != EINTR) return false;
-  }
-}
-
-// A child that is not left behind.
-class Child {
- public:
-  explicit Child(pid_t pid) : pid_(pid), ended_(open_pidfd(pid).value_or(UniqueFd())) {}
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-  ~Child() {
-    if (pid_ <= 0) return;
-    ::kill(-pid_, SIGKILL);
-    (void)reap();
-  }
-  // Waits for its end, and tells how it came; nothing if it did not come in time.
-  std::optional<std::string> wait(BootTime deadline) {
-    if (!ready(ended_.get(), POLLIN, deadline)) return std::nullopt;
-    return reap();
-  }
-
- private:
-  std::string reap() {
-    siginfo_t info{};
-    while (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT) != 0 &&
-           errno == EINTR) {
-    }
-    ::kill(-pid_, SIGKILL);  // what the plugin started; the group is its own until it is reaped
-    (void)::waitid(P_PID, static_cast<id_t>(pid_), nullptr, WEXITED);
-    pid_ = -1;
-    return exit_reason(info);
-  }
-  pid_t pid_;
-  UniqueFd ended_;
-};
-
 Error too_slow(nanoseconds patience) {
   return {Errc::Timeout, "the plugin did not answer within " + about(patience)};
 }
 
-Result<> send_all(int fd, const message::Any& message, BootTime deadline) {
-  uint64_t sequence = 0;
-  std::vector<std::vector<std::byte>> frames;
-  FP_CHECK_OK(message::encode(message, sequence, frames));
-  for (const auto& frame : frames) {
-    for (;;) {
-      const auto sent = send_datagram(fd, frame, false);
-      if (sent || sent.error().code == Errc::Unavailable) break;  // gone: its exit tells why
-      if (sent.error().code != Errc::Full) return sent.error();
-      if (!ready(fd, POLLOUT, deadline)) return Error{Errc::Timeout, "it does not read"};
-    }
-  }
-  return {};
-}
-
 // Everything up to the end of file. Errors: Timeout, Invalid, Io.
-Result<std::vector<message::Any>> receive_all(int fd, BootTime deadline, nanoseconds patience) {
+Result<std::vector<message::Any>> receive_all(ThrowawayHost& host, BootTime deadline,
+                                              nanoseconds patience) {
   std::vector<message::Any> all;
-  message::Decoder decoder;
-  std::vector<std::byte> buffer(kMaxDatagram);
   while (all.size() < kMaxAnswers) {
-    if (!ready(fd, POLLIN, deadline)) return too_slow(patience);
-    const auto frame = FP_TRY(receive_datagram(fd, buffer, false));
-    if (frame.empty()) return all;
-    auto message = FP_TRY(decoder.feed(frame));
-    if (message) all.push_back(*std::move(message));
+    auto message = host.next(deadline);
+    if (!message && message.error().code == Errc::Timeout) return too_slow(patience);
+    if (!message) return message.error();
+    if (!*message) return all;
+    all.push_back(**std::move(message));
   }
   return Error{Errc::Invalid, "the plugin does not stop answering"};
 }
@@ -145,22 +77,12 @@ Result<FileStamp> Probe::stamp_of(const std::string& type) const {
 // has said why before.
 Result<std::vector<message::Any>> Probe::ask(const std::string& verb, const std::string& type,
                                              const InstanceConfig* config) const {
-  auto [ours, theirs] = FP_TRY(make_seqpacket_pair());
   const BootTime deadline = BootClock::now() + patience_;
-  auto pid = start_host(plugin_host_, verb, plugin_dir_ + "/" + type + ".so", -1, theirs.get());
-  // Not NotFound, which means that the plugin is not installed.
-  if (!pid) {
-    return Error{Errc::Io, "cannot start the program that runs plugins (--plugin-host): " +
-                               pid.error().message};
-  }
-  Child child(*pid);
-  theirs = UniqueFd();
-  if (config != nullptr) {
-    FP_CHECK_OK(send_all(ours.get(), message::Configure{*config}, deadline));
-  }
-  auto answers = FP_TRY(receive_all(ours.get(), deadline, patience_));
+  auto host = FP_TRY(ThrowawayHost::start(plugin_host_, verb, plugin_dir_ + "/" + type + ".so"));
+  if (config != nullptr) FP_CHECK_OK(host.send(message::Configure{*config}, deadline));
+  auto answers = FP_TRY(receive_all(host, deadline, patience_));
   const bool refused = refusal_in(answers).has_value();
-  const auto end = child.wait(deadline);
+  const auto end = host.wait(deadline);
   if (!end) return too_slow(patience_);
   if (*end != "exit status 0" && !refused) {
     return Error{Errc::Invalid, "the plugin crashed while it was asked: " + *end};

@@ -22,7 +22,8 @@ class ExecEnd : public ExecTest {};
 
 TEST_F(ExecEnd, ItHasNothingOfOursButItsThreePipes) {
   const int leak = ::open("/dev/null", O_RDONLY);  // NOLINT: without O_CLOEXEC, as a library may
-  (void)signal(SIGUSR1, SIG_IGN);                  // NOLINT(cert-err33-c)
+  ASSERT_LT(leak, 10);
+  (void)signal(SIGUSR1, SIG_IGN);  // NOLINT(cert-err33-c)
   FakeHost host({{"command", script("ls /proc/$$/fd > " + path_of("fds") +
                                     "\ngrep -E 'SigBlk|SigIgn' /proc/self/status > " +
                                     path_of("signals") + "\nps -o pid=,pgid=,sid= -p $$ > " +
@@ -37,7 +38,7 @@ TEST_F(ExecEnd, ItHasNothingOfOursButItsThreePipes) {
   std::istringstream list(content("fds"));
   std::set<std::string> fds;
   for (std::string fd; list >> fd;) fds.insert(fd);
-  fds.erase("10");  // where dash has its script
+  std::erase_if(fds, [](const std::string& fd) { return fd.size() > 1; });  // dash's own
   EXPECT_EQ(fds, (std::set<std::string>{"0", "1", "2"})) << "ours was " << leak;
   std::istringstream signals(content("signals"));
   for (std::string name, mask; signals >> name >> mask;) EXPECT_EQ(mask, std::string(16, '0'));
