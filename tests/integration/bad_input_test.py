@@ -10,7 +10,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from fakes import field  # noqa: E402  pylint: disable=wrong-import-position
 from fakes.field import BOILER, METER, eventually  # noqa: E402
-from fakes.site import HEAD, QUIET, SiteTest, missing, sim, uplink  # noqa: E402
+from fakes.site import HEAD, QUIET, SiteTest, counter, missing, modbus, sim, uplink  # noqa: E402
 
 
 class BadInputTest(SiteTest):
@@ -55,6 +55,23 @@ class BadInputTest(SiteTest):
             return len([s for s in said if s]) >= 4
         eventually(all_said, 20)
         self.assertIn("text: out-of-range (", self.agent.cli("status").stdout)
+
+    def test_what_says_nothing_new_stays_and_what_cannot_be_is_no_value(self):
+        rows = "".join(f'[[plugin.register]]\nattribute = "{name}"\ntable = "holding"\naddress = {at}\n{more}\n'
+                       for name, at, more in (("level", 10, "deadband = 5"), ("limited", 11, "valid_max = 100"),
+                                              ("all", 12, 'report = "always"')))
+        self.start(lambda port: modbus(port, rows=counter() + rows),
+                   do=["count 1 holding 0 2", "set 1 holding 10 50 50 50"])
+        eventually(lambda: len(self.delivered()) > 20)
+        self.assertEqual(self.delivered(attribute="level"), [50])
+        self.assertEqual(self.delivered(attribute="limited"), [50])
+        self.assertGreater(len(self.delivered(attribute="all")), 15)
+        self.server.ask("set 1 holding 10 55 101")
+        eventually(lambda: "limited: out-of-range (101 is above valid_max, 100)" in self.agent.cli("status").stdout)
+        self.server.ask("set 1 holding 10 56 99")
+        eventually(lambda: self.delivered(attribute="limited") == [50, 99])
+        eventually(lambda: self.delivered(attribute="level") == [50, 56])
+        self.assertEqual(missing(self.delivered()), [])
 
     def test_values_that_cannot_be_sent_cost_their_neighbours_nothing(self):
         self.bad_neighbours(online=True)

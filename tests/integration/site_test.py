@@ -146,23 +146,6 @@ class LocalTest(LosantSiteTest):
         self.assertEqual(self.agent.plugin("plc")["pid"], plc)
         self.assertEqual(missing(self.delivered()), [])
 
-    def test_what_says_nothing_new_stays_and_what_cannot_be_is_no_value(self):
-        rows = "".join(f'[[plugin.register]]\nattribute = "{name}"\ntable = "holding"\naddress = {at}\n{more}\n'
-                       for name, at, more in (("level", 10, "deadband = 5"), ("limited", 11, "valid_max = 100"),
-                                              ("all", 12, 'report = "always"')))
-        self.start(lambda port: modbus(port, rows=counter() + rows),
-                   do=["count 1 holding 0 2", "set 1 holding 10 50 50 50"])
-        eventually(lambda: len(self.delivered()) > 20)
-        self.assertEqual(self.delivered(attribute="level"), [50])
-        self.assertEqual(self.delivered(attribute="limited"), [50])
-        self.assertGreater(len(self.delivered(attribute="all")), 15)
-        self.server.ask("set 1 holding 10 55 101")
-        eventually(lambda: "limited: out-of-range (101 is above valid_max, 100)" in self.agent.cli("status").stdout)
-        self.server.ask("set 1 holding 10 56 99")
-        eventually(lambda: self.delivered(attribute="limited") == [50, 99])
-        eventually(lambda: self.delivered(attribute="level") == [50, 56])
-        self.assertEqual(missing(self.delivered()), [])
-
     def test_a_plugin_that_cannot_run_leaves_the_rest_alone(self):
         missing = sim("ghost").replace('"sim"', '"no-such-type"')
         self.start(lambda port: modbus(port, rows=counter()) + missing, do=["count 1 holding 0 2"])

@@ -35,7 +35,7 @@ LIBRARIES = (
     (r"toml\+\+/.*", ("src/config/",)),
     (r"systemd/.*", ("src/base/",)),
     (r"systemd/sd-daemon\.h", ("src/base/", "src/main/")),
-    (r"nlohmann/.*", ("src/base/",)),
+    (r"nlohmann/.*", ("src/base/", "plugins/exec/protocol")),
     (r"modbus/.*", ("plugins/modbus/",)),
     (r"gpiod\.h", ("plugins/gpio/",)),
 )

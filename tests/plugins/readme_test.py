@@ -16,7 +16,8 @@ from fakes.site import HEAD  # noqa: E402
 
 OPTIONS = re.compile(r"(<!-- options.*?-->\n).*?(<!-- /options -->)", re.S)
 # The files that examples read.
-FILES = {"/srv/week.csv": "device,time,attribute,value\npump-7,2026-01-01T00:00:00Z,level,1\n"}
+FILES = {"/srv/week.csv": "device,time,attribute,value\npump-7,2026-01-01T00:00:00Z,level,1\n",
+         "/usr/local/lib/fieldpost/boiler.py": "#!/usr/bin/python3\n"}
 EXAMPLE = re.compile(r"^```toml\n(.*?)^```", re.S | re.M)
 KEY = re.compile(r"  (\w+): (.*?)(, required)?(?:, default (.*))?")
 
@@ -56,6 +57,7 @@ class ReadmeTest(unittest.TestCase):
                     for name, content in FILES.items():
                         file = pathlib.Path(folder) / pathlib.Path(name).name
                         file.write_text(content, encoding="utf-8")
+                        file.chmod(0o755)
                         example = example.replace(name, str(file))
                     config.write_text(HEAD + example, encoding="utf-8")
                     done = fieldpost("check", config)
