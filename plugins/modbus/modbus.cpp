@@ -54,13 +54,32 @@ std::vector<Extent> extents_of(const Unit& unit) {
   return all;
 }
 
-sdk::Value to_value(const Register& reg, double value) {
-  if (is_boolean(reg.type)) return value != 0;
-  return value;
+// What a reading that is not good carries: nobody looks at it, but it has the attribute's type.
+sdk::Value no_value(const Register& reg) {
+  switch (data_type(reg.type)) {
+    case FP_BOOLEAN:
+      return false;
+    case FP_STRING:
+      return std::string();
+    default:
+      return 0.0;
+  }
 }
 
 sdk::Reading bad(const Point& point, uint32_t quality, std::string why) {
-  return {point.attribute, to_value(point.reg, 0), quality, std::move(why)};
+  return {point.attribute, no_value(point.reg), quality, std::move(why)};
+}
+
+// What the command is to write.
+sdk::Value argument(const Register& reg, const sdk::Call& call) {
+  switch (data_type(reg.type)) {
+    case FP_BOOLEAN:
+      return call.boolean(0);
+    case FP_STRING:
+      return call.text(0);
+    default:
+      return call.number(0);
+  }
 }
 
 // The requests of one poll of one unit.
@@ -97,9 +116,9 @@ struct Cycle {
     };
     if (exception == kNoAnswer) return bad(point, FP_COMM_ERROR, detail(why));
     if (exception != 0) return bad(point, FP_COMM_ERROR, detail(to_text(exception)));
-    const auto value = decode(point.reg, words);
-    if (!value) return bad(point, FP_OUT_OF_RANGE, detail("is not a number"));
-    return {point.attribute, to_value(point.reg, *value), FP_GOOD, {}};
+    auto value = decode(point.reg, words);
+    if (!value) return bad(point, FP_OUT_OF_RANGE, name_of(unit, point.reg) + " " + value.error());
+    return {point.attribute, *std::move(value), FP_GOOD, {}};
   }
 };
 
@@ -137,11 +156,12 @@ class Modbus {
     const Target& target = plan_.commands.at(call.command());
     const Unit& unit = plan_.units[target.unit];
     const Register& reg = unit.points[target.point].reg;
-    const double value = is_boolean(reg.type) ? (call.boolean(0) ? 1 : 0) : call.number(0);
-    const auto words = encode(reg, value, reg.type == Type::Bit ? holds(unit, reg).at(0) : 0);
+    const std::vector<uint16_t> now = reg.is_part() ? holds(unit, reg) : std::vector<uint16_t>{};
+    const auto words = encode(reg, argument(reg, call), now);
     if (!words) {
+      const std::string size = std::to_string(reg.width()) + " registers of ";
       throw ConfigError(name_of(unit, reg) + ": the value does not fit into " +
-                        std::string(name_of(reg.type)));
+                        (reg.width() == 1 ? "" : size) + std::string(name_of(reg.type)));
     }
     write(unit, reg, *words);
     return read_back(host, unit, reg);
@@ -178,8 +198,8 @@ class Modbus {
   // some registers can only be written.
   std::optional<sdk::Value> read_back(sdk::Host& host, const Unit& unit, const Register& reg) {
     try {
-      const auto value = decode(reg, holds(unit, reg));
-      if (value) return to_value(reg, *value);
+      auto value = decode(reg, holds(unit, reg));
+      if (value) return *std::move(value);
     } catch (const std::runtime_error& e) {
       host.log(kNotice, std::string("written, but cannot be read back: ") + e.what());
     }

@@ -49,7 +49,7 @@ inline constexpr std::array<fp_option, 2> kUnitRow{{
                 .max = 60},
 }};
 
-inline constexpr std::array<fp_option, 13> kRegisterRow{{
+inline constexpr std::array<fp_option, 15> kRegisterRow{{
     sdk::Option{.name = "attribute",
                 .type = FP_OPT_ATTRIBUTE,
                 .required = true,
@@ -67,15 +67,27 @@ inline constexpr std::array<fp_option, 13> kRegisterRow{{
     sdk::Option{.name = "type",
                 .type = FP_OPT_CHOICE,
                 .help = "default: bool for coil and discrete, uint16 for registers",
-                .choices = "bool|bit|int16|uint16|int32|uint32|float32"},
+                .choices = "bool|bit|int8|uint8|int16|uint16|int32|uint32|int64|uint64|float32|"
+                           "float64|bcd16|bcd32|string"},
     sdk::Option{.name = "bit",
                 .type = FP_OPT_INTEGER,
-                .help = "which bit of the register, 0 is the lowest; for type bit",
-                .max = 15},
+                .help = "type bit: which one, 0 is the lowest; int8 and uint8: 0 (default) is the "
+                        "low byte, 8 the high one; with bits: where the field begins",
+                .max = 63},
+    sdk::Option{.name = "bits",
+                .type = FP_OPT_INTEGER,
+                .help = "of int16 to uint64: so many bits, from bit on, are the number",
+                .min = 1,
+                .max = 63},
+    sdk::Option{.name = "length",
+                .type = FP_OPT_INTEGER,
+                .help = "registers that a string takes, two characters each",
+                .min = 1,
+                .max = 125},
     sdk::Option{.name = "word_order",
                 .type = FP_OPT_CHOICE,
                 .fallback = "big",
-                .help = "of 32-bit types: big is ABCD, little is CDAB",
+                .help = "of types of several words: big is ABCD, little is CDAB",
                 .choices = "big|little"},
     sdk::Option{.name = "byte_order",
                 .type = FP_OPT_CHOICE,
@@ -110,7 +122,7 @@ inline constexpr std::array<fp_table, 2> kTables{{
                        "with the address options.unit.",
                .options = kUnitRow},
     sdk::Table{.name = "register",
-               .help = "One value of a unit: a coil, a discrete input, or one or two registers.",
+               .help = "One value of a unit: a coil, a discrete input, or one or more registers.",
                .options = kRegisterRow},
 }};
 

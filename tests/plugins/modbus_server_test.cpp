@@ -97,6 +97,57 @@ TEST(ModbusTcp, ReadsAllTablesAndTypes) {
   EXPECT_TRUE(host.refusals.empty()) << host.trouble();
 }
 
+TEST(ModbusTcp, ReadsAndWritesTheLargerTypes) {
+  ModbusServer server({"--do", "set 1 holding 10 0x4093 0x4A45 0x6D5C 0xFAAD", "--do",
+                       "set 1 holding 14 0xFFFF 0xFFFF 0xFFFF 0xFFFE", "--do",
+                       "set 1 holding 18 0x0020 0 0 1", "--do",
+                       "set 1 holding 22 0x4D2D 0x3720 0x2000 0xFFFF", "--do",
+                       "set 1 holding 26 0x1234 0x12A4 0xB041 0x80F7"});
+  FakeHost host(
+      {{"url", server.url()}},
+      {{"register",
+        {reg("f64", "holding", 10, {{"type", "float64"}, {"command", "f64"}}),
+         reg("i64", "holding", 14, {{"type", "int64"}, {"command", "i64"}}),
+         reg("large", "holding", 18, {{"type", "uint64"}}),
+         reg("text", "holding", 22, {{"type", "string"}, {"length", 4}, {"command", "text"}}),
+         reg("bcd", "holding", 26, {{"type", "bcd16"}}),
+         reg("no-bcd", "holding", 27, {{"type", "bcd16"}}),
+         reg("no-text", "holding", 28, {{"type", "string"}, {"length", 1}}),
+         reg("high", "holding", 29, {{"type", "int8"}, {"bit", 8}}),
+         reg("field", "holding", 29,
+             {{"type", "uint16"}, {"bit", 4}, {"bits", 4}, {"command", "field"}})}}});
+  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
+  ASSERT_EQ(host.poll(), FP_OK) << host.trouble();
+  EXPECT_TRUE(host.refusals.empty()) << host.trouble();
+  EXPECT_EQ(server.tell("log"), "1:3:10+20");
+  EXPECT_EQ(host.number("f64"), 1234.5678);
+  EXPECT_EQ(host.number("i64"), -2);
+  EXPECT_EQ(host.text("text"), "M-7");
+  EXPECT_EQ(host.number("bcd"), 1234);
+  EXPECT_EQ(host.number("high"), -128);
+  EXPECT_EQ(host.number("field"), 15);
+  for (const auto& [name, detail] :
+       {std::pair{"large",
+                  "unit 1 holding 18 is 9007199254740993, beyond the 2^53 up to which "
+                  "whole numbers are exact"},
+        {"no-bcd", "unit 1 holding 27 is 0x12A4, no BCD number"},
+        {"no-text", "unit 1 holding 28 is not UTF-8 text: B0 41"}}) {
+    EXPECT_EQ(host.latest(name)->quality, FP_OUT_OF_RANGE) << name;
+    EXPECT_EQ(host.latest(name)->detail, detail);
+  }
+  EXPECT_EQ(host.command("f64", {{"value", 0.1}}).readback, Value(0.1));
+  EXPECT_EQ(host.command("i64", {{"value", -9e15}}).readback, Value(-9e15));
+  EXPECT_EQ(host.command("text", {{"value", std::string("OK")}}).readback,
+            Value(std::string("OK")));
+  EXPECT_EQ(server.tell("get 1 holding 22 4"), std::to_string(0x4F4B) + " 0 0 0");
+  EXPECT_EQ(host.command("field", {{"value", 5.0}}).readback, Value(5.0));
+  EXPECT_EQ(server.tell("get 1 holding 29"), std::to_string(0x8057));
+  const auto long_text = host.command("text", {{"value", std::string("123456789")}});
+  EXPECT_EQ(long_text.status, FP_E_INVALID);
+  EXPECT_EQ(long_text.error,
+            "unit 1 holding 22: the value does not fit into 4 registers of string");
+}
+
 TEST(ModbusTcp, ARefusedRegisterIsNamedAndItsNeighboursAreRead) {
   ModbusServer server({"--units", "3", "--do", "except 3 holding 107 2"});
   FakeHost host({{"url", server.url()}}, {{"unit", {unit(3, run_of(100, 20))}}});
