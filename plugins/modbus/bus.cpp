@@ -250,22 +250,23 @@ Answer Bus::read(int unit, const Extent& what, nanoseconds timeout) {
   const bool bits = is_bits(what.table);
   const int bytes = 8 + 5 + (bits ? (what.count + 7) / 8 : 2 * what.count);
   return transact(unit, timeout, bytes, true, [&](modbus_t* line, Answer& ret) {
-    ret.words.resize(what.count);
-    std::array<uint8_t, MODBUS_MAX_READ_BITS> flags{};
     int rc = -1;
     switch (what.table) {
       case Table::Coil:
-        rc = modbus_read_bits(line, what.address, what.count, flags.data());
+        rc = modbus_read_bits(line, what.address, what.count, flags_.data());
         break;
       case Table::Discrete:
-        rc = modbus_read_input_bits(line, what.address, what.count, flags.data());
+        rc = modbus_read_input_bits(line, what.address, what.count, flags_.data());
         break;
       case Table::Input:
-        return modbus_read_input_registers(line, what.address, what.count, ret.words.data());
+        rc = modbus_read_input_registers(line, what.address, what.count, words_.data());
+        break;
       case Table::Holding:
-        return modbus_read_registers(line, what.address, what.count, ret.words.data());
+        rc = modbus_read_registers(line, what.address, what.count, words_.data());
+        break;
     }
-    std::copy_n(flags.begin(), what.count, ret.words.begin());
+    if (bits) std::copy_n(flags_.begin(), what.count, words_.begin());
+    ret.words = std::span(words_).first(what.count);
     return rc;
   });
 }

@@ -31,7 +31,8 @@ class Bus {
  public:
   Bus(Endpoint endpoint, std::chrono::nanoseconds connect_timeout);
 
-  // One request each. A unit's refusal is an Answer with its exception. Throws Silence, and
+  // One request each. A unit's refusal is an Answer with its exception; words are the bus's own,
+  // until the next request. Throws Silence, and
   // IoError when there is no line: "tcp://192.168.1.20:502: Connection refused".
   Answer read(int unit, const Extent& what, std::chrono::nanoseconds timeout);
   // Function 5 or 6 for one word, 15 or 16 for more. Only for coils and holding registers.
@@ -69,6 +70,9 @@ class Bus {
   Clock::time_point quiet_since_{};  // when the last byte passed at the latest
   // Serial: until then the answer of a unit that was silent may still come.
   std::array<Clock::time_point, 256> late_until_{};
+  // What the last request read.
+  std::array<uint16_t, kMaxBits> words_{};
+  std::array<uint8_t, kMaxBits> flags_{};
 };
 
 }  // namespace fieldpost::modbus

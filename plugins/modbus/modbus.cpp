@@ -82,43 +82,48 @@ sdk::Value argument(const Register& reg, const sdk::Call& call) {
   }
 }
 
-// The requests of one poll of one unit.
+// The requests of one poll of one unit, and what came of them.
 struct Cycle {
   Bus& bus;
   const Unit& unit;
   int patience;
+  std::vector<sdk::Reading>& readings;
   int answered = 0;
   int silent = 0;
-  std::string why{};  // it is silent
+  std::string why = "left for the next poll, which goes on looking for what the unit refuses";
 
   Answer ask(const Extent& what) {
-    if (silent >= patience) return {kNoAnswer, {}};
+    if (silent >= patience) return {kNotAsked};
     try {
-      Answer answer = bus.read(unit.address, what, unit.timeout);
+      const Answer answer = bus.read(unit.address, what, unit.timeout);
       if (is_unreachable(answer.exception)) {
         why = to_text(answer.exception);
         silent = patience;
-        return {kNoAnswer, {}};
+        return {kNoAnswer};
       }
       ++answered;
       return answer;
     } catch (const Silence& e) {
       why = e.what();
       ++silent;
-      return {kNoAnswer, {}};
+      return {kNoAnswer};
     }
   }
 
-  sdk::Reading reading(const Point& point, std::span<const uint16_t> words,
-                       uint8_t exception) const {
-    const auto detail = [&](const std::string& what) {
-      return name_of(unit, point.reg) + ": " + what;
-    };
-    if (exception == kNoAnswer) return bad(point, FP_COMM_ERROR, detail(why));
-    if (exception != 0) return bad(point, FP_COMM_ERROR, detail(to_text(exception)));
+  void take(const Point& point, std::span<const uint16_t> words, uint8_t exception) {
+    if (exception != 0) {
+      const bool none = exception == kNoAnswer || exception == kNotAsked;
+      readings.push_back(bad(point, FP_COMM_ERROR,
+                             name_of(unit, point.reg) + ": " + (none ? why : to_text(exception))));
+      return;
+    }
     auto value = decode(point.reg, words);
-    if (!value) return bad(point, FP_OUT_OF_RANGE, name_of(unit, point.reg) + " " + value.error());
-    return {point.attribute, *std::move(value), FP_GOOD, {}};
+    if (value) {
+      readings.push_back({point.attribute, *std::move(value), FP_GOOD, {}});
+    } else {
+      readings.push_back(
+          bad(point, FP_OUT_OF_RANGE, name_of(unit, point.reg) + " " + value.error()));
+    }
   }
 };
 
@@ -130,7 +135,8 @@ class Modbus {
 
   Modbus(sdk::Host& /*host*/, const Plan& plan)
       : plan_(plan), bus_(plan.endpoint, plan.connect_timeout) {
-    for (const Unit& unit : plan_.units) states_.push_back({ReadPlan(extents_of(unit))});
+    for (const Unit& unit : plan_.units)
+      states_.push_back({ReadPlan(extents_of(unit), unit.reach)});
   }
 
   // What the unit answers becomes one sample. When it answers some requests and not others, the
@@ -138,18 +144,18 @@ class Modbus {
   void poll(sdk::Host& host, unsigned index) {
     const Unit& unit = plan_.units.at(index);
     State& state = states_.at(index);
-    Cycle cycle{bus_, unit, state.answers ? kPatience : 1};
-    std::vector<sdk::Reading> readings;
-    readings.reserve(unit.points.size());
+    readings_.clear();
+    readings_.reserve(unit.points.size());
+    Cycle cycle{bus_, unit, state.answers ? kPatience : 1, readings_};
     state.answers = false;
     state.reads.run(
-        std::chrono::steady_clock::now(), [&](const Extent& what) { return cycle.ask(what); },
-        [&](size_t point, std::span<const uint16_t> words, uint8_t exception) {
-          readings.push_back(cycle.reading(unit.points[point], words, exception));
+        std::chrono::steady_clock::now(), [&cycle](const Extent& what) { return cycle.ask(what); },
+        [&cycle](size_t point, std::span<const uint16_t> words, uint8_t exception) {
+          cycle.take(cycle.unit.points[point], words, exception);
         });
     if (cycle.answered == 0) throw IoError(name_of(unit) + ": " + cycle.why);
     state.answers = true;
-    host.emit(readings);
+    host.emit(readings_);
   }
 
   std::optional<sdk::Value> command(sdk::Host& host, const sdk::Call& call) {
@@ -188,7 +194,7 @@ class Modbus {
       const Answer answer =
           bus_.read(unit.address, {reg.table, reg.address, reg.width()}, unit.timeout);
       refuse(unit, reg, answer);
-      return answer.words;
+      return {answer.words.begin(), answer.words.end()};
     } catch (const Silence& e) {
       throw IoError(name_of(unit, reg) + ": " + e.what());
     }
@@ -217,7 +223,8 @@ class Modbus {
   static constexpr int kNotice = 5;
   Plan plan_;
   Bus bus_;
-  std::vector<State> states_;  // by unit
+  std::vector<State> states_;           // by unit
+  std::vector<sdk::Reading> readings_;  // of the last poll; kept for its room
 };
 
 }  // namespace fieldpost::modbus

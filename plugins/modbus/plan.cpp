@@ -165,10 +165,25 @@ void declare_write(Declare& declare, Plan& plan, unsigned unit, const Section& r
   plan.commands.push_back({unit, device.points.size() - 1});
 }
 
+// All but its address and its points: the row's options, or else the instance's.
+Unit read_unit(const Section& options, const Section& row) {
+  const auto from = [&](const char* option) { return row.has(option) ? row : options; };
+  Unit unit;
+  unit.timeout = from("timeout").duration("timeout");
+  unit.reach.gap = static_cast<uint16_t>(from("max_gap").integer("max_gap"));
+  unit.reach.registers = static_cast<uint16_t>(from("max_registers").integer("max_registers"));
+  return unit;
+}
+
 void read_rows(Declare& declare, Plan& plan, unsigned unit, const Section& section) {
   for (const Section& row : section.rows("register")) {
     const Register reg = read_register(declare, row);
     const std::string attribute = row.text("attribute");
+    if (reg.width() > plan.units[unit].reach.registers) {
+      declare.problem(row, "address",
+                      "a " + std::string(name_of(reg.type)) + " of " + std::to_string(reg.width()) +
+                          " registers is more than max_registers, what one request may read");
+    }
     const uint32_t index = declare.attribute(
         unit, row, sdk::Attribute{.name = attribute.c_str(), .type = data_type(reg.type)});
     plan.units[unit].points.push_back({reg, index});
@@ -203,9 +218,8 @@ Plan::Plan(Declare& declare) {
   for (unsigned i = 0; i < sections.size(); ++i) {
     const Section& section = sections[i];
     const char* option = rows ? "address" : "unit";
-    Unit unit{
-        unit_address(declare, section, option, endpoint.rtu), options.duration("timeout"), {}};
-    if (section.has("timeout")) unit.timeout = section.duration("timeout");
+    Unit unit = read_unit(options, section);
+    unit.address = unit_address(declare, section, option, endpoint.rtu);
     for (const Unit& other : units) {
       if (other.address == unit.address) {
         declare.problem(section, option,

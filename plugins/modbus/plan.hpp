@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "blocks.hpp"
 #include "registers.hpp"
 #include "url.hpp"
 
@@ -23,7 +24,8 @@ struct Point {
 struct Unit {
   int address = 1;
   std::chrono::nanoseconds timeout{};
-  std::vector<Point> points;
+  Reach reach{};
+  std::vector<Point> points{};
 };
 
 // A command writes one point.

@@ -7,9 +7,11 @@
 
 #include <array>
 
+#include "blocks.hpp"
+
 namespace fieldpost::modbus {
 
-inline constexpr std::array<fp_option, 4> kFlatOptions{{
+inline constexpr std::array<fp_option, 6> kFlatOptions{{
     sdk::Option{.name = "url",
                 .required = true,
                 .help = "where the bus is: tcp://HOST:PORT, or "
@@ -34,9 +36,22 @@ inline constexpr std::array<fp_option, 4> kFlatOptions{{
                 .help = "how long setting up a TCP connection may take",
                 .min = 0.01,
                 .max = 60},
+    sdk::Option{.name = "max_gap",
+                .type = FP_OPT_INTEGER,
+                .fallback = "8",
+                .help =
+                    "so many registers that are not wanted, or 16 times as many coils, are read "
+                    "along to save a request; 0: none",
+                .max = kMaxRegisters},
+    sdk::Option{.name = "max_registers",
+                .type = FP_OPT_INTEGER,
+                .fallback = "125",
+                .help = "registers that one request may read, or 16 times as many coils",
+                .min = 1,
+                .max = kMaxRegisters},
 }};
 
-inline constexpr std::array<fp_option, 2> kUnitRow{{
+inline constexpr std::array<fp_option, 4> kUnitRow{{
     sdk::Option{.name = "address",
                 .type = FP_OPT_INTEGER,
                 .required = true,
@@ -47,6 +62,15 @@ inline constexpr std::array<fp_option, 2> kUnitRow{{
                 .help = "for this unit, instead of the instance's",
                 .min = 0.01,
                 .max = 60},
+    sdk::Option{.name = "max_gap",
+                .type = FP_OPT_INTEGER,
+                .help = "for this unit, instead of the instance's",
+                .max = kMaxRegisters},
+    sdk::Option{.name = "max_registers",
+                .type = FP_OPT_INTEGER,
+                .help = "for this unit, instead of the instance's",
+                .min = 1,
+                .max = kMaxRegisters},
 }};
 
 inline constexpr std::array<fp_option, 15> kRegisterRow{{

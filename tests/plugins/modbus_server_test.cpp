@@ -167,6 +167,36 @@ TEST(ModbusTcp, ARefusedRegisterIsNamedAndItsNeighboursAreRead) {
   EXPECT_EQ(server.tell("log"), "3:3:100+7 3:3:108+12");
 }
 
+TEST(ModbusTcp, SmallHolesAreReadAlongUnlessTheUnitRefusesThem) {
+  ModbusServer server({"--do", "except 1 holding 12 2", "--do", "set 1 holding 20 1 2 3"});
+  FakeHost host({{"url", server.url()}},
+                {{"register",
+                  {reg("a", "holding", 0), reg("b", "holding", 9), reg("c", "holding", 14),
+                   reg("d", "holding", 20), reg("e", "holding", 22)}}});
+  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
+  for (int i = 0; i < 3; ++i) {
+    server.tell("log");
+    ASSERT_EQ(host.poll(), FP_OK) << host.trouble();
+    for (const char* name : {"a", "b", "c", "d", "e"}) EXPECT_TRUE(host.number(name)) << name;
+  }
+  EXPECT_EQ(server.tell("log"), "1:3:0+10 1:3:14+9");
+  EXPECT_EQ(host.number("e"), 3);
+}
+
+TEST(ModbusTcp, AUnitSaysHowMuchOneRequestMayRead) {
+  ModbusServer server({"--units", "1,2"});
+  Row narrow = unit(1, run_of(0, 20));
+  narrow.values.insert({{"max_registers", 8.0}, {"max_gap", 0.0}});
+  FakeHost host({{"url", server.url()}, {"max_gap", 2}},
+                {{"unit",
+                  {narrow, unit(2, {reg("a", "holding", 0), reg("b", "holding", 3),
+                                    reg("c", "holding", 7)})}}});
+  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
+  ASSERT_EQ(host.poll(0), FP_OK) << host.trouble();
+  ASSERT_EQ(host.poll(1), FP_OK) << host.trouble();
+  EXPECT_EQ(server.tell("log"), "1:3:0+8 1:3:8+8 1:3:16+4 2:3:0+4 2:3:7+1");
+}
+
 TEST(ModbusTcp, ADeviceThatIsOffAtTheStartIsFoundLater) {
   std::string port;
   {

@@ -339,6 +339,17 @@ TEST(ModbusPlan, ProblemsNameTheOption) {
             "write_max: needs the option command");
 }
 
+TEST(ModbusPlan, AValueFitsIntoARequest) {
+  FakeHost host({{"url", "tcp://plc"}, {"max_registers", 3}},
+                {{"register",
+                  {reg("a", "holding", 0, {{"type", "float32"}}),
+                   reg("b", "holding", 2, {{"type", "float64"}})}}});
+  EXPECT_EQ(host.declare(), FP_E_INVALID);
+  ASSERT_EQ(host.problems.size(), 1U) << host.trouble();
+  EXPECT_EQ(host.problems[0].text,
+            "a float64 of 4 registers is more than max_registers, what one request may read");
+}
+
 TEST(ModbusPlan, ProblemsOfUnits) {
   const auto unit = [](int address) {
     return Row({{"address", address}}, {{"register", {reg("a", "holding", 1)}}});
