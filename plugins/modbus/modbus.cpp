@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -39,6 +40,25 @@ bool is_unreachable(uint8_t exception) { return exception == 10 || exception == 
 
 // Requests of one poll that may stay unanswered before the rest is left for the next.
 constexpr int kPatience = 2;
+
+// A unit that is busy is asked again: so often in one poll or command, after such pauses.
+constexpr int kBusyTries = 3;
+constexpr std::chrono::milliseconds kBusyPause{100};
+constexpr uint8_t kAcknowledge = 5, kBusy = 6;
+
+class BusyTries {
+ public:
+  // Whether to ask again; the pause is over by then.
+  bool again(uint8_t exception) {
+    if ((exception != kAcknowledge && exception != kBusy) || left_ == 0) return false;
+    --left_;
+    std::this_thread::sleep_for(kBusyPause);
+    return true;
+  }
+
+ private:
+  int left_ = kBusyTries;
+};
 
 std::string name_of(const Unit& unit) { return "unit " + std::to_string(unit.address); }
 std::string name_of(const Unit& unit, const Register& reg) {
@@ -88,6 +108,7 @@ struct Cycle {
   const Unit& unit;
   int patience;
   std::vector<sdk::Reading>& readings;
+  BusyTries tries{};
   int answered = 0;
   int silent = 0;
   std::string why = "left for the next poll, which goes on looking for what the unit refuses";
@@ -95,7 +116,8 @@ struct Cycle {
   Answer ask(const Extent& what) {
     if (silent >= patience) return {kNotAsked};
     try {
-      const Answer answer = bus.read(unit.address, what, unit.timeout);
+      Answer answer = bus.read(unit.address, what, unit.timeout);
+      while (tries.again(answer.exception)) answer = bus.read(unit.address, what, unit.timeout);
       if (is_unreachable(answer.exception)) {
         why = to_text(answer.exception);
         silent = patience;
@@ -134,7 +156,7 @@ class Modbus {
   using Plan = modbus::Plan;
 
   Modbus(sdk::Host& /*host*/, const Plan& plan)
-      : plan_(plan), bus_(plan.endpoint, plan.connect_timeout) {
+      : plan_(plan), bus_(plan.endpoint, plan.connect_timeout, plan.request_pause) {
     for (const Unit& unit : plan_.units)
       states_.push_back({ReadPlan(extents_of(unit), unit.reach)});
   }
@@ -179,20 +201,27 @@ class Modbus {
     bool answers = true;  // it did last time
   };
 
+  // Exception 5 says that the unit has begun, so that asking again could do it twice.
   void write(const Unit& unit, const Register& reg, std::span<const uint16_t> words) {
+    const bool multiple = words.size() > 1 || unit.writes == Writes::Multiple;
+    BusyTries tries;
     Answer answer;
     try {
-      answer = bus_.write(unit.address, reg.table, reg.address, words, unit.timeout);
+      do {
+        answer = bus_.write(unit.address, reg.table, reg.address, words, multiple, unit.timeout);
+      } while (answer.exception == kBusy && tries.again(kBusy));
     } catch (const Silence& e) {
       throw IoError(name_of(unit, reg) + ": " + e.what() + "; it may have been written");
     }
-    refuse(unit, reg, answer);
+    if (answer.exception != kAcknowledge) refuse(unit, reg, answer);
   }
 
   std::vector<uint16_t> holds(const Unit& unit, const Register& reg) {
+    const Extent what{reg.table, reg.address, reg.width()};
+    BusyTries tries;
     try {
-      const Answer answer =
-          bus_.read(unit.address, {reg.table, reg.address, reg.width()}, unit.timeout);
+      Answer answer = bus_.read(unit.address, what, unit.timeout);
+      while (tries.again(answer.exception)) answer = bus_.read(unit.address, what, unit.timeout);
       refuse(unit, reg, answer);
       return {answer.words.begin(), answer.words.end()};
     } catch (const Silence& e) {

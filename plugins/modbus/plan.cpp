@@ -11,6 +11,9 @@ using sdk::Declare;
 using sdk::Option;
 using sdk::Section;
 
+// Modbus Application Protocol V1.1b3, 6.12.
+constexpr uint16_t kMaxWritten = 123;
+
 int unit_address(Declare& declare, const Section& section, const char* option, bool rtu) {
   const auto address = static_cast<int>(section.integer(option));
   if (rtu && (address < 1 || address > 247)) {
@@ -147,6 +150,15 @@ void declare_write(Declare& declare, Plan& plan, unsigned unit, const Section& r
         "a value of the table " + std::string(name_of(reg.table)) + " cannot be written");
     return;
   }
+  if (device.writes == Writes::Single && reg.width() > 1) {
+    declare.problem(row, "command",
+                    "writes " + std::to_string(reg.width()) +
+                        " registers, and with write_function = \"single\" the unit would hold "
+                        "half of an old and half of a new value meanwhile");
+  }
+  if (reg.width() > kMaxWritten) {
+    declare.problem(row, "command", "one request writes 123 registers at most");
+  }
   const auto value = value_argument(declare, row, reg);
   if (!value) return;
   const std::array<fp_option, 1> args{*value};
@@ -170,6 +182,9 @@ Unit read_unit(const Section& options, const Section& row) {
   const auto from = [&](const char* option) { return row.has(option) ? row : options; };
   Unit unit;
   unit.timeout = from("timeout").duration("timeout");
+  const std::string writes = from("write_function").text("write_function");
+  if (writes == "single") unit.writes = Writes::Single;
+  if (writes == "multiple") unit.writes = Writes::Multiple;
   unit.reach.gap = static_cast<uint16_t>(from("max_gap").integer("max_gap"));
   unit.reach.registers = static_cast<uint16_t>(from("max_registers").integer("max_registers"));
   return unit;
@@ -206,6 +221,7 @@ Plan::Plan(Declare& declare) {
     declare.problem(options, "url", e.what());
   }
   connect_timeout = options.duration("connect_timeout");
+  request_pause = options.duration("request_pause");
   const std::vector<Section> sections = declare.units();
   const bool rows = sections.front().index() != options.index();
   if (rows) {
@@ -219,7 +235,7 @@ Plan::Plan(Declare& declare) {
     const Section& section = sections[i];
     const char* option = rows ? "address" : "unit";
     Unit unit = read_unit(options, section);
-    unit.address = unit_address(declare, section, option, endpoint.rtu);
+    unit.address = unit_address(declare, section, option, endpoint.is_rtu());
     for (const Unit& other : units) {
       if (other.address == unit.address) {
         declare.problem(section, option,

@@ -11,11 +11,12 @@
 
 namespace fieldpost::modbus {
 
-inline constexpr std::array<fp_option, 6> kFlatOptions{{
+inline constexpr std::array<fp_option, 8> kFlatOptions{{
     sdk::Option{.name = "url",
                 .required = true,
-                .help = "where the bus is: tcp://HOST:PORT, or "
-                        "rtu:///dev/serial/by-id/…?baud=9600&parity=N&stop=1",
+                .help = "where the bus is: tcp://HOST:PORT; "
+                        "rtu:///dev/serial/by-id/…?baud=9600&parity=N&stop=1; or "
+                        "rtu+tcp://HOST:PORT?baud=9600, a serial line behind a converter",
                 .exclusive = true},
     sdk::Option{.name = "unit",
                 .type = FP_OPT_INTEGER,
@@ -49,9 +50,20 @@ inline constexpr std::array<fp_option, 6> kFlatOptions{{
                 .help = "registers that one request may read, or 16 times as many coils",
                 .min = 1,
                 .max = kMaxRegisters},
+    sdk::Option{.name = "request_pause",
+                .type = FP_OPT_DURATION,
+                .fallback = "0s",
+                .help = "how long the bus is left alone between requests, at least",
+                .max = 5},
+    sdk::Option{.name = "write_function",
+                .type = FP_OPT_CHOICE,
+                .fallback = "auto",
+                .help = "single: functions 5 and 6 alone; multiple: 15 and 16 alone; auto: 5 and 6 "
+                        "for one value, 15 and 16 for more",
+                .choices = "auto|single|multiple"},
 }};
 
-inline constexpr std::array<fp_option, 4> kUnitRow{{
+inline constexpr std::array<fp_option, 5> kUnitRow{{
     sdk::Option{.name = "address",
                 .type = FP_OPT_INTEGER,
                 .required = true,
@@ -71,6 +83,10 @@ inline constexpr std::array<fp_option, 4> kUnitRow{{
                 .help = "for this unit, instead of the instance's",
                 .min = 1,
                 .max = kMaxRegisters},
+    sdk::Option{.name = "write_function",
+                .type = FP_OPT_CHOICE,
+                .help = "for this unit, instead of the instance's",
+                .choices = "auto|single|multiple"},
 }};
 
 inline constexpr std::array<fp_option, 15> kRegisterRow{{

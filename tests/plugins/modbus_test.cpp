@@ -254,6 +254,12 @@ TEST(ModbusUrl, FormsThatAreTaken) {
   EXPECT_EQ(rtu.parity, 'E');
   EXPECT_EQ(rtu.stop, 2);
   EXPECT_EQ(rtu.bits_per_byte(), 12);
+  EXPECT_EQ(rtu.line, Line::Serial);
+  const Endpoint converter = parse_url("rtu+tcp://[::1]:4001?baud=19200&parity=E");
+  EXPECT_EQ(converter.line, Line::RtuOverTcp);
+  EXPECT_EQ(converter.name(), "rtu+tcp://[::1]:4001");
+  EXPECT_EQ(converter.baud, 19200);
+  EXPECT_EQ(parse_url("rtu+tcp://box:4001").port, 4001);
 }
 
 TEST(ModbusUrl, OthersAreRefusedWithWhatWasExpected) {
@@ -271,6 +277,10 @@ TEST(ModbusUrl, OthersAreRefusedWithWhatWasExpected) {
   EXPECT_NE(refusal("tcp://plc:0").find("1 to 65535"), std::string::npos);
   EXPECT_NE(refusal("tcp://plc:502x").find("'502x'"), std::string::npos);
   EXPECT_NE(refusal("tcp://").find("HOST"), std::string::npos);
+  EXPECT_NE(refusal("rtu+tcp://box").find("the port of the converter"), std::string::npos);
+  EXPECT_NE(refusal("rtu+tcp://[::1]").find("the port of the converter"), std::string::npos);
+  EXPECT_NE(refusal("rtu+tcp://box:4001?speed=9600").find("'speed'"), std::string::npos);
+  EXPECT_NE(refusal("tcp://box:502?baud=9600").find("'502?baud=9600'"), std::string::npos);
   EXPECT_NE(refusal("rtu://dev/ttyS0").find("three slashes"), std::string::npos);
   EXPECT_NE(refusal("rtu:///dev/ttyS0?baud=9601").find("9601"), std::string::npos);
   EXPECT_NE(refusal("rtu:///dev/ttyS0?parity=n").find("N, E or O"), std::string::npos);
@@ -348,6 +358,23 @@ TEST(ModbusPlan, AValueFitsIntoARequest) {
   ASSERT_EQ(host.problems.size(), 1U) << host.trouble();
   EXPECT_EQ(host.problems[0].text,
             "a float64 of 4 registers is more than max_registers, what one request may read");
+}
+
+TEST(ModbusPlan, AValueIsWrittenByOneRequest) {
+  const Row wide = reg("a", "holding", 0, {{"type", "float32"}, {"command", "a"}});
+  const Row narrow = reg("b", "holding", 2, {{"command", "b"}});
+  FakeHost single({{"url", "tcp://plc"}, {"write_function", "single"}},
+                  {{"register", {wide, narrow}}});
+  EXPECT_EQ(single.declare(), FP_E_INVALID);
+  ASSERT_EQ(single.problems.size(), 1U) << single.trouble();
+  EXPECT_EQ(single.problems[0].index, 0U);
+  EXPECT_TRUE(single.problems[0].text.starts_with("writes 2 registers, and")) << single.trouble();
+  FakeHost both({{"url", "tcp://plc"}, {"write_function", "multiple"}},
+                {{"register", {wide, narrow}}});
+  EXPECT_EQ(both.declare(), FP_OK) << both.trouble();
+  EXPECT_EQ(
+      problem_of(reg("c", "holding", 0, {{"type", "string"}, {"length", 124}, {"command", "c"}})),
+      "command: one request writes 123 registers at most");
 }
 
 TEST(ModbusPlan, ProblemsOfUnits) {

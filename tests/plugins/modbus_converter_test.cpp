@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The Modbus plugin with RTU over TCP, as converters speak it, against Debian's pymodbus behind a
+// cable.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fakes/cable.hpp"
+#include "fakes/modbus_server.hpp"
+#include "modbus_rows.hpp"
+
+namespace fieldpost::modbus_test {
+namespace {
+
+using fakes::ModbusServer;
+
+using test::Cable;
+
+class ModbusConverter : public testing::Test {
+ protected:
+  // Two units behind the converter; others do not answer.
+  std::vector<std::string> args(const std::string& port = "0") const {
+    std::vector<std::string> all{"--rtu", "--port", port, "--units", "3,4"};
+    for (const char* c : {"count 3 holding 0", "count 4 holding 0", "set 3 holding 9 40000"}) {
+      all.insert(all.end(), {"--do", c});
+    }
+    return all;
+  }
+  ModbusConverter() { server.emplace(args()); }
+  static std::string url(const std::string& port) {
+    return "rtu+tcp://127.0.0.1:" + port + "?baud=19200";
+  }
+  static Row::Tables units() {
+    return {{"unit",
+             {unit(3, {reg("a", "holding", 0, {{"command", "write"}}), reg("c", "holding", 9)}),
+              unit(4, {reg("b", "holding", 0)}), unit(5, {reg("nobody", "holding", 0)})}}};
+  }
+  std::optional<ModbusServer> server;
+};
+
+TEST_F(ModbusConverter, ReadsAndWritesUnitsOfOneLine) {
+  FakeHost host({{"url", url(server->port())}, {"timeout", "200ms"}, {"max_gap", 0}}, units());
+  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
+  for (int i = 1; i <= 5; ++i) {
+    ASSERT_EQ(host.poll(0), FP_OK) << host.trouble();
+    ASSERT_EQ(host.poll(1), FP_OK) << host.trouble();
+    EXPECT_EQ(host.number("a", 0), i);
+    EXPECT_EQ(host.number("b", 1), i);
+  }
+  EXPECT_EQ(host.command("write", {{"value", 7.0}}, 0).status, FP_OK);
+  server->tell("except 3 holding 9 2");
+  ASSERT_EQ(host.poll(0), FP_OK) << host.trouble();
+  EXPECT_EQ(host.latest("c", 0)->detail, "unit 3 holding 9: exception 2 (illegal data address)");
+}
+
+// A unit that is off costs its own time-outs, and the others no connection.
+TEST_F(ModbusConverter, ASilentUnitLeavesTheOthersAlone) {
+  Cable cable({.to = static_cast<uint16_t>(std::stoi(server->port()))});
+  FakeHost host({{"url", url(std::to_string(cable.port()))}, {"timeout", "200ms"}}, units());
+  ASSERT_EQ(host.open(), FP_OK);
+  for (int i = 1; i <= 5; ++i) {
+    EXPECT_EQ(host.poll(2), FP_E_IO);
+    EXPECT_EQ(host.error, "unit 5: no answer within 200 ms");
+    ASSERT_EQ(host.poll(1), FP_OK) << host.trouble();
+    EXPECT_EQ(host.number("b", 1), i);
+  }
+  EXPECT_EQ(cable.connections(), 1);
+}
+
+TEST_F(ModbusConverter, ALateAnswerIsNeverTakenForTheNextOne) {
+  FakeHost host({{"url", url(server->port())}, {"timeout", "400ms"}, {"max_gap", 0}}, units());
+  ASSERT_EQ(host.open(), FP_OK);
+  for (int i = 0; i < 4; ++i) {
+    server->tell("delay 3 0.45 2");
+    host.poll(0);
+    if (i % 2 == 1) {
+      ASSERT_EQ(host.poll(1), FP_OK) << host.trouble();
+      EXPECT_EQ(host.number("b", 1), std::stod(server->tell("get 4 holding 0")));
+    }
+    ASSERT_TRUE(eventually([&] { return host.poll(0) == FP_OK && host.number("a", 0); }));
+    EXPECT_EQ(host.number("a", 0), std::stod(server->tell("get 3 holding 0")));
+    ASSERT_TRUE(always(host, "c", 40000));
+  }
+}
+
+TEST_F(ModbusConverter, RecoversWhenTheConverterIsStartedAnew) {
+  const std::string port = server->port();
+  FakeHost host({{"url", url(port)}, {"timeout", "200ms"}}, units());
+  ASSERT_EQ(host.open(), FP_OK);
+  ASSERT_EQ(host.poll(1), FP_OK) << host.trouble();
+  for (int i = 0; i < 20; ++i) {
+    server->tell("hangup");
+    ASSERT_EQ(host.poll(1), FP_OK) << host.trouble();
+  }
+  server.reset();
+  EXPECT_EQ(host.poll(1), FP_E_IO);
+  EXPECT_EQ(host.error, "rtu+tcp://127.0.0.1:" + port + ": Connection refused");
+  server.emplace(args(port));
+  EXPECT_EQ(host.poll(1), FP_OK) << host.trouble();
+  EXPECT_EQ(host.number("b", 1), 1);
+}
+
+// A connection that is dead without a word is replaced; also one that says so only when it is
+// written to, which must not end the process (SIGPIPE).
+TEST_F(ModbusConverter, ACableThatWasPulledAndIsBack) {
+  Cable cable({.to = static_cast<uint16_t>(std::stoi(server->port()))});
+  FakeHost host({{"url", url(std::to_string(cable.port()))}, {"timeout", "100ms"}}, units());
+  ASSERT_EQ(host.open(), FP_OK);
+  ASSERT_EQ(host.poll(1), FP_OK) << host.trouble();
+  cable.set(Cable::Mode::Swallow);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(host.poll(1), FP_E_IO);
+  cable.set(Cable::Mode::Forward);
+  EXPECT_TRUE(eventually([&] { return host.poll(1) == FP_OK; })) << host.trouble();
+  EXPECT_GE(cable.connections(), 2);
+  for (int i = 0; i < 3; ++i) {
+    cable.set(Cable::Mode::Gone);
+    (void)host.poll(1);
+    (void)host.command("write", {{"value", 7.0}}, 0);
+    cable.set(Cable::Mode::Forward);
+    EXPECT_TRUE(eventually([&] { return host.poll(1) == FP_OK; })) << host.trouble();
+  }
+  EXPECT_EQ(host.number("b", 1), std::stod(server->tell("get 4 holding 0")));
+}
+
+}  // namespace
+}  // namespace fieldpost::modbus_test
