@@ -3,14 +3,21 @@
 // The Modbus plugin with RTU over TCP, as converters speak it, against Debian's pymodbus behind a
 // cable.
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "fakes/cable.hpp"
+#include "fakes/loopback.hpp"
 #include "fakes/modbus_server.hpp"
+#include "fakes/rtu_peer.hpp"
 #include "modbus_rows.hpp"
 
 namespace fieldpost::modbus_test {
@@ -72,7 +79,9 @@ TEST_F(ModbusConverter, ASilentUnitLeavesTheOthersAlone) {
 }
 
 TEST_F(ModbusConverter, ALateAnswerIsNeverTakenForTheNextOne) {
-  FakeHost host({{"url", url(server->port())}, {"timeout", "400ms"}, {"max_gap", 0}}, units());
+  Cable cable({.to = static_cast<uint16_t>(std::stoi(server->port()))});
+  FakeHost host({{"url", url(std::to_string(cable.port()))}, {"timeout", "400ms"}, {"max_gap", 0}},
+                units());
   ASSERT_EQ(host.open(), FP_OK);
   for (int i = 0; i < 4; ++i) {
     server->tell("delay 3 0.45 2");
@@ -85,6 +94,7 @@ TEST_F(ModbusConverter, ALateAnswerIsNeverTakenForTheNextOne) {
     EXPECT_EQ(host.number("a", 0), std::stod(server->tell("get 3 holding 0")));
     ASSERT_TRUE(always(host, "c", 40000));
   }
+  EXPECT_EQ(cable.connections(), 1);
 }
 
 TEST_F(ModbusConverter, RecoversWhenTheConverterIsStartedAnew) {
@@ -105,7 +115,7 @@ TEST_F(ModbusConverter, RecoversWhenTheConverterIsStartedAnew) {
 }
 
 // A connection that is dead without a word is replaced; also one that says so only when it is
-// written to, which must not end the process (SIGPIPE).
+// written to.
 TEST_F(ModbusConverter, ACableThatWasPulledAndIsBack) {
   Cable cable({.to = static_cast<uint16_t>(std::stoi(server->port()))});
   FakeHost host({{"url", url(std::to_string(cable.port()))}, {"timeout", "100ms"}}, units());
@@ -124,6 +134,73 @@ TEST_F(ModbusConverter, ACableThatWasPulledAndIsBack) {
     EXPECT_TRUE(eventually([&] { return host.poll(1) == FP_OK; })) << host.trouble();
   }
   EXPECT_EQ(host.number("b", 1), std::stod(server->tell("get 4 holding 0")));
+}
+
+// A converter behind which each register holds 7, with a fault.
+class FaultyConverter {
+ public:
+  enum class Fault : uint8_t { Quits, Chatters };
+  explicit FaultyConverter(Fault fault)
+      : fault_(fault),
+        listener_(test::listen_at_loopback(false, port_)),
+        thread_([this] { run(); }) {}
+  ~FaultyConverter() {
+    shutdown(listener_.get(), SHUT_RDWR);
+    thread_.join();
+  }
+  std::string port() const { return std::to_string(port_); }
+  int connections() const { return connections_; }
+
+ private:
+  void run() {
+    for (;; ++connections_) {
+      const UniqueFd line(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      if (!line) return;
+      while (answer(line.get())) {
+      }
+    }
+  }
+  bool answer(int line) const {
+    fakes::Frame request(8);
+    if (recv(line, request.data(), request.size(), MSG_WAITALL) != 8) return false;
+    fakes::Frame answer = request[1] == 6 ? request : fakes::registers(request, 7);
+    if (fault_ == Fault::Chatters) answer.push_back(0xFF);
+    (void)!write(line, answer.data(), answer.size());
+    if (fault_ == Fault::Chatters) return true;
+    shutdown(line, SHUT_WR);  // FIN, and RST when it is closed
+    const linger reset{1, 0};
+    setsockopt(line, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    return false;
+  }
+  Fault fault_;
+  uint16_t port_ = 0;
+  UniqueFd listener_;
+  std::atomic<int> connections_ = 0;  // that are over
+  std::thread thread_;
+};
+
+// libmodbus writes RTU frames without MSG_NOSIGNAL: SIGPIPE would end the process. The time between
+// two frames at 1,200 baud is time enough for the other side to be gone before the second.
+TEST(ModbusFaultyConverter, ThatIsGoneDoesNotEndTheProcess) {
+  const FaultyConverter peer(FaultyConverter::Fault::Quits);
+  FakeHost host({{"url", "rtu+tcp://127.0.0.1:" + peer.port() + "?baud=1200"}, {"max_gap", 0}},
+                {{"register", {reg("a", "holding", 0), reg("b", "holding", 2)}}});
+  ASSERT_EQ(host.open(), FP_OK);
+  ASSERT_EQ(host.poll(), FP_OK) << host.trouble();
+  EXPECT_EQ(host.number("a"), 7);
+  EXPECT_EQ(host.number("b"), 7);
+}
+
+// As an open line does: what comes unasked is passed over, and is no reason for a new connection.
+TEST(ModbusFaultyConverter, ThatChattersKeepsItsConnection) {
+  const FaultyConverter peer(FaultyConverter::Fault::Chatters);
+  FakeHost host({{"url", "rtu+tcp://127.0.0.1:" + peer.port()}},
+                {{"register", {reg("a", "holding", 0, {{"command", "a"}})}}});
+  ASSERT_EQ(host.open(), FP_OK);
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(host.command("a", {{"value", 7.0}}).readback, Value(7.0)) << host.trouble();
+  }
+  EXPECT_EQ(peer.connections(), 0);
 }
 
 }  // namespace
