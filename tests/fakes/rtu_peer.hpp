@@ -41,15 +41,18 @@ inline Frame with_crc(Frame frame) {
   return frame;
 }
 
-// The right answer to a request for registers: each holds `value`.
-inline Frame registers(const Frame& request, uint16_t value) {
+// The right answer to a request for registers, without its CRC: each holds `value`.
+inline Frame registers_bare(const Frame& request, uint16_t value) {
   const auto count = static_cast<uint8_t>(request[5]);
   Frame answer{request[0], request[1], static_cast<uint8_t>(2 * count)};
   for (int i = 0; i < count; ++i) {
     answer.push_back(static_cast<uint8_t>(value >> 8));
     answer.push_back(static_cast<uint8_t>(value & 0xFF));
   }
-  return with_crc(answer);
+  return answer;
+}
+inline Frame registers(const Frame& request, uint16_t value) {
+  return with_crc(registers_bare(request, value));
 }
 
 class RtuPeer {

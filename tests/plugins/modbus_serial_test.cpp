@@ -214,8 +214,7 @@ class ModbusWrongAnswers : public testing::Test {
   static Frame right(const Frame& request) { return fakes::registers(request, 7); }
   // The right answer but for what `change` does to it before the CRC.
   static Frame changed(const Frame& request, const std::function<void(Frame&)>& change) {
-    Frame answer = right(request);
-    answer.resize(answer.size() - 2);
+    Frame answer = fakes::registers_bare(request, 7);
     change(answer);
     return fakes::with_crc(answer);
   }
