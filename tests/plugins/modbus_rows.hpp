@@ -21,7 +21,7 @@ using test::eventually;
 using Clock = std::chrono::steady_clock;
 
 inline Row reg(const std::string& attribute, const char* table, int address,
-               std::vector<Row::Pair> more = {}) {
+               const std::vector<Row::Pair>& more = {}) {
   Row row{{"attribute", attribute}, {"table", table}, {"address", address}};
   for (const Row::Pair& p : more) row.values[p.name] = p.value;
   return row;

@@ -289,7 +289,8 @@ TEST(ModbusUrl, OthersAreRefusedWithWhatWasExpected) {
 
 // ---- Plans.
 
-Row reg(const char* attribute, const char* table, int address, std::vector<Row::Pair> more = {}) {
+Row reg(const char* attribute, const char* table, int address,
+        const std::vector<Row::Pair>& more = {}) {
   Row row{{"attribute", attribute}, {"table", table}, {"address", address}};
   for (const Row::Pair& p : more) row.values[p.name] = p.value;
   return row;
