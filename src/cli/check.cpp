@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "cli/check_live.hpp"
 #include "cli/cli.hpp"
 #include "config/load.hpp"
 #include "supervisor/probe.hpp"
@@ -29,6 +30,18 @@ bool judge(const Loaded& loaded) {
   return true;
 }
 
+// Exit status: 0 all is fine, 1 there are warnings, 2 errors.
+int tell(const std::vector<Finding>& findings) {
+  constexpr const char* kWords[] = {"fine   ", "warning", "error  "};
+  int worst = 0;
+  for (const Finding& f : findings) {
+    const int grade = static_cast<int>(f.grade);
+    std::cout << kWords[grade] << "  " << f.about << ": " << f.text << "\n";
+    worst = std::max(worst, grade);
+  }
+  return worst;
+}
+
 }  // namespace
 
 Loaded load(const Call& call) {
@@ -48,9 +61,14 @@ bool is_fine(const Loaded& loaded, const PlaceName& name) {
   return !judge(loaded);
 }
 
+void check_options(po::options_description& o) {
+  o.add_options()("live", "and look whether what it names is there");
+}
+
 int check(const Call& call) {
   const Loaded loaded = load(call);
   if (!is_fine(loaded)) return kConfig;
+  if (call.given.count("live") > 0) return tell(look_live(call.paths, loaded.config));
   size_t attributes = 0;
   size_t commands = 0;
   for (const PluginConfig& plugin : loaded.config.plugins) {

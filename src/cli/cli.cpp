@@ -66,8 +66,11 @@ constexpr Subcommand kSubcommands[] = {
      "Reads PATH (a file, or a folder with fieldpost.toml and conf.d/), runs every plugin's own "
      "check, and prints all problems as FILE:LINE:COLUMN: KEY: what was expected. Touches no "
      "device and no network. Exit status 0: all of it would run, warnings or not; 78: not all, or "
-     "nothing, as the last line says.",
-     nullptr, 0, 1, check},
+     "nothing, as the last line says. With --live it also looks whether devices answer, the broker "
+     "accepts the login, the clock is synchronised and the disk has room: of the running agent, or "
+     "by trying it; nothing is written and no output is driven. Then 0: fine, 1: warnings, 2: "
+     "errors, each with what to do.",
+     check_options, 0, 1, check},
     {"status", "", "Show uplink, outbox, plugins and units",
      "What the running agent does: connection, what waits to be sent and how old the oldest is, "
      "and each plugin and unit with its last good reading and its errors.",
@@ -75,6 +78,25 @@ constexpr Subcommand kSubcommands[] = {
     {"watch", "", "Show readings as they come",
      "Prints every reading of the running agent, good or not, until Ctrl-C.", json_option, 0, 0,
      watch},
+    {"read", "[INSTANCE]", "Read an instance once, with or without the agent",
+     "What INSTANCE, a [[plugin]] of the configuration, reads now: as the running agent has it, or "
+     "else with a process of its own, which opens the device, polls it once and closes it. "
+     "`fieldpost read --plugin modbus --set url=tcp://10.0.0.5 --set register.attribute=t --set "
+     "register.table=holding --set register.address=100` needs no configuration at all. A line or "
+     "chip that somebody else has is not touched. Exit status 0: everything was read; 1: not.",
+     read_options, 0, 1, read},
+    {"scan", "serial|i2c [BUS]|gpio|iio|modbus URL", "Show what hardware this machine has",
+     "`serial`: ports, by the name that stays the same, and who has them. `i2c`: addresses that "
+     "answer. `gpio`: chips and lines, and who has them. `iio`: sensors that a driver of the "
+     "kernel has. `modbus URL`: units that answer on a line or behind a gateway. As root: others "
+     "see less. Exit status 0: something was found; 1: nothing, and what to do about it.",
+     scan_options, 1, 2, scan},
+    {"modbus", "probe URL", "Show what a Modbus register holds, in every type and order",
+     "Manuals seldom say in which order a device sends the words of a number. `fieldpost modbus "
+     "probe tcp://10.0.0.5 --unit 3 --table input --address 100` reads the registers from there on "
+     "once, shows each type and order side by side, and with --as the lines of a configuration for "
+     "the one that makes sense. Takes the line as the plugin would: not while an agent has it.",
+     modbus_options, 2, 2, modbus},
     {"send", "[DEVICE ATTR=VALUE…]", "Post state as any program on this machine may",
      "Hands values to the running agent, which keeps them like readings of its own plugins until "
      "they are delivered. Without arguments it reads JSON lines from stdin: "

@@ -53,8 +53,15 @@ int run(std::span<const std::string> args);
 
 int apply(const Call&);
 int check(const Call&);
+void check_options(po::options_description&);
 int status(const Call&);
 int watch(const Call&);
+int read(const Call&);
+void read_options(po::options_description&);
+int scan(const Call&);
+void scan_options(po::options_description&);
+int modbus(const Call&);
+void modbus_options(po::options_description&);
 int send(const Call&);
 int outbox(const Call&);
 int attributes(const Call&);

@@ -7,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "cli/client.hpp"
+#include "cli/json_words.hpp"
 
 namespace fieldpost::cli {
 namespace {
@@ -15,25 +16,21 @@ using Steady = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kLookEvery(200);
 
-std::string text(const Json& object, const char* key) {
-  return printable(object.value(key, std::string()));
-}
-
 std::string with_reason(std::string words, const std::string& reason) {
   return reason.empty() ? words : std::move(words) + ": " + reason;
 }
 
 std::string line_of(const Json& uplink) {
-  const std::string words = text(uplink, "state") + " " + text(uplink, "url");
-  const std::string reason = text(uplink, "reason");
-  return with_reason(words, reason.empty() ? text(uplink, "step") : reason);
+  const std::string words = text_of(uplink, "state") + " " + text_of(uplink, "url");
+  const std::string reason = text_of(uplink, "reason");
+  return with_reason(words, reason.empty() ? text_of(uplink, "step") : reason);
 }
 
 // Why it is not what was set up that runs; empty: it is.
 std::string difference(const Json& status, const std::string& device_id) {
-  if (const std::string trouble = text(status["config"], "trouble"); !trouble.empty())
+  if (const std::string trouble = text_of(status["config"], "trouble"); !trouble.empty())
     return trouble;
-  const std::string runs = text(status["gateway"], "device_id");
+  const std::string runs = text_of(status["gateway"], "device_id");
   return runs == device_id ? "" : "the agent runs as " + runs + " still, not as " + device_id;
 }
 
@@ -41,14 +38,15 @@ std::string difference(const Json& status, const std::string& device_id) {
 std::string obstacle(const Json& status) {
   const Json& uplink = status["uplink"];
   if (uplink["state"] != "connected") return line_of(uplink);
-  if (text(status["clock"], "stamps") == "none")
-    return with_reason("connected, but the time is not known yet", text(status["clock"], "reason"));
+  if (text_of(status["clock"], "stamps") == "none")
+    return with_reason("connected, but the time is not known yet",
+                       text_of(status["clock"], "reason"));
   if (status["outbox"]["waiting"] == 0) {
     for (const Json& plugin : status["plugins"]) {
-      if (text(plugin, "state") != "up") {
-        return with_reason(
-            "connected, but the plugin '" + text(plugin, "name") + "' is " + text(plugin, "state"),
-            text(plugin, "reason"));
+      if (text_of(plugin, "state") != "up") {
+        return with_reason("connected, but the plugin '" + text_of(plugin, "name") + "' is " +
+                               text_of(plugin, "state"),
+                           text_of(plugin, "reason"));
       }
     }
   }

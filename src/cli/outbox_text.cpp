@@ -6,23 +6,18 @@
 #include <string>
 
 #include "base/text.hpp"
+#include "cli/json_words.hpp"
 #include "model/custom_device.hpp"
 
 namespace fieldpost::cli {
 namespace {
 
-std::string ago(const Json& seconds) {
-  return about(std::chrono::nanoseconds(static_cast<int64_t>(seconds.get<double>() * 1e9)));
-}
-
-std::string text(const Json& json, const char* key) { return json.value(key, std::string()); }
-
 void print_drain(const Json& o) {
   std::cout << "drain     ";
   if (!o.value("running", false)) {
     std::cout << "no agent runs\n";
-  } else if (text(o, "uplink") != "connected") {
-    const std::string why = text(o, "uplink_reason");
+  } else if (text_of(o, "uplink") != "connected") {
+    const std::string why = text_of(o, "uplink_reason");
     std::cout << "not connected" << (why.empty() ? "" : ": " + why) << "\n";
   } else if (!o.contains("drained_in_s")) {
     std::cout << "not at the pace of the last 30 s: no more is delivered than comes in\n";
@@ -51,18 +46,20 @@ void print_outbox_status(const Json& o) {
             << o["rows"] << " rows on the disk, " << o["staged"] << " in memory\n          "
             << format_size(o["file_bytes"].get<int64_t>()) << " on the disk";
   if (o.contains("oldest")) {
-    std::cout << "; rows begin at " << text(o, "oldest") << " to " << text(o, "newest_row");
+    std::cout << "; rows begin at " << text_of(o, "oldest") << " to " << text_of(o, "newest_row");
   }
   std::cout << "\n";
   print_drain(o);
   if (o.contains("disk")) std::cout << "disk      " << disk_line(o["disk"]) << "\n";
-  if (const std::string t = text(o, "trouble"); !t.empty()) std::cout << "          " << t << "\n";
+  if (const std::string t = text_of(o, "trouble"); !t.empty())
+    std::cout << "          " << t << "\n";
   for (const Json& d : o["devices"]) {
-    const std::string name = text(d, "name");
-    std::cout << (name.empty() ? shown_device(text(d, "id")) : name + " (" + text(d, "id") + ")")
+    const std::string name = text_of(d, "name");
+    std::cout << (name.empty() ? shown_device(text_of(d, "id"))
+                               : name + " (" + text_of(d, "id") + ")")
               << "\n  " << d["readings"] << " readings, " << d["staged"] << " of them in memory, "
               << d["rows"] << " rows";
-    if (d.contains("oldest")) std::cout << ", oldest row " << text(d, "oldest");
+    if (d.contains("oldest")) std::cout << ", oldest row " << text_of(d, "oldest");
     std::cout << "\n";
   }
 }

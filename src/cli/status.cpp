@@ -8,18 +8,12 @@
 #include "base/text.hpp"
 #include "cli/cli.hpp"
 #include "cli/client.hpp"
+#include "cli/json_words.hpp"
 #include "cli/outbox_text.hpp"
 #include "model/custom_device.hpp"
 
 namespace fieldpost::cli {
 namespace {
-
-std::string ago(const Json& seconds) {
-  if (!seconds.is_number()) return "never";
-  return about(std::chrono::nanoseconds(static_cast<int64_t>(seconds.get<double>() * 1e9)));
-}
-
-std::string text(const Json& json, const char* key) { return json.value(key, std::string()); }
 
 // Where the rate limits are felt.
 void print_pace(const Json& u) {
@@ -36,9 +30,9 @@ void print_pace(const Json& u) {
 // Topics that the broker does not let us publish to.
 void print_set_aside(const Json& u) {
   for (const Json& line : u.value("set_aside", Json::array())) {
-    const bool is_state = text(line, "topic").ends_with("/state");
+    const bool is_state = text_of(line, "topic").ends_with("/state");
     std::cout << "          the broker closes the connection when we publish to "
-              << text(line, "topic")
+              << text_of(line, "topic")
               << (is_state ? ": its readings wait" : ": nothing is sent there")
               << ", tried again in " << ago(line["retry_s"]) << "\n";
   }
@@ -55,43 +49,43 @@ void print_last_run(const Json& last) {
       {"cut-off", "the power was cut or the machine was reset"},
       {"none", "none is known"},
       {"unknown", "not known"}};
-  const std::string ended = text(last, "ended");
+  const std::string ended = text_of(last, "ended");
   const auto* const it =
       std::ranges::find(kWords, ended, &std::pair<std::string_view, const char*>::first);
   std::cout << "last run  " << (it == std::end(kWords) ? ended.c_str() : it->second);
-  if (const std::string at = text(last, "last_word"); !at.empty() && ended != "stopped")
+  if (const std::string at = text_of(last, "last_word"); !at.empty() && ended != "stopped")
     std::cout << "; its last word is of " << at;
   std::cout << "\n";
-  if (const std::string why = text(last, "boot_reason"); !why.empty())
+  if (const std::string why = text_of(last, "boot_reason"); !why.empty())
     std::cout << "          this boot: " << why << "\n";
-  if (const std::string t = text(last, "trouble"); !t.empty())
+  if (const std::string t = text_of(last, "trouble"); !t.empty())
     std::cout << "          the black box cannot be written: " << t << "\n";
 }
 
 // What `fieldpost apply` has put in place, and what became of it.
 void print_apply(const Json& a) {
-  const std::string state = text(a, "state");
+  const std::string state = text_of(a, "state");
   if (state == "pending" && a.value("running", false) && a.contains("left_s")) {
     std::cout << "config    on trial for another " << ago(a["left_s"])
               << ": it stays if the broker acknowledges a publish by then\n";
   } else if (state == "pending") {
-    const std::string why = text(a, "reason");
+    const std::string why = text_of(a, "reason");
     std::cout << "config    an applied configuration does not run"
               << (why.empty() ? " yet" : ": " + why) << "\n";
   } else if (state == "confirmed") {
-    std::cout << "config    the applied configuration was confirmed at " << text(a, "ended")
+    std::cout << "config    the applied configuration was confirmed at " << text_of(a, "ended")
               << "\n";
   } else if (state == "rolled back") {
-    std::cout << "config    the applied configuration was rolled back at " << text(a, "ended")
-              << ": " << text(a, "reason") << "\n";
+    std::cout << "config    the applied configuration was rolled back at " << text_of(a, "ended")
+              << ": " << text_of(a, "reason") << "\n";
   }
 }
 
 void print_uplink(const Json& u) {
-  std::cout << "uplink    " << text(u, "state") << " " << text(u, "url") << " for "
+  std::cout << "uplink    " << text_of(u, "state") << " " << text_of(u, "url") << " for "
             << ago(u["since_s"]);
-  if (const std::string step = text(u, "step"); !step.empty()) std::cout << ": " << step;
-  if (const std::string why = text(u, "reason"); !why.empty()) std::cout << ": " << why;
+  if (const std::string step = text_of(u, "step"); !step.empty()) std::cout << ": " << step;
+  if (const std::string why = text_of(u, "reason"); !why.empty()) std::cout << ": " << why;
   if (u.contains("retry_s")) std::cout << "; next attempt in " << ago(u["retry_s"]);
   std::cout << "\n          " << u["readings"] << " readings in " << u["published"]
             << " messages delivered, " << u["in_flight"] << " in flight";
@@ -110,8 +104,8 @@ void print_given_up(const Json& o) {
   const Json& lines = o["given_up"];
   for (size_t i = 0; i < std::min(lines.size(), kShown); ++i) {
     const Json& line = lines[i];
-    const std::string attribute = text(line, "attribute");
-    std::cout << "            " << shown_device(text(line, "device_id")) << " "
+    const std::string attribute = text_of(line, "attribute");
+    std::cout << "            " << shown_device(text_of(line, "device_id")) << " "
               << (attribute.empty() ? "(could not be read)" : attribute) << ": " << line["thinned"]
               << " thinned, " << line["dropped"] << " dropped\n";
   }
@@ -124,7 +118,7 @@ void print_outbox(const Json& o) {
             << " lost\n";
   print_given_up(o);
   for (const char* what : {"trouble", "warning"}) {
-    if (const std::string t = text(o, what); !t.empty()) std::cout << "          " << t << "\n";
+    if (const std::string t = text_of(o, what); !t.empty()) std::cout << "          " << t << "\n";
   }
   if (o.contains("disk")) std::cout << "disk      " << disk_line(o["disk"]) << "\n";
 }
@@ -152,11 +146,11 @@ void print_not_sent(const Json& c) {
 void print_clock(const Json& c) {
   const bool synchronised = c["synchronised"] == true;
   std::cout << "clock     " << (synchronised ? "" : "not ") << "synchronised";
-  if (const std::string by = text(c, "source"); !by.empty()) std::cout << " by " << by;
+  if (const std::string by = text_of(c, "source"); !by.empty()) std::cout << " by " << by;
   std::cout << " for " << ago(c["since_s"]);
-  if (const std::string why = text(c, "reason"); !why.empty()) std::cout << ": " << why;
+  if (const std::string why = text_of(c, "reason"); !why.empty()) std::cout << ": " << why;
   std::cout << "\n";
-  const std::string stamps = text(c, "stamps");
+  const std::string stamps = text_of(c, "stamps");
   if (stamps == "none" && c["waiting"] != 0) print_waiting_for_time(c);
   if (stamps == "estimated") std::cout << "          times are estimates, and sent as such\n";
   if (c.contains("ignored_step_s")) {
@@ -165,11 +159,12 @@ void print_clock(const Json& c) {
               << ago(std::abs(step)) << "; not believed until a time service confirms it\n";
   }
   print_not_sent(c);
-  if (const std::string t = text(c, "trouble"); !t.empty()) std::cout << "          " << t << "\n";
+  if (const std::string t = text_of(c, "trouble"); !t.empty())
+    std::cout << "          " << t << "\n";
 }
 
 void print_commands(const Json& c) {
-  if (const std::string t = text(c, "trouble"); !t.empty()) {
+  if (const std::string t = text_of(c, "trouble"); !t.empty()) {
     std::cout << "commands  a crash would forget those that are running: " << t << "\n";
   }
   if (c["received"] == 0) return;
@@ -204,27 +199,27 @@ void print_traffic(const Json& months) {
               << format_size(count["bytes"].get<int64_t>()) << "\n";
   };
   const Json& month = months[0];
-  std::cout << "traffic   " << text(month, "month") << ": "
+  std::cout << "traffic   " << text_of(month, "month") << ": "
             << (month["at_least"] == true ? "at least " : "");
   line(month);
   for (const Json& device : month["devices"]) {
-    std::cout << "            " << device.value("name", text(device, "device_id")) << ": ";
+    std::cout << "            " << device.value("name", text_of(device, "device_id")) << ": ";
     line(device);
   }
 }
 
 void print_plugin(const Json& p) {
-  std::cout << text(p, "name") << " (" << text(p, "type") << ")  " << text(p, "state");
-  if (const std::string why = text(p, "reason"); !why.empty()) std::cout << ": " << why;
+  std::cout << text_of(p, "name") << " (" << text_of(p, "type") << ")  " << text_of(p, "state");
+  if (const std::string why = text_of(p, "reason"); !why.empty()) std::cout << ": " << why;
   if (p["restarts"] != 0) std::cout << "; restarted " << p["restarts"] << " times";
   std::cout << "\n";
   if (p.contains("sandbox")) {
-    std::cout << "  sandbox: " << text(p["sandbox"], "text")
+    std::cout << "  sandbox: " << text_of(p["sandbox"], "text")
               << (p.contains("socket") ? ", a unit of its own" : "") << "\n";
   }
   for (const Json& u : p["units"]) {
-    std::cout << "  " << text(u, "name") << ": " << text(u, "state");
-    if (const std::string why = text(u, "reason"); !why.empty()) std::cout << " (" << why << ")";
+    std::cout << "  " << text_of(u, "name") << ": " << text_of(u, "state");
+    if (const std::string why = text_of(u, "reason"); !why.empty()) std::cout << " (" << why << ")";
     if (u.contains("good_s")) {
       std::cout << ", last good reading " << ago(u["good_s"]) << " ago";
     } else {
@@ -233,16 +228,16 @@ void print_plugin(const Json& p) {
     std::cout << "\n";
   }
   for (const Json& a : p["attributes"]) {
-    if (const std::string q = text(a, "quality"); !q.empty() && q != "good") {
-      std::cout << "  " << text(a, "name") << ": " << q << " (" << text(a, "detail") << ")\n";
+    if (const std::string q = text_of(a, "quality"); !q.empty() && q != "good") {
+      std::cout << "  " << text_of(a, "name") << ": " << q << " (" << text_of(a, "detail") << ")\n";
     }
   }
 }
 
 std::string value_of(const Json& line) {
-  if (!line.contains("value")) return text(line, "quality") + " (" + text(line, "detail") + ")";
-  const Json& v = line["value"];
-  return v.is_number() ? format_number(v.get<double>()) : printable(dump_json(v), 200);
+  if (!line.contains("value"))
+    return text_of(line, "quality") + " (" + text_of(line, "detail") + ")";
+  return value_words(line["value"]);
 }
 
 }  // namespace
@@ -257,9 +252,9 @@ int status(const Call& call) {
     std::cout << s.dump(2) << "\n";
     return 0;
   }
-  std::cout << "fieldpost " << text(s, "version") << ", gateway " << text(s["gateway"], "device_id")
-            << ", running for " << ago(s["uptime_s"]) << "\n";
-  if (const std::string c = text(s["config"], "trouble"); !c.empty()) {
+  std::cout << "fieldpost " << text_of(s, "version") << ", gateway "
+            << text_of(s["gateway"], "device_id") << ", running for " << ago(s["uptime_s"]) << "\n";
+  if (const std::string c = text_of(s["config"], "trouble"); !c.empty()) {
     std::cout << "config    " << c << "\n";
   }
   if (s.contains("last_run")) print_last_run(s["last_run"]);
@@ -293,8 +288,8 @@ int watch(const Call& call) {
       std::cout << "(" << (*json)["dropped"] << " lines left out: the terminal is too slow)\n";
       continue;
     }
-    std::cout << text(*json, "time") << "  " << text(*json, "device") << "  "
-              << text(*json, "attribute") << " = " << value_of(*json) << "\n"
+    std::cout << text_of(*json, "time") << "  " << text_of(*json, "device") << "  "
+              << text_of(*json, "attribute") << " = " << value_of(*json) << "\n"
               << std::flush;
   }
 }

@@ -12,6 +12,7 @@
 #include "base/message_ids.hpp"
 #include "base/notify.hpp"
 #include "base/text.hpp"
+#include "cli/uplink_options.hpp"
 #include "config/secret.hpp"
 #include "main/sockets.hpp"
 #include "supervisor/probe.hpp"
@@ -26,39 +27,6 @@ using namespace std::chrono_literals;
 constexpr auto kHostsLimit = 1800ms;
 constexpr auto kUplinkLimit = 300ms;
 constexpr auto kStoreLimit = 700ms;
-
-Uplink::Options uplink_options(const Config& config, const Paths& paths) {
-  const UplinkConfig& u = config.uplink;
-  Uplink::Options o{.run_dir = paths.run_dir + "/uplink",  // the folder itself is open to groups
-                    .client_id = config.gateway.device_id,
-                    .brokers = u.brokers,
-                    .ca_file = u.ca_file,
-                    .cert_file = u.cert_file,
-                    .key_file = u.key_file,
-                    .proxy_host = u.proxy_host,
-                    .proxy_port = u.proxy_port,
-                    .access_key_file = u.access_key_file,
-                    .access_secret_file = u.access_secret_file,
-                    .proxy_login_file = u.proxy_login_file,
-                    .keepalive = u.keepalive,
-                    .connect_timeout = u.connect_timeout,
-                    .backoff_max = u.backoff_max,
-                    .window_messages = u.window_messages,
-                    .window_bytes = u.window_bytes,
-                    .max_payload = u.max_payload,
-                    .limits = u.rate_limits(),
-                    .live_first = u.order == "live-first",
-                    .batch_max_age = u.batch_max_age};
-  for (const DeviceConfig& device : config.devices) {
-    o.device_ids.push_back(device.id);
-    if (!device.flow_version.empty()) o.flow_versions[device.id] = device.flow_version;
-  }
-  o.publishes = config.publishes;
-  for (const SubscribeConfig& s : config.subscribes) {
-    o.custom_subscriptions.push_back({s.topic, s.qos});
-  }
-  return o;
-}
 
 // What is not for plugins: the outbox and what the agent keeps beside it, secrets, the broker's
 // side of the line.
@@ -142,7 +110,7 @@ Result<> Daemon::start() {
   command_log_ = std::make_unique<CommandLog>(
       CommandLog::Options{.folder = paths_.stage_dir(), .boot_id = boot});
   configure_custom();  // before messages can come
-  uplink_ = std::make_unique<Uplink>(uplink_options(config_, paths_), uplink_sinks());
+  uplink_ = std::make_unique<Uplink>(uplink_options(config_, paths_.run_dir), uplink_sinks());
   FP_CHECK_OK(watch_clock());
   sources_.push_back(FP_TRY(loop_->on_readable(mail_.fd(), [this] { on_mail(); })));
   sources_.push_back(FP_TRY(loop_->on_readable(refused_.fd(), [this] { on_refused(); })));
@@ -358,7 +326,7 @@ void Daemon::on(Chosen&& chosen) {
     configure_health();
     time_sync_->set_trusted(trusts_clock(config_));
     clock_->set_hold(config_.clock.hold);
-    uplink_->apply(uplink_options(config_, paths_));
+    uplink_->apply(uplink_options(config_, paths_.run_dir));
     supervisor_.apply(config_);
     log::notice("the configuration was read again");
   } else {
