@@ -99,10 +99,7 @@ void ReadPlan::run(Time now, const Ask& ask, const Deliver& deliver) {
     cuts_.clear();
     changed_ = true;
   }
-  if (changed_) rebuild();
-  ++cycle_;
-  searches_ = 0;
-  heard_ = doubted_ = false;
+  begin();
   // What is found out below changes refused_, cuts_ and walls_; blocks_ follow in the next cycle.
   const size_t n = blocks_.size();
   const size_t start = first_;
@@ -115,9 +112,17 @@ void ReadPlan::run(Time now, const Ask& ask, const Deliver& deliver) {
     }
   }
   retry(now, ask, deliver);
+}
+
+// What the cycle before has left, also one that was thrown out of.
+void ReadPlan::begin() {
   answers_ = heard_;
   if (doubted_ != cautious_) changed_ = true;
   cautious_ = doubted_;
+  if (changed_) rebuild();
+  ++cycle_;
+  searches_ = 0;
+  heard_ = doubted_ = false;
 }
 
 // Places that an earlier cycle found refused.
@@ -152,9 +157,20 @@ void ReadPlan::retry(Time now, const Ask& ask, const Deliver& deliver) {
   cuts_.clear();
 }
 
+Answer ReadPlan::ask_for(const Block& block, const Ask& ask) {
+  try {
+    const Answer answer = ask(block.extent);
+    if (answer.exception == kNoAnswer && !block.proven) doubt(block);
+    return answer;
+  } catch (...) {
+    if (!block.proven) doubt(block);
+    throw;
+  }
+}
+
 ReadPlan::Outcome ReadPlan::read(const Block& block, Time now, const Ask& ask,
                                  const Deliver& deliver) {
-  const Answer answer = ask(block.extent);
+  const Answer answer = ask_for(block, ask);
   heard_ = heard_ || (answer.exception != kNoAnswer && answer.exception != kNotAsked);
   switch (answer.exception) {
     case 0:
@@ -162,8 +178,6 @@ ReadPlan::Outcome ReadPlan::read(const Block& block, Time now, const Ask& ask,
       hand_out(block, answer.words, deliver);
       return Outcome::Answered;
     case kNoAnswer:
-      if (!block.proven) doubt(block);
-      [[fallthrough]];
     case kNotAsked:
     case kAcknowledge:
     case kBusy:  // says nothing of places
@@ -235,8 +249,9 @@ void ReadPlan::prove(const Block& block) {
   changed_ = true;
 }
 
-// Some devices do not answer at all what they should refuse. Of a unit that answers otherwise, the
-// holes are to blame; of one that does not, the next cycle tells: it asks without them.
+// Some devices do not answer at all what they should refuse, or close the connection. Of a unit
+// that answers otherwise, the holes are to blame; of one that does not, the next cycle tells: it
+// asks without them.
 void ReadPlan::doubt(const Block& block) {
   if (!answers_ && !heard_) {
     doubted_ = true;

@@ -56,7 +56,7 @@ struct Answer {
 
 class ReadPlan {
  public:
-  // May throw; the cycle ends with it, and what it has found out is kept.
+  // May throw, which ends the cycle; what that has found out is kept.
   using Ask = std::function<Answer(const Extent&)>;
   // Called for every wanted place, in no order: its words, or the exception in their place.
   using Deliver =
@@ -93,7 +93,9 @@ class ReadPlan {
   };
   enum class Outcome : uint8_t { Answered, Refused, Unclear };
 
+  void begin();
   void rebuild();
+  Answer ask_for(const Block& block, const Ask& ask);
   void retry(Time now, const Ask& ask, const Deliver& deliver);
   Block block_of(size_t begin, size_t end) const;
   void extend(Block& block, size_t next) const;
@@ -124,7 +126,7 @@ class ReadPlan {
   bool changed_ = false;  // blocks_ no longer fit the above
   uint64_t cycle_ = 0;
   int searches_ = 0;       // requests of this cycle that look for what is refused
-  bool answers_ = false;   // the unit did, in this cycle or the one before
+  bool answers_ = false;   // the unit did, in the cycle before
   bool heard_ = false;     // in this one
   bool doubted_ = false;   // in this cycle a request over a hole was the one without an answer
   bool cautious_ = false;  // this cycle's requests go over no hole that is not proven

@@ -253,8 +253,8 @@ void Bus::after_answer() {
 }
 
 void Bus::after_silence(int unit, nanoseconds timeout) {
-  if (!endpoint_.is_rtu()) return close();
   quiet_since_ = Clock::now();
+  if (!endpoint_.is_rtu()) return close();
   late_until_.at(static_cast<size_t>(unit)) = quiet_since_ + timeout;
   if (endpoint_.line == Line::RtuOverTcp && ++silences_ >= kSilencesOfConnection) close();
 }

@@ -7,9 +7,13 @@
 #include <cstdlib>
 #include <map>
 #include <new>
+#include <random>
 #include <set>
+#include <stdexcept>
+#include <string>
 
 #include "blocks.hpp"
+#include "fakes/test_env.hpp"
 
 namespace {
 size_t allocations = 0;
@@ -40,6 +44,7 @@ struct FakeUnit {
   std::map<uint32_t, uint8_t> refuses;  // address → exception
   uint32_t limit = 125;
   std::set<uint32_t> silent{};
+  std::set<uint32_t> fatal{};  // the connection is closed
   bool off = false;
   std::vector<Extent> asked{};
   std::vector<uint16_t> words{};
@@ -50,6 +55,7 @@ struct FakeUnit {
     if (what.count > limit) return {3};
     for (uint32_t a = what.address; a < what.end(); ++a) {
       if (silent.contains(a)) return {kNoAnswer};
+      if (fatal.contains(a)) throw std::runtime_error("the connection was closed");
       if (const auto it = refuses.find(a); it != refuses.end()) return {it->second};
     }
     words.clear();
@@ -296,6 +302,21 @@ TEST_F(ModbusBlocks, AHoleWithoutAnAnswerCostsTwoCycles) {
   EXPECT_EQ(cycle(plan, seconds(36000)).words.size(), 12U);
 }
 
+// Or they close the connection.
+TEST_F(ModbusBlocks, AHoleThatEndsTheConnectionCostsTwoCycles) {
+  unit.fatal = {5};
+  ReadPlan plan(with_holes(3, 2), {.gap = 8});
+  size_t whole = 0;
+  for (int s = 0; s < 10; ++s) {
+    try {
+      whole += cycle(plan, seconds(s)).words.size() == 12 ? 1 : 0;
+    } catch (const std::runtime_error&) {
+      EXPECT_LT(s, 3);
+    }
+  }
+  EXPECT_EQ(whole, 8U);
+}
+
 TEST_F(ModbusBlocks, AUnitThatWasOffIsReadOverItsHolesOnceItIsBack) {
   for (const int off : {0, 1, 2, 3}) {
     unit = FakeUnit{.off = true};
@@ -353,6 +374,35 @@ TEST_F(ModbusBlocks, ValuesThatOverlapAreReadWhole) {
   good(r);
   for (size_t i = 0; i < all.size(); ++i) {
     EXPECT_EQ(r.exceptions.contains(i), all[i].address <= 3 && all[i].end() > 3) << i;
+  }
+}
+
+// Whatever a unit refuses, and however short its requests: after a while all that it has is read,
+// and what it has not is refused.
+TEST_F(ModbusBlocks, FindsWhatAnyUnitHas) {
+  const auto seed = test::seed();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  const auto below = [&](uint64_t n) { return static_cast<uint16_t>(random() % n); };
+  for (int round = 0; round < 300; ++round) {
+    unit = FakeUnit{.limit = 4U + below(122)};
+    for (int i = below(12); i > 0; --i)
+      unit.refuses[below(300)] = static_cast<uint8_t>(2 + below(3));
+    std::vector<Extent> all;
+    for (int i = 1 + below(80); i > 0; --i) {
+      all.push_back({kHolding, below(296), static_cast<uint16_t>(1 + below(4))});
+    }
+    ReadPlan plan(all, {.registers = static_cast<uint16_t>(4 + below(122)), .gap = below(20)});
+    Result r;
+    for (int s = 0; s < 40; ++s) r = cycle(plan, seconds(s));
+    for (size_t i = 0; i < all.size(); ++i) {
+      const auto bad = unit.refuses.lower_bound(all[i].address);
+      const bool has = bad == unit.refuses.end() || bad->first >= all[i].end();
+      ASSERT_EQ(r.words.contains(i), has) << "round " << round << " address " << all[i].address;
+      if (has) {
+        EXPECT_EQ(r.words[i].front(), all[i].address);
+      }
+    }
   }
 }
 

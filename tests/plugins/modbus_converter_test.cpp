@@ -42,15 +42,17 @@ class ModbusConverter : public testing::Test {
     return "rtu+tcp://127.0.0.1:" + port + "?baud=19200";
   }
   static Row::Tables units() {
+    Row silent = unit(5, {reg("nobody", "holding", 0)});
+    silent.values["timeout"] = std::string("200ms");
     return {{"unit",
              {unit(3, {reg("a", "holding", 0, {{"command", "write"}}), reg("c", "holding", 9)}),
-              unit(4, {reg("b", "holding", 0)}), unit(5, {reg("nobody", "holding", 0)})}}};
+              unit(4, {reg("b", "holding", 0)}), silent}}};
   }
   std::optional<ModbusServer> server;
 };
 
 TEST_F(ModbusConverter, ReadsAndWritesUnitsOfOneLine) {
-  FakeHost host({{"url", url(server->port())}, {"timeout", "200ms"}, {"max_gap", 0}}, units());
+  FakeHost host({{"url", url(server->port())}, {"timeout", "5s"}, {"max_gap", 0}}, units());
   ASSERT_EQ(host.open(), FP_OK) << host.trouble();
   for (int i = 1; i <= 5; ++i) {
     ASSERT_EQ(host.poll(0), FP_OK) << host.trouble();
@@ -67,7 +69,7 @@ TEST_F(ModbusConverter, ReadsAndWritesUnitsOfOneLine) {
 // A unit that is off costs its own time-outs, and the others no connection.
 TEST_F(ModbusConverter, ASilentUnitLeavesTheOthersAlone) {
   Cable cable({.to = static_cast<uint16_t>(std::stoi(server->port()))});
-  FakeHost host({{"url", url(std::to_string(cable.port()))}, {"timeout", "200ms"}}, units());
+  FakeHost host({{"url", url(std::to_string(cable.port()))}, {"timeout", "5s"}}, units());
   ASSERT_EQ(host.open(), FP_OK);
   for (int i = 1; i <= 5; ++i) {
     EXPECT_EQ(host.poll(2), FP_E_IO);
@@ -99,7 +101,7 @@ TEST_F(ModbusConverter, ALateAnswerIsNeverTakenForTheNextOne) {
 
 TEST_F(ModbusConverter, RecoversWhenTheConverterIsStartedAnew) {
   const std::string port = server->port();
-  FakeHost host({{"url", url(port)}, {"timeout", "200ms"}}, units());
+  FakeHost host({{"url", url(port)}, {"timeout", "5s"}}, units());
   ASSERT_EQ(host.open(), FP_OK);
   ASSERT_EQ(host.poll(1), FP_OK) << host.trouble();
   for (int i = 0; i < 20; ++i) {
@@ -118,7 +120,7 @@ TEST_F(ModbusConverter, RecoversWhenTheConverterIsStartedAnew) {
 // written to.
 TEST_F(ModbusConverter, ACableThatWasPulledAndIsBack) {
   Cable cable({.to = static_cast<uint16_t>(std::stoi(server->port()))});
-  FakeHost host({{"url", url(std::to_string(cable.port()))}, {"timeout", "100ms"}}, units());
+  FakeHost host({{"url", url(std::to_string(cable.port()))}, {"timeout", "500ms"}}, units());
   ASSERT_EQ(host.open(), FP_OK);
   ASSERT_EQ(host.poll(1), FP_OK) << host.trouble();
   cable.set(Cable::Mode::Swallow);
