@@ -107,8 +107,8 @@ inline constexpr std::array<fp_option, 15> kRegisterRow{{
     sdk::Option{.name = "type",
                 .type = FP_OPT_CHOICE,
                 .help = "default: bool for coil and discrete, uint16 for registers",
-                .choices = "bool|bit|int8|uint8|int16|uint16|int32|uint32|int64|uint64|float32|"
-                           "float64|bcd16|bcd32|string"},
+                .choices = "bool|bit|int8|uint8|int16|uint16|bcd16|bcd32|int32|uint32|int64|uint64|"
+                           "float32|float64|string"},
     sdk::Option{.name = "bit",
                 .type = FP_OPT_INTEGER,
                 .help = "type bit: which one, 0 is the lowest; int8 and uint8: 0 (default) is the "
