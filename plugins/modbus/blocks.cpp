@@ -2,6 +2,7 @@
 #include "blocks.hpp"
 
 #include <algorithm>
+#include <bitset>
 #include <numeric>
 #include <utility>
 
@@ -20,7 +21,12 @@ constexpr std::chrono::minutes kCutsLast{10};
 // Refused places that one cycle asks again: many must not hold up the good ones.
 constexpr int kRetriesPerCycle = 4;
 
-constexpr uint8_t kIllegalFunction = 1, kIllegalValue = 3, kAcknowledge = 5, kBusy = 6;
+// Requests that one cycle spends on finding what is refused, so that it ends in time also on a slow
+// line. One place among 125 registers takes 14.
+constexpr int kSearchesPerCycle = 32;
+
+constexpr uint8_t kIllegalFunction = 1, kIllegalAddress = 2, kIllegalValue = 3, kAcknowledge = 5,
+                  kBusy = 6;
 
 seconds pause_after(uint8_t exception, int times) {
   if (exception <= kIllegalValue) return kPauseMissing;
@@ -30,7 +36,8 @@ seconds pause_after(uint8_t exception, int times) {
 
 }  // namespace
 
-ReadPlan::ReadPlan(std::vector<Extent> wanted) : wanted_(std::move(wanted)) {
+ReadPlan::ReadPlan(std::vector<Extent> wanted, Reach reach)
+    : wanted_(std::move(wanted)), reach_(reach) {
   order_.resize(wanted_.size());
   std::iota(order_.begin(), order_.end(), size_t{0});
   std::ranges::stable_sort(order_, {}, [this](size_t i) { return wanted_[i]; });
@@ -39,17 +46,25 @@ ReadPlan::ReadPlan(std::vector<Extent> wanted) : wanted_(std::move(wanted)) {
 
 bool ReadPlan::fits(const Block& block, size_t next) const {
   const Extent& e = wanted_[order_[next]];
-  const uint32_t limit = is_bits(e.table) ? kMaxBits : kMaxRegisters;
-  return e.table == block.extent.table && e.address <= block.extent.end() &&
-         e.end() - block.extent.address <= limit && !cuts_.contains(next);
+  if (e.table != block.extent.table || cuts_.contains(next)) return false;
+  const uint32_t unit = is_bits(e.table) ? kBitsInRegister : 1;
+  if (e.end() - block.extent.address > unit * reach_.registers) return false;
+  if (e.address <= block.extent.end()) return true;
+  return e.address <= block.extent.end() + unit * reach_.gap && !walls_.contains(next) &&
+         (!cautious_ || proven_.contains(next));
+}
+
+void ReadPlan::extend(Block& block, size_t next) const {
+  const Extent& e = wanted_[order_[next]];
+  if (e.address > block.extent.end() && !proven_.contains(next)) block.proven = false;
+  const uint32_t to = std::max(block.extent.end(), e.end());
+  block.extent.count = static_cast<uint16_t>(to - block.extent.address);
+  block.end = next + 1;
 }
 
 ReadPlan::Block ReadPlan::block_of(size_t begin, size_t end) const {
-  Block block{wanted_[order_[begin]], begin, end};
-  for (size_t i = begin; i < end; ++i) {
-    const uint32_t to = std::max(block.extent.end(), wanted_[order_[i]].end());
-    block.extent.count = static_cast<uint16_t>(to - block.extent.address);
-  }
+  Block block{wanted_[order_[begin]], begin, begin + 1};
+  for (size_t i = begin + 1; i < end; ++i) extend(block, i);
   return block;
 }
 
@@ -57,9 +72,10 @@ void ReadPlan::rebuild() {
   blocks_.clear();
   for (size_t i = 0; i < order_.size(); ++i) {
     if (refused_.contains(i)) continue;
+    // What lies over a refused place begins a block of its own.
     const bool joins = !blocks_.empty() && blocks_.back().end == i && fits(blocks_.back(), i);
     if (joins) {
-      blocks_.back() = block_of(blocks_.back().begin, i + 1);
+      extend(blocks_.back(), i);
     } else {
       blocks_.push_back(block_of(i, i + 1));
     }
@@ -83,10 +99,8 @@ void ReadPlan::run(Time now, const Ask& ask, const Deliver& deliver) {
     cuts_.clear();
     changed_ = true;
   }
-  if (changed_) rebuild();
-  // What is found out below changes refused_ and cuts_; blocks_ follow in the next cycle. Places
-  // that are refused now are not asked again before.
-  const std::map<size_t, Refusal> before = refused_;
+  begin();
+  // What is found out below changes refused_, cuts_ and walls_; blocks_ follow in the next cycle.
   const size_t n = blocks_.size();
   const size_t start = first_;
   bool found = false;
@@ -97,49 +111,77 @@ void ReadPlan::run(Time now, const Ask& ask, const Deliver& deliver) {
       first_ = at;
     }
   }
-  retry(before, now, ask, deliver);
+  retry(now, ask, deliver);
 }
 
-void ReadPlan::retry(const std::map<size_t, Refusal>& before, Time now, const Ask& ask,
-                     const Deliver& deliver) {
+// What the cycle before has left, also one that was thrown out of.
+void ReadPlan::begin() {
+  answers_ = heard_;
+  if (doubted_ != cautious_) changed_ = true;
+  cautious_ = doubted_;
+  if (changed_) rebuild();
+  ++cycle_;
+  searches_ = 0;
+  heard_ = doubted_ = false;
+}
+
+// Places that an earlier cycle found refused.
+void ReadPlan::retry(Time now, const Ask& ask, const Deliver& deliver) {
   int retries = 0;
-  std::set<uint8_t> over;  // exceptions that some place no longer has
-  for (const auto& [position, refusal] : before) {
+  std::bitset<256> over;  // exceptions that some place no longer has
+  for (auto& [position, refusal] : refused_) {
+    if (refusal.cycle == cycle_) continue;
+    const Block alone = block_of(position, position + 1);
     if (now < refusal.again || retries == kRetriesPerCycle) {
-      deliver(order_[position], {}, refusal.exception);
+      leave(alone, refusal.exception, deliver);
       continue;
     }
     ++retries;
-    const Block alone = block_of(position, position + 1);
     const Answer answer = ask(alone.extent);
-    if (answer.exception == kNoAnswer) {
-      deliver(order_[position], {}, kNoAnswer);
+    if (answer.exception == kNoAnswer || answer.exception == kNotAsked) {
+      leave(alone, answer.exception, deliver);
       continue;
     }
+    heard_ = true;
     if (answer.exception != 0) {
       refuse(alone, answer.exception, now, deliver);
       continue;
     }
     hand_out(alone, answer.words, deliver);
-    refused_.erase(position);
-    over.insert(refusal.exception);
+    over.set(refusal.exception);
     changed_ = true;
   }
+  if (!over.any()) return;
   // What was refused for the same reason has probably recovered too; halving tells.
-  std::erase_if(refused_, [&](const auto& r) { return over.contains(r.second.exception); });
+  std::erase_if(refused_, [&](const auto& r) { return over[r.second.exception]; });
+  cuts_.clear();
+}
+
+Answer ReadPlan::ask_for(const Block& block, const Ask& ask) {
+  try {
+    const Answer answer = ask(block.extent);
+    if (answer.exception == kNoAnswer && !block.proven) doubt(block);
+    return answer;
+  } catch (...) {
+    if (!block.proven) doubt(block);
+    throw;
+  }
 }
 
 ReadPlan::Outcome ReadPlan::read(const Block& block, Time now, const Ask& ask,
                                  const Deliver& deliver) {
-  const Answer answer = ask(block.extent);
+  const Answer answer = ask_for(block, ask);
+  heard_ = heard_ || (answer.exception != kNoAnswer && answer.exception != kNotAsked);
   switch (answer.exception) {
     case 0:
+      if (!block.proven) prove(block);
       hand_out(block, answer.words, deliver);
       return Outcome::Answered;
     case kNoAnswer:
+    case kNotAsked:
     case kAcknowledge:
     case kBusy:  // says nothing of places
-      for (size_t i = block.begin; i < block.end; ++i) deliver(order_[i], {}, answer.exception);
+      leave(block, answer.exception, deliver);
       return Outcome::Unclear;
     case kIllegalFunction:  // no part has that function either
       refuse(block, answer.exception, now, deliver);
@@ -147,20 +189,78 @@ ReadPlan::Outcome ReadPlan::read(const Block& block, Time now, const Ask& ask,
     default:
       break;
   }
-  if (block.end - block.begin == 1) {
-    refuse(block, answer.exception, now, deliver);
-    return Outcome::Refused;
+  if (block.end - block.begin > 1) return halve(block, answer.exception, now, ask, deliver);
+  refuse(block, answer.exception, now, deliver);
+  return Outcome::Refused;
+}
+
+ReadPlan::Outcome ReadPlan::halve(const Block& block, uint8_t exception, Time now, const Ask& ask,
+                                  const Deliver& deliver) {
+  const Part middle = part(block);
+  if (searches_ + 2 > kSearchesPerCycle) {  // the next cycle goes on from here
+    cut({middle.at, false}, exception, now);
+    leave(block, kNotAsked, deliver);
+    return Outcome::Unclear;
   }
-  const size_t middle = block.begin + (block.end - block.begin) / 2;
-  const Outcome first = read(block_of(block.begin, middle), now, ask, deliver);
-  const Outcome second = read(block_of(middle, block.end), now, ask, deliver);
-  if (first == Outcome::Answered && second == Outcome::Answered) {
-    // Nothing in it is wrong, it was too long for this unit.
-    cuts_.insert(middle);
-    cut_since_ = now;
-    changed_ = true;
+  searches_ += 2;
+  const size_t before = cuts_.size() + walls_.size();
+  const Outcome first = read(block_of(block.begin, middle.at), now, ask, deliver);
+  const Outcome second = read(block_of(middle.at, block.end), now, ask, deliver);
+  const bool explained = middle.hole && cuts_.size() + walls_.size() != before;
+  if (first == Outcome::Answered && second == Outcome::Answered && !explained) {
+    // No place in it is wrong: it is the hole, or it was too long for this unit.
+    cut(middle, exception, now);
   }
   return std::max(first, second);
+}
+
+// A hole is only read to save a request, so that one that is not there is left alone for good.
+void ReadPlan::cut(const Part& part, uint8_t exception, Time now) {
+  changed_ = true;
+  if (part.hole && exception == kIllegalAddress) {
+    walls_.insert(part.at);
+    return;
+  }
+  cuts_.insert(part.at);
+  cut_since_ = now;
+}
+
+std::vector<size_t> ReadPlan::holes_of(const Block& block) const {
+  std::vector<size_t> holes;
+  Block part = block_of(block.begin, block.begin + 1);
+  for (size_t i = block.begin + 1; i < block.end; ++i) {
+    if (wanted_[order_[i]].address > part.extent.end()) holes.push_back(i);
+    extend(part, i);
+  }
+  return holes;
+}
+
+// At the hole next to the middle: what is in it nobody needs. Without holes in the middle.
+ReadPlan::Part ReadPlan::part(const Block& block) const {
+  const size_t middle = block.begin + (block.end - block.begin) / 2;
+  const std::vector<size_t> holes = holes_of(block);
+  if (holes.empty()) return {middle, false};
+  const auto distance = [&](size_t at) { return at > middle ? at - middle : middle - at; };
+  return {*std::ranges::min_element(holes, {}, distance), true};
+}
+
+void ReadPlan::prove(const Block& block) {
+  for (const size_t hole : holes_of(block)) proven_.insert(hole);
+  changed_ = true;
+}
+
+// Some devices do not answer at all what they should refuse, or close the connection. Of a unit
+// that answers otherwise, the holes are to blame; of one that does not, the next cycle tells: it
+// asks without them.
+void ReadPlan::doubt(const Block& block) {
+  if (!answers_ && !heard_) {
+    doubted_ = true;
+    return;
+  }
+  for (const size_t hole : holes_of(block)) {
+    if (!proven_.contains(hole)) walls_.insert(hole);
+  }
+  changed_ = true;
 }
 
 void ReadPlan::hand_out(const Block& block, std::span<const uint16_t> words,
@@ -171,9 +271,15 @@ void ReadPlan::hand_out(const Block& block, std::span<const uint16_t> words,
   }
 }
 
+void ReadPlan::leave(const Block& block, uint8_t exception, const Deliver& deliver) {
+  for (size_t i = block.begin; i < block.end; ++i) deliver(order_[i], {}, exception);
+}
+
 void ReadPlan::refuse(const Block& block, uint8_t exception, Time now, const Deliver& deliver) {
   for (size_t i = block.begin; i < block.end; ++i) {
-    Refusal& refusal = refused_[i];
+    const auto [it, is_new] = refused_.try_emplace(i);
+    Refusal& refusal = it->second;
+    if (is_new) refusal.cycle = cycle_;
     refusal.exception = exception;
     refusal.again = now + pause_after(exception, ++refusal.times);
     deliver(order_[i], {}, exception);

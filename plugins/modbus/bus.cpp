@@ -15,9 +15,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <thread>
 #include <utility>
+
+#include "../common/access.hpp"
 
 namespace fieldpost::modbus {
 namespace {
@@ -34,6 +37,11 @@ constexpr milliseconds kAdapterLatency{20};
 // A TCP connection that has just answered is not asked whether it is still there, unless the
 // request cannot be repeated: the requests of one poll follow each other at once.
 constexpr milliseconds kInUse{20};
+
+// Of a converter: so many requests without any answer, and the connection is made anew. It may be
+// a connection that the converter has forgotten, or a unit that is off, which must not cost the
+// others a connection with each request.
+constexpr int kSilencesOfConnection = 3;
 
 std::string text_of(int error) {
   return error >= MODBUS_ENOBASE ? modbus_strerror(error)
@@ -99,8 +107,11 @@ void Bus::Closer::operator()(modbus_t* ctx) const {
   modbus_free(ctx);
 }
 
-Bus::Bus(Endpoint endpoint, nanoseconds connect_timeout)
-    : endpoint_(std::move(endpoint)), connect_timeout_(connect_timeout) {}
+Bus::Bus(Endpoint endpoint, nanoseconds connect_timeout, nanoseconds pause)
+    : endpoint_(std::move(endpoint)), connect_timeout_(connect_timeout), pause_(pause) {
+  // libmodbus writes RTU frames as to a terminal, where there is no SIGPIPE. This process is ours.
+  if (endpoint_.line == Line::RtuOverTcp) (void)std::signal(SIGPIPE, SIG_IGN);
+}
 
 void Bus::fail(const std::string& why) {
   close();
@@ -109,18 +120,29 @@ void Bus::fail(const std::string& why) {
 
 void Bus::connect(bool repeatable) {
   const bool in_use = repeatable && Clock::now() - quiet_since_ < kInUse;
-  if (line_ && !endpoint_.rtu && !in_use && stale()) close();
+  if (line_ && endpoint_.line != Line::Serial && !in_use && stale()) close();
   if (line_) return;
-  endpoint_.rtu ? connect_rtu() : connect_tcp();
+  switch (endpoint_.line) {
+    case Line::Tcp:
+      connect_tcp();
+      break;
+    case Line::RtuOverTcp:
+      connect_converter();
+      break;
+    case Line::Serial:
+      connect_serial();
+      break;
+  }
   // Own recovery; and the whole answer within the time-out, however its bytes are spread.
   modbus_set_error_recovery(line_.get(), MODBUS_ERROR_RECOVERY_NONE);
   modbus_set_byte_timeout(line_.get(), 0, 0);
   fresh_ = true;
+  silences_ = 0;
 }
 
 // libmodbus can connect too, but reports every name that cannot be resolved as "Connection
 // refused", and needs the response time-out for it.
-void Bus::connect_tcp() {
+int Bus::open_socket() {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
@@ -140,21 +162,39 @@ void Bus::connect_tcp() {
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  line_.reset(modbus_new_tcp_pi(endpoint_.host.c_str(), port.c_str()));
-  if (!line_) {
-    ::close(fd);
-    fail(text_of(errno));
-  }
-  modbus_set_socket(line_.get(), fd);
+  return fd;
 }
 
-void Bus::connect_rtu() {
+void Bus::connect_tcp() {
+  const std::string port = std::to_string(endpoint_.port);
+  line_.reset(modbus_new_tcp_pi(endpoint_.host.c_str(), port.c_str()));
+  if (!line_) fail(text_of(errno));
+  modbus_set_socket(line_.get(), open_socket());
+}
+
+// What libmodbus does with a serial line, beyond opening it, it can do with a socket as well. What
+// is late may come on the new connection, so that late_until_ stays.
+void Bus::connect_converter() {
+  line_.reset(modbus_new_rtu(endpoint_.name().c_str(), endpoint_.baud, endpoint_.parity, 8,
+                             endpoint_.stop));
+  if (!line_) fail(text_of(errno));
+  modbus_set_socket(line_.get(), open_socket());
+  quiet_since_ = Clock::now();
+}
+
+void Bus::connect_serial() {
   line_.reset(modbus_new_rtu(endpoint_.device.c_str(), endpoint_.baud, endpoint_.parity, 8,
                              endpoint_.stop));
   if (!line_) fail(text_of(errno));
   if (modbus_connect(line_.get()) < 0) {
     const int error = errno;
-    fail(error == EBUSY ? "in use by another program" : text_of(error));
+    if (error == EACCES || error == EPERM) {
+      close();
+      throw IoError(plugin_common::no_permission(endpoint_.device, "dialout", "tty"));
+    }
+    if (error == EBUSY) fail("in use by another program");
+    if (error == ENOENT) fail("there is no such device file: is the adapter plugged in?");
+    fail(text_of(error));
   }
   const int fd = modbus_get_socket(line_.get());
   // Two masters on one line destroy each other's telegrams. The lock is for programs that look
@@ -166,44 +206,62 @@ void Bus::connect_rtu() {
   late_until_.fill({});
 }
 
-// Something came that nobody asked for, or the other side has hung up.
+// The other side has hung up; or, where that says something, something came that nobody asked for.
 bool Bus::stale() const {
-  pollfd p{modbus_get_socket(line_.get()), POLLIN | POLLRDHUP, 0};
+  const short unwanted = endpoint_.line == Line::Tcp ? POLLIN : 0;
+  pollfd p{modbus_get_socket(line_.get()), static_cast<short>(unwanted | POLLRDHUP), 0};
   return poll(&p, 1, 0) != 0;
 }
 
 nanoseconds Bus::on_the_line(int bytes) const {
-  if (!endpoint_.rtu) return nanoseconds(0);
+  if (!endpoint_.is_rtu()) return nanoseconds(0);
   return nanoseconds(int64_t{1'000'000'000} * bytes * endpoint_.bits_per_byte() / endpoint_.baud);
 }
 
-// Serial line specification 2.5.1.1: frames are at least 3.5 characters apart, 1.75 ms above
-// 19,200 baud.
 void Bus::settle(int unit) {
-  if (!endpoint_.rtu) return;
-  const int fd = modbus_get_socket(line_.get());
-  const nanoseconds gap = endpoint_.baud > 19200 ? nanoseconds(1'750'000) : on_the_line(7) / 2;
-  // Its late answer looks like that to the next request: wait until it came or cannot any more.
-  const auto late_until = std::exchange(late_until_.at(static_cast<size_t>(unit)), {});
-  if (late_until > Clock::now()) {
-    pollfd p{fd, POLLIN, 0};
-    poll(&p, 1, poll_ms(late_until - Clock::now()));
-  }
-  // Whatever is still coming in is nobody's.
-  const auto give_up = Clock::now() + on_the_line(300) + kAdapterLatency;
-  for (int pending = 0;
-       ioctl(fd, FIONREAD, &pending) == 0 && pending > 0 && Clock::now() < give_up;) {
-    tcflush(fd, TCIFLUSH);
-    wait(gap + kAdapterLatency);
-    quiet_since_ = Clock::now();
+  nanoseconds gap = pause_;
+  if (endpoint_.is_rtu()) {
+    // Serial line specification V1.02, 2.5.1.1: frames are at least 3.5 characters apart, 1.75 ms
+    // above 19,200 baud.
+    gap = std::max(gap, endpoint_.baud > 19200 ? nanoseconds(1'750'000) : on_the_line(7) / 2);
+    // Its late answer looks like that to the next request: wait until it came or cannot any more.
+    const auto late_until = std::exchange(late_until_.at(static_cast<size_t>(unit)), {});
+    if (late_until > Clock::now()) {
+      pollfd p{modbus_get_socket(line_.get()), POLLIN, 0};
+      poll(&p, 1, poll_ms(late_until - Clock::now()));
+    }
+    drop_what_comes(gap);
   }
   wait(quiet_since_ + gap - Clock::now());
 }
 
-void Bus::after_silence(int unit, nanoseconds timeout) {
-  if (!endpoint_.rtu) return close();
+// Whatever is still coming in is nobody's.
+void Bus::drop_what_comes(nanoseconds gap) {
+  const int fd = modbus_get_socket(line_.get());
+  const auto give_up = Clock::now() + on_the_line(300) + kAdapterLatency;
+  for (int pending = 0;
+       ioctl(fd, FIONREAD, &pending) == 0 && pending > 0 && Clock::now() < give_up;) {
+    if (::read(fd, flags_.data(), flags_.size()) <= 0) return;
+    wait(gap + kAdapterLatency);
+    quiet_since_ = Clock::now();
+  }
+}
+
+void Bus::after_answer() {
   quiet_since_ = Clock::now();
+  silences_ = 0;
+}
+
+void Bus::after_silence(int unit, nanoseconds timeout) {
+  quiet_since_ = Clock::now();
+  if (!endpoint_.is_rtu()) return close();
   late_until_.at(static_cast<size_t>(unit)) = quiet_since_ + timeout;
+  if (endpoint_.line == Line::RtuOverTcp && ++silences_ >= kSilencesOfConnection) close();
+}
+
+std::string Bus::text_of_dead(int error) const {
+  if (endpoint_.line == Line::Serial) return "the adapter is gone (" + text_of(error) + ")";
+  return error == ECONNRESET ? "the connection was closed by the other side" : text_of(error);
 }
 
 template <class F>
@@ -218,13 +276,13 @@ Answer Bus::transact(int unit, nanoseconds timeout, int line_bytes, bool repeata
   Answer answer;
   errno = 0;
   if (request(line_.get(), answer) >= 0) {
-    quiet_since_ = Clock::now();
+    after_answer();
     return answer;
   }
   const int error = errno;
   if (is_exception(error)) {
-    quiet_since_ = Clock::now();
-    return {static_cast<uint8_t>(error - MODBUS_ENOBASE), {}};
+    after_answer();
+    return {static_cast<uint8_t>(error - MODBUS_ENOBASE)};
   }
   if (is_dead_line(error)) {
     close();
@@ -232,7 +290,7 @@ Answer Bus::transact(int unit, nanoseconds timeout, int line_bytes, bool repeata
     if (!first && repeatable) {
       return transact(unit, timeout, line_bytes, false, std::forward<F>(request));
     }
-    fail(error == ECONNRESET ? "the connection was closed by the other side" : text_of(error));
+    fail(text_of_dead(error));
   }
   after_silence(unit, timeout);
   // Noise, or the late answer of another unit: once more.
@@ -250,37 +308,38 @@ Answer Bus::read(int unit, const Extent& what, nanoseconds timeout) {
   const bool bits = is_bits(what.table);
   const int bytes = 8 + 5 + (bits ? (what.count + 7) / 8 : 2 * what.count);
   return transact(unit, timeout, bytes, true, [&](modbus_t* line, Answer& ret) {
-    ret.words.resize(what.count);
-    std::array<uint8_t, MODBUS_MAX_READ_BITS> flags{};
     int rc = -1;
     switch (what.table) {
       case Table::Coil:
-        rc = modbus_read_bits(line, what.address, what.count, flags.data());
+        rc = modbus_read_bits(line, what.address, what.count, flags_.data());
         break;
       case Table::Discrete:
-        rc = modbus_read_input_bits(line, what.address, what.count, flags.data());
+        rc = modbus_read_input_bits(line, what.address, what.count, flags_.data());
         break;
       case Table::Input:
-        return modbus_read_input_registers(line, what.address, what.count, ret.words.data());
+        rc = modbus_read_input_registers(line, what.address, what.count, words_.data());
+        break;
       case Table::Holding:
-        return modbus_read_registers(line, what.address, what.count, ret.words.data());
+        rc = modbus_read_registers(line, what.address, what.count, words_.data());
+        break;
     }
-    std::copy_n(flags.begin(), what.count, ret.words.begin());
+    if (bits) std::copy_n(flags_.begin(), what.count, words_.begin());
+    ret.words = std::span(words_).first(what.count);
     return rc;
   });
 }
 
 Answer Bus::write(int unit, Table table, uint16_t address, std::span<const uint16_t> words,
-                  nanoseconds timeout) {
+                  bool multiple, nanoseconds timeout) {
   const auto count = static_cast<int>(words.size());
   return transact(unit, timeout, 8 + 9 + 2 * count + 8, false, [&](modbus_t* line, Answer&) {
     if (table == Table::Holding) {
-      return count == 1 ? modbus_write_register(line, address, words[0])
-                        : modbus_write_registers(line, address, count, words.data());
+      return multiple ? modbus_write_registers(line, address, count, words.data())
+                      : modbus_write_register(line, address, words[0]);
     }
-    if (count == 1) return modbus_write_bit(line, address, words[0] != 0 ? 1 : 0);
-    std::vector<uint8_t> flags(words.begin(), words.end());
-    return modbus_write_bits(line, address, count, flags.data());
+    if (!multiple) return modbus_write_bit(line, address, words[0] != 0 ? 1 : 0);
+    std::ranges::transform(words, flags_.begin(), [](uint16_t w) { return w != 0 ? 1 : 0; });
+    return modbus_write_bits(line, address, count, flags_.data());
   });
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,25 @@ bool is_unreachable(uint8_t exception) { return exception == 10 || exception == 
 // Requests of one poll that may stay unanswered before the rest is left for the next.
 constexpr int kPatience = 2;
 
+// A unit that is busy is asked again: so often in one poll or command, after such pauses.
+constexpr int kBusyTries = 3;
+constexpr std::chrono::milliseconds kBusyPause{100};
+constexpr uint8_t kAcknowledge = 5, kBusy = 6;
+
+class BusyTries {
+ public:
+  // Whether to ask again; the pause is over by then.
+  bool again(uint8_t exception) {
+    if ((exception != kAcknowledge && exception != kBusy) || left_ == 0) return false;
+    --left_;
+    std::this_thread::sleep_for(kBusyPause);
+    return true;
+  }
+
+ private:
+  int left_ = kBusyTries;
+};
+
 std::string name_of(const Unit& unit) { return "unit " + std::to_string(unit.address); }
 std::string name_of(const Unit& unit, const Register& reg) {
   return name_of(unit) + " " + to_text(reg.table, reg.address);
@@ -54,52 +74,78 @@ std::vector<Extent> extents_of(const Unit& unit) {
   return all;
 }
 
-sdk::Value to_value(const Register& reg, double value) {
-  if (is_boolean(reg.type)) return value != 0;
-  return value;
+// What a reading that is not good carries: nobody looks at it, but it has the attribute's type.
+sdk::Value no_value(const Register& reg) {
+  switch (data_type(reg.type)) {
+    case FP_BOOLEAN:
+      return false;
+    case FP_STRING:
+      return std::string();
+    default:
+      return 0.0;
+  }
 }
 
 sdk::Reading bad(const Point& point, uint32_t quality, std::string why) {
-  return {point.attribute, to_value(point.reg, 0), quality, std::move(why)};
+  return {point.attribute, no_value(point.reg), quality, std::move(why)};
 }
 
-// The requests of one poll of one unit.
+// What the command is to write.
+sdk::Value argument(const Register& reg, const sdk::Call& call) {
+  switch (data_type(reg.type)) {
+    case FP_BOOLEAN:
+      return call.boolean(0);
+    case FP_STRING:
+      return call.text(0);
+    default:
+      return call.number(0);
+  }
+}
+
+// The requests of one poll of one unit, and what came of them.
 struct Cycle {
   Bus& bus;
   const Unit& unit;
   int patience;
+  std::vector<sdk::Reading>& readings;
+  BusyTries tries{};
   int answered = 0;
   int silent = 0;
-  std::string why{};  // it is silent
+  std::string why = "left for the next poll, which goes on looking for what the unit refuses";
 
   Answer ask(const Extent& what) {
-    if (silent >= patience) return {kNoAnswer, {}};
+    if (silent >= patience) return {kNotAsked};
     try {
       Answer answer = bus.read(unit.address, what, unit.timeout);
+      while (tries.again(answer.exception)) answer = bus.read(unit.address, what, unit.timeout);
       if (is_unreachable(answer.exception)) {
         why = to_text(answer.exception);
         silent = patience;
-        return {kNoAnswer, {}};
+        return {kNoAnswer};
       }
       ++answered;
       return answer;
     } catch (const Silence& e) {
       why = e.what();
       ++silent;
-      return {kNoAnswer, {}};
+      return {kNoAnswer};
     }
   }
 
-  sdk::Reading reading(const Point& point, std::span<const uint16_t> words,
-                       uint8_t exception) const {
-    const auto detail = [&](const std::string& what) {
-      return name_of(unit, point.reg) + ": " + what;
-    };
-    if (exception == kNoAnswer) return bad(point, FP_COMM_ERROR, detail(why));
-    if (exception != 0) return bad(point, FP_COMM_ERROR, detail(to_text(exception)));
-    const auto value = decode(point.reg, words);
-    if (!value) return bad(point, FP_OUT_OF_RANGE, detail("is not a number"));
-    return {point.attribute, to_value(point.reg, *value), FP_GOOD, {}};
+  void take(const Point& point, std::span<const uint16_t> words, uint8_t exception) {
+    if (exception != 0) {
+      const bool none = exception == kNoAnswer || exception == kNotAsked;
+      readings.push_back(bad(point, FP_COMM_ERROR,
+                             name_of(unit, point.reg) + ": " + (none ? why : to_text(exception))));
+      return;
+    }
+    auto value = decode(point.reg, words);
+    if (value) {
+      readings.push_back({point.attribute, *std::move(value), FP_GOOD, {}});
+    } else {
+      readings.push_back(
+          bad(point, FP_OUT_OF_RANGE, name_of(unit, point.reg) + " " + value.error()));
+    }
   }
 };
 
@@ -110,8 +156,9 @@ class Modbus {
   using Plan = modbus::Plan;
 
   Modbus(sdk::Host& /*host*/, const Plan& plan)
-      : plan_(plan), bus_(plan.endpoint, plan.connect_timeout) {
-    for (const Unit& unit : plan_.units) states_.push_back({ReadPlan(extents_of(unit))});
+      : plan_(plan), bus_(plan.endpoint, plan.connect_timeout, plan.request_pause) {
+    for (const Unit& unit : plan_.units)
+      states_.push_back({ReadPlan(extents_of(unit), unit.reach)});
   }
 
   // What the unit answers becomes one sample. When it answers some requests and not others, the
@@ -119,29 +166,30 @@ class Modbus {
   void poll(sdk::Host& host, unsigned index) {
     const Unit& unit = plan_.units.at(index);
     State& state = states_.at(index);
-    Cycle cycle{bus_, unit, state.answers ? kPatience : 1};
-    std::vector<sdk::Reading> readings;
-    readings.reserve(unit.points.size());
+    readings_.clear();
+    readings_.reserve(unit.points.size());
+    Cycle cycle{bus_, unit, state.answers ? kPatience : 1, readings_};
     state.answers = false;
     state.reads.run(
-        std::chrono::steady_clock::now(), [&](const Extent& what) { return cycle.ask(what); },
-        [&](size_t point, std::span<const uint16_t> words, uint8_t exception) {
-          readings.push_back(cycle.reading(unit.points[point], words, exception));
+        std::chrono::steady_clock::now(), [&cycle](const Extent& what) { return cycle.ask(what); },
+        [&cycle](size_t point, std::span<const uint16_t> words, uint8_t exception) {
+          cycle.take(cycle.unit.points[point], words, exception);
         });
     if (cycle.answered == 0) throw IoError(name_of(unit) + ": " + cycle.why);
     state.answers = true;
-    host.emit(readings);
+    host.emit(readings_);
   }
 
   std::optional<sdk::Value> command(sdk::Host& host, const sdk::Call& call) {
     const Target& target = plan_.commands.at(call.command());
     const Unit& unit = plan_.units[target.unit];
     const Register& reg = unit.points[target.point].reg;
-    const double value = is_boolean(reg.type) ? (call.boolean(0) ? 1 : 0) : call.number(0);
-    const auto words = encode(reg, value, reg.type == Type::Bit ? holds(unit, reg).at(0) : 0);
+    const std::vector<uint16_t> now = reg.is_part() ? holds(unit, reg) : std::vector<uint16_t>{};
+    const auto words = encode(reg, argument(reg, call), now);
     if (!words) {
+      const std::string size = std::to_string(reg.width()) + " registers of ";
       throw ConfigError(name_of(unit, reg) + ": the value does not fit into " +
-                        std::string(name_of(reg.type)));
+                        (reg.width() == 1 ? "" : size) + std::string(name_of(reg.type)));
     }
     write(unit, reg, *words);
     return read_back(host, unit, reg);
@@ -153,22 +201,29 @@ class Modbus {
     bool answers = true;  // it did last time
   };
 
+  // Exception 5 says that the unit has begun, so that asking again could do it twice.
   void write(const Unit& unit, const Register& reg, std::span<const uint16_t> words) {
+    const bool multiple = words.size() > 1 || unit.writes == Writes::Multiple;
+    BusyTries tries;
     Answer answer;
     try {
-      answer = bus_.write(unit.address, reg.table, reg.address, words, unit.timeout);
+      do {
+        answer = bus_.write(unit.address, reg.table, reg.address, words, multiple, unit.timeout);
+      } while (answer.exception == kBusy && tries.again(kBusy));
     } catch (const Silence& e) {
       throw IoError(name_of(unit, reg) + ": " + e.what() + "; it may have been written");
     }
-    refuse(unit, reg, answer);
+    if (answer.exception != kAcknowledge) refuse(unit, reg, answer);
   }
 
   std::vector<uint16_t> holds(const Unit& unit, const Register& reg) {
+    const Extent what{reg.table, reg.address, reg.width()};
+    BusyTries tries;
     try {
-      const Answer answer =
-          bus_.read(unit.address, {reg.table, reg.address, reg.width()}, unit.timeout);
+      Answer answer = bus_.read(unit.address, what, unit.timeout);
+      while (tries.again(answer.exception)) answer = bus_.read(unit.address, what, unit.timeout);
       refuse(unit, reg, answer);
-      return answer.words;
+      return {answer.words.begin(), answer.words.end()};
     } catch (const Silence& e) {
       throw IoError(name_of(unit, reg) + ": " + e.what());
     }
@@ -178,8 +233,8 @@ class Modbus {
   // some registers can only be written.
   std::optional<sdk::Value> read_back(sdk::Host& host, const Unit& unit, const Register& reg) {
     try {
-      const auto value = decode(reg, holds(unit, reg));
-      if (value) return to_value(reg, *value);
+      auto value = decode(reg, holds(unit, reg));
+      if (value) return *std::move(value);
     } catch (const std::runtime_error& e) {
       host.log(kNotice, std::string("written, but cannot be read back: ") + e.what());
     }
@@ -197,7 +252,8 @@ class Modbus {
   static constexpr int kNotice = 5;
   Plan plan_;
   Bus bus_;
-  std::vector<State> states_;  // by unit
+  std::vector<State> states_;           // by unit
+  std::vector<sdk::Reading> readings_;  // of the last poll; kept for its room
 };
 
 }  // namespace fieldpost::modbus

@@ -11,6 +11,9 @@ using sdk::Declare;
 using sdk::Option;
 using sdk::Section;
 
+// Modbus Application Protocol V1.1b3, 6.12.
+constexpr uint16_t kMaxWritten = 123;
+
 int unit_address(Declare& declare, const Section& section, const char* option, bool rtu) {
   const auto address = static_cast<int>(section.integer(option));
   if (rtu && (address < 1 || address > 247)) {
@@ -24,36 +27,76 @@ int unit_address(Declare& declare, const Section& section, const char* option, b
   return address;
 }
 
+// Which part of its registers the value is.
+void check_bits(Declare& declare, const Section& row, const Register& reg) {
+  const std::string type(name_of(reg.type));
+  const auto wrong = [&](const char* option, const std::string& why) {
+    declare.problem(row, option, why);
+  };
+  if (is_integer(reg.type)) {
+    if (row.has("bit") && !row.has("bits")) {
+      wrong("bit", "needs bits too, how many from there on; for one bit there is type bit");
+    } else if (reg.bit + reg.bits > 16 * reg.width()) {
+      wrong("bits", "a " + type + " has no bit " + std::to_string(reg.bit + reg.bits - 1));
+    }
+    return;
+  }
+  if (row.has("bits")) wrong("bits", "only whole numbers of 16 to 64 bits take it");
+  if (reg.type == Type::Bit) {
+    if (!row.has("bit")) wrong("type", "type bit needs the option bit, 0 to 15");
+    if (reg.bit > 15) wrong("bit", "a register has bits 0 to 15");
+  } else if (is_byte(reg.type)) {
+    if (reg.bit != 0 && reg.bit != 8) wrong("bit", "expected 0, the low byte, or 8, the high one");
+  } else if (row.has("bit")) {
+    wrong("bit", "a " + type + " takes none");
+  }
+}
+
+void check_orders(Declare& declare, const Section& row, const Register& reg) {
+  if (reg.low_word_first && reg.type == Type::String) {
+    declare.problem(row, "word_order", "a string has none, its characters are in order");
+  } else if (reg.low_word_first && reg.width() == 1) {
+    declare.problem(row, "word_order",
+                    "a " + std::string(name_of(reg.type)) + " has only one word");
+  }
+  if (reg.low_byte_first && is_bits(reg.table)) {
+    declare.problem(row, "byte_order", "a coil or discrete input has no bytes");
+  }
+}
+
 void check_type(Declare& declare, const Section& row, const Register& reg) {
   const std::string type(name_of(reg.type));
   if (is_bits(reg.table) && reg.type != Type::Bool) {
     declare.problem(row, "type",
                     "a " + std::string(name_of(reg.table)) + " is a bool, not a " + type);
+    return;
   }
-  if (reg.type == Type::Bit && !row.has("bit")) {
-    declare.problem(row, "type", "type bit needs the option bit, 0 to 15");
+  if (reg.type == Type::String && !row.has("length")) {
+    declare.problem(row, "type", "a string needs the option length, in registers");
   }
-  if (reg.type != Type::Bit && row.has("bit")) {
-    declare.problem(row, "bit", "only type bit takes it, and this is a " + type);
-  }
-  if (reg.low_word_first && reg.width() == 1) {
-    declare.problem(row, "word_order", "a " + type + " has only one word");
-  }
-  if (reg.low_byte_first && is_bits(reg.table)) {
-    declare.problem(row, "byte_order", "a coil or discrete input has no bytes");
+  if (reg.type != Type::String && row.has("length")) {
+    declare.problem(row, "length", "only type string takes it, and this is a " + type);
   }
   if (reg.end() > 65536) {
     declare.problem(row, "address",
-                    "a " + type + " takes two registers, and 65535 is the last one");
+                    "a " + type + " takes " + std::to_string(reg.width()) +
+                        " registers, and 65535 is the last one");
   }
+  check_bits(declare, row, reg);
+  check_orders(declare, row, reg);
+}
+
+std::string name_of_value(const Register& reg) {
+  return is_boolean(reg.type) ? "a boolean" : "a string";
 }
 
 void check_scale(Declare& declare, const Section& row, const Register& reg) {
   if (reg.scale == 0) declare.problem(row, "scale", "must not be 0");
-  if (!is_boolean(reg.type)) return;
-  if (reg.scale != 1) declare.problem(row, "scale", "a boolean has none");
-  if (reg.offset != 0) declare.problem(row, "offset", "a boolean has none");
-  if (reg.decimals) declare.problem(row, "decimals", "a boolean has none");
+  if (data_type(reg.type) == FP_NUMBER) return;
+  const std::string none = name_of_value(reg) + " has none";
+  if (reg.scale != 1) declare.problem(row, "scale", none);
+  if (reg.offset != 0) declare.problem(row, "offset", none);
+  if (reg.decimals) declare.problem(row, "decimals", none);
 }
 
 Register read_register(Declare& declare, const Section& row) {
@@ -64,6 +107,8 @@ Register read_register(Declare& declare, const Section& row) {
   reg.type = is_bits(reg.table) ? Type::Bool : Type::Uint16;
   if (row.has("type")) reg.type = to_type(row.text("type")).value_or(reg.type);
   if (row.has("bit")) reg.bit = static_cast<uint8_t>(row.integer("bit"));
+  if (row.has("bits")) reg.bits = static_cast<uint8_t>(row.integer("bits"));
+  if (row.has("length")) reg.length = static_cast<uint16_t>(row.integer("length"));
   reg.low_word_first = row.text("word_order") == "little";
   reg.low_byte_first = row.text("byte_order") == "little";
   reg.scale = row.number("scale");
@@ -77,10 +122,10 @@ Register read_register(Declare& declare, const Section& row) {
 // The argument of the command: what the row allows, within what the register can hold.
 std::optional<Option> value_argument(Declare& declare, const Section& row, const Register& reg) {
   Option value{.name = "value", .required = true, .help = "what to write"};
-  if (is_boolean(reg.type)) {
-    value.type = FP_OPT_BOOLEAN;
+  if (data_type(reg.type) != FP_NUMBER) {
+    value.type = is_boolean(reg.type) ? FP_OPT_BOOLEAN : FP_OPT_TEXT;
     for (const char* limit : {"write_min", "write_max"}) {
-      if (row.has(limit)) declare.problem(row, limit, "a boolean has no limits");
+      if (row.has(limit)) declare.problem(row, limit, name_of_value(reg) + " has no limits");
     }
     return value;
   }
@@ -105,6 +150,15 @@ void declare_write(Declare& declare, Plan& plan, unsigned unit, const Section& r
         "a value of the table " + std::string(name_of(reg.table)) + " cannot be written");
     return;
   }
+  if (device.writes == Writes::Single && reg.width() > 1) {
+    declare.problem(row, "command",
+                    "writes " + std::to_string(reg.width()) +
+                        " registers, and with write_function = \"single\" the unit would hold "
+                        "half of an old and half of a new value meanwhile");
+  }
+  if (reg.width() > kMaxWritten) {
+    declare.problem(row, "command", "one request writes 123 registers at most");
+  }
   const auto value = value_argument(declare, row, reg);
   if (!value) return;
   const std::array<fp_option, 1> args{*value};
@@ -123,13 +177,30 @@ void declare_write(Declare& declare, Plan& plan, unsigned unit, const Section& r
   plan.commands.push_back({unit, device.points.size() - 1});
 }
 
+// All but its address and its points: the row's options, or else the instance's.
+Unit read_unit(const Section& options, const Section& row) {
+  const auto from = [&](const char* option) { return row.has(option) ? row : options; };
+  Unit unit;
+  unit.timeout = from("timeout").duration("timeout");
+  const std::string writes = from("write_function").text("write_function");
+  if (writes == "single") unit.writes = Writes::Single;
+  if (writes == "multiple") unit.writes = Writes::Multiple;
+  unit.reach.gap = static_cast<uint16_t>(from("max_gap").integer("max_gap"));
+  unit.reach.registers = static_cast<uint16_t>(from("max_registers").integer("max_registers"));
+  return unit;
+}
+
 void read_rows(Declare& declare, Plan& plan, unsigned unit, const Section& section) {
   for (const Section& row : section.rows("register")) {
     const Register reg = read_register(declare, row);
     const std::string attribute = row.text("attribute");
-    const uint32_t type = is_boolean(reg.type) ? FP_BOOLEAN : FP_NUMBER;
-    const uint32_t index =
-        declare.attribute(unit, row, sdk::Attribute{.name = attribute.c_str(), .type = type});
+    if (reg.width() > plan.units[unit].reach.registers) {
+      declare.problem(row, "address",
+                      "a " + std::string(name_of(reg.type)) + " of " + std::to_string(reg.width()) +
+                          " registers is more than max_registers, what one request may read");
+    }
+    const uint32_t index = declare.attribute(
+        unit, row, sdk::Attribute{.name = attribute.c_str(), .type = data_type(reg.type)});
     plan.units[unit].points.push_back({reg, index});
     if (row.has("command")) {
       declare_write(declare, plan, unit, row, attribute);
@@ -150,6 +221,7 @@ Plan::Plan(Declare& declare) {
     declare.problem(options, "url", e.what());
   }
   connect_timeout = options.duration("connect_timeout");
+  request_pause = options.duration("request_pause");
   const std::vector<Section> sections = declare.units();
   const bool rows = sections.front().index() != options.index();
   if (rows) {
@@ -162,9 +234,8 @@ Plan::Plan(Declare& declare) {
   for (unsigned i = 0; i < sections.size(); ++i) {
     const Section& section = sections[i];
     const char* option = rows ? "address" : "unit";
-    Unit unit{
-        unit_address(declare, section, option, endpoint.rtu), options.duration("timeout"), {}};
-    if (section.has("timeout")) unit.timeout = section.duration("timeout");
+    Unit unit = read_unit(options, section);
+    unit.address = unit_address(declare, section, option, endpoint.is_rtu());
     for (const Unit& other : units) {
       if (other.address == unit.address) {
         declare.problem(section, option,

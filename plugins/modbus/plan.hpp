@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "blocks.hpp"
 #include "registers.hpp"
 #include "url.hpp"
 
@@ -20,10 +21,15 @@ struct Point {
   uint32_t attribute = 0;  // as declared
 };
 
+// Which of the functions that write a unit knows. Auto: 5 and 6 for one value, 15 and 16 for more.
+enum class Writes : uint8_t { Auto, Single, Multiple };
+
 struct Unit {
   int address = 1;
   std::chrono::nanoseconds timeout{};
-  std::vector<Point> points;
+  Reach reach{};
+  Writes writes = Writes::Auto;
+  std::vector<Point> points{};
 };
 
 // A command writes one point.
@@ -34,7 +40,7 @@ struct Target {
 struct Plan {
   explicit Plan(sdk::Declare& declare);
   Endpoint endpoint;
-  std::chrono::nanoseconds connect_timeout{};
+  std::chrono::nanoseconds connect_timeout{}, request_pause{};
   std::vector<Unit> units;       // by the host's numbers
   std::vector<Target> commands;  // by the index that calls carry
 };

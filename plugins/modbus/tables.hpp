@@ -7,13 +7,16 @@
 
 #include <array>
 
+#include "blocks.hpp"
+
 namespace fieldpost::modbus {
 
-inline constexpr std::array<fp_option, 4> kFlatOptions{{
+inline constexpr std::array<fp_option, 8> kFlatOptions{{
     sdk::Option{.name = "url",
                 .required = true,
-                .help = "where the bus is: tcp://HOST:PORT, or "
-                        "rtu:///dev/serial/by-id/…?baud=9600&parity=N&stop=1",
+                .help = "where the bus is: tcp://HOST:PORT; "
+                        "rtu:///dev/serial/by-id/…?baud=9600&parity=N&stop=1; or "
+                        "rtu+tcp://HOST:PORT?baud=9600, a serial line behind a converter",
                 .exclusive = true},
     sdk::Option{.name = "unit",
                 .type = FP_OPT_INTEGER,
@@ -34,9 +37,33 @@ inline constexpr std::array<fp_option, 4> kFlatOptions{{
                 .help = "how long setting up a TCP connection may take",
                 .min = 0.01,
                 .max = 60},
+    sdk::Option{.name = "max_gap",
+                .type = FP_OPT_INTEGER,
+                .fallback = "8",
+                .help =
+                    "so many registers that are not wanted, or 16 times as many coils, are read "
+                    "along to save a request; 0: none",
+                .max = kMaxRegisters},
+    sdk::Option{.name = "max_registers",
+                .type = FP_OPT_INTEGER,
+                .fallback = "125",
+                .help = "registers that one request may read, or 16 times as many coils",
+                .min = 1,
+                .max = kMaxRegisters},
+    sdk::Option{.name = "request_pause",
+                .type = FP_OPT_DURATION,
+                .fallback = "0s",
+                .help = "how long the bus is left alone between requests, at least",
+                .max = 5},
+    sdk::Option{.name = "write_function",
+                .type = FP_OPT_CHOICE,
+                .fallback = "auto",
+                .help = "single: functions 5 and 6 alone; multiple: 15 and 16 alone; auto: 5 and 6 "
+                        "for one value, 15 and 16 for more",
+                .choices = "auto|single|multiple"},
 }};
 
-inline constexpr std::array<fp_option, 2> kUnitRow{{
+inline constexpr std::array<fp_option, 5> kUnitRow{{
     sdk::Option{.name = "address",
                 .type = FP_OPT_INTEGER,
                 .required = true,
@@ -47,9 +74,22 @@ inline constexpr std::array<fp_option, 2> kUnitRow{{
                 .help = "for this unit, instead of the instance's",
                 .min = 0.01,
                 .max = 60},
+    sdk::Option{.name = "max_gap",
+                .type = FP_OPT_INTEGER,
+                .help = "for this unit, instead of the instance's",
+                .max = kMaxRegisters},
+    sdk::Option{.name = "max_registers",
+                .type = FP_OPT_INTEGER,
+                .help = "for this unit, instead of the instance's",
+                .min = 1,
+                .max = kMaxRegisters},
+    sdk::Option{.name = "write_function",
+                .type = FP_OPT_CHOICE,
+                .help = "for this unit, instead of the instance's",
+                .choices = "auto|single|multiple"},
 }};
 
-inline constexpr std::array<fp_option, 13> kRegisterRow{{
+inline constexpr std::array<fp_option, 15> kRegisterRow{{
     sdk::Option{.name = "attribute",
                 .type = FP_OPT_ATTRIBUTE,
                 .required = true,
@@ -67,15 +107,27 @@ inline constexpr std::array<fp_option, 13> kRegisterRow{{
     sdk::Option{.name = "type",
                 .type = FP_OPT_CHOICE,
                 .help = "default: bool for coil and discrete, uint16 for registers",
-                .choices = "bool|bit|int16|uint16|int32|uint32|float32"},
+                .choices = "bool|bit|int8|uint8|int16|uint16|bcd16|bcd32|int32|uint32|int64|uint64|"
+                           "float32|float64|string"},
     sdk::Option{.name = "bit",
                 .type = FP_OPT_INTEGER,
-                .help = "which bit of the register, 0 is the lowest; for type bit",
-                .max = 15},
+                .help = "type bit: which one, 0 is the lowest; int8 and uint8: 0 (default) is the "
+                        "low byte, 8 the high one; with bits: where the field begins",
+                .max = 63},
+    sdk::Option{.name = "bits",
+                .type = FP_OPT_INTEGER,
+                .help = "of int16 to uint64: so many bits, from bit on, are the number",
+                .min = 1,
+                .max = 63},
+    sdk::Option{.name = "length",
+                .type = FP_OPT_INTEGER,
+                .help = "registers that a string takes, two characters each",
+                .min = 1,
+                .max = 125},
     sdk::Option{.name = "word_order",
                 .type = FP_OPT_CHOICE,
                 .fallback = "big",
-                .help = "of 32-bit types: big is ABCD, little is CDAB",
+                .help = "of types of several words: big is ABCD, little is CDAB",
                 .choices = "big|little"},
     sdk::Option{.name = "byte_order",
                 .type = FP_OPT_CHOICE,
@@ -110,7 +162,7 @@ inline constexpr std::array<fp_table, 2> kTables{{
                        "with the address options.unit.",
                .options = kUnitRow},
     sdk::Table{.name = "register",
-               .help = "One value of a unit: a coil, a discrete input, or one or two registers.",
+               .help = "One value of a unit: a coil, a discrete input, or one or more registers.",
                .options = kRegisterRow},
 }};
 

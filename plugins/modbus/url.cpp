@@ -46,7 +46,7 @@ Endpoint parse_tcp(std::string_view rest) {
     to.port = static_cast<uint16_t>(whole_number(rest.substr(1), "port", 1, 65535));
   }
   if (to.host.empty() || to.host.find_first_of("/?@ ") != std::string::npos) {
-    throw ConfigError("expected tcp://HOST:PORT");
+    throw ConfigError("expected HOST:PORT after the two slashes");
   }
   return to;
 }
@@ -70,38 +70,64 @@ void set_parameter(Endpoint& to, std::string_view name, std::string_view value) 
   }
 }
 
-// "/dev/ttyUSB0?baud=9600&parity=N&stop=1"
-Endpoint parse_rtu(std::string_view rest) {
-  Endpoint to;
-  to.rtu = true;
-  const size_t mark = std::min(rest.find('?'), rest.size());
-  to.device = rest.substr(0, mark);
-  if (to.device.size() < 2 || to.device[0] != '/') {
-    throw ConfigError("expected rtu:///dev/…: three slashes, then the path of the device");
-  }
-  rest.remove_prefix(std::min(mark + 1, rest.size()));
+// "baud=9600&parity=N&stop=1"
+void set_parameters(Endpoint& to, std::string_view rest) {
   while (!rest.empty()) {
     const std::string_view pair = rest.substr(0, rest.find('&'));
     rest.remove_prefix(std::min(pair.size() + 1, rest.size()));
     const size_t equals = std::min(pair.find('='), pair.size());
     set_parameter(to, pair.substr(0, equals), pair.substr(std::min(equals + 1, pair.size())));
   }
+}
+
+// "/dev/ttyUSB0"
+Endpoint parse_device(std::string_view path) {
+  Endpoint to;
+  to.line = Line::Serial;
+  to.device = path;
+  if (to.device.size() < 2 || to.device[0] != '/') {
+    throw ConfigError("expected rtu:///dev/…: three slashes, then the path of the device");
+  }
+  return to;
+}
+
+// There is no usual port: each make of converters has its own.
+Endpoint parse_converter(std::string_view rest) {
+  const size_t colon = rest.rfind(':');
+  if (colon == std::string_view::npos || rest.find(']', colon) != std::string_view::npos) {
+    throw ConfigError("expected rtu+tcp://HOST:PORT, with the port of the converter");
+  }
+  Endpoint to = parse_tcp(rest);
+  to.line = Line::RtuOverTcp;
   return to;
 }
 
 }  // namespace
 
 std::string Endpoint::name() const {
-  if (rtu) return device;
+  if (line == Line::Serial) return device;
   const bool v6 = host.find(':') != std::string::npos;
-  return "tcp://" + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+  return (line == Line::Tcp ? "tcp://" : "rtu+tcp://") + (v6 ? "[" + host + "]" : host) + ":" +
+         std::to_string(port);
 }
 
 Endpoint parse_url(std::string_view url) {
   if (url.starts_with("tcp://")) return parse_tcp(url.substr(6));
-  if (url.starts_with("rtu://")) return parse_rtu(url.substr(6));
-  throw ConfigError("expected tcp://HOST:PORT or rtu:///dev/…?baud=9600&parity=N&stop=1, got '" +
-                    std::string(url) + "'");
+  const size_t mark = std::min(url.find('?'), url.size());
+  const std::string_view place = url.substr(0, mark);
+  Endpoint to;
+  if (place.starts_with("rtu://")) {
+    to = parse_device(place.substr(6));
+  } else if (place.starts_with("rtu+tcp://")) {
+    to = parse_converter(place.substr(10));
+  } else {
+    throw ConfigError(
+        "expected tcp://HOST:PORT, rtu:///dev/…?baud=9600&parity=N&stop=1 or "
+        "rtu+tcp://HOST:PORT?baud=9600, got '" +
+        std::string(url) + "'");
+  }
+  set_parameters(to, url.substr(std::min(mark + 1, url.size())));
+  return to;
 }
 
 }  // namespace fieldpost::modbus

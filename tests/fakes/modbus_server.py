@@ -9,7 +9,8 @@ holding; addresses count from 0.
   set UNIT TABLE ADDRESS VALUE...     float UNIT TABLE ADDRESS VALUE    (word order ABCD)
   get UNIT TABLE ADDRESS [COUNT]
   count UNIT TABLE ADDRESS [WIDTH]    every read answers a new, greater number; WIDTH 2: 32 bit
-  except UNIT TABLE ADDRESS CODE      touching the address is answered by this exception; 0: no more
+  except UNIT TABLE ADDRESS CODE [N]  touching the address is answered by this exception, the next N
+                                      times (default: always); 0: no more
   limit UNIT COUNT                    reading more than COUNT at once is exception 3; 0: no limit
   silent UNIT on|off                  takes requests, never answers
   delay UNIT SECONDS [N]              the next N answers (default: all) come late; 0: no more
@@ -25,7 +26,7 @@ import sys
 
 from pymodbus.datastore import ModbusSequentialDataBlock, ModbusServerContext, ModbusSlaveContext
 from pymodbus.server import async_io
-from pymodbus.transaction import ModbusRtuFramer
+from pymodbus.transaction import ModbusRtuFramer, ModbusSocketFramer
 
 TABLES = {"coil": "c", "discrete": "d", "input": "i", "holding": "h"}
 READS = {1: "c", 2: "d", 3: "h", 4: "i"}
@@ -37,7 +38,7 @@ class Unit(ModbusSlaveContext):
         blocks = {k: ModbusSequentialDataBlock(0, [0] * 65536) for k in ("di", "co", "hr", "ir")}
         super().__init__(zero_mode=True, **blocks)
         self.counters = {}  # (table, address) -> [width, value]
-        self.exceptions = {}  # (table, address) -> code
+        self.exceptions = {}  # (table, address) -> [code, how many times more; -1: always]
         self.limit = 0
         self.silent = False
         self.delay = 0.0
@@ -57,9 +58,10 @@ class Unit(ModbusSlaveContext):
         count = getattr(request, "count", 1) or 1
         if self.limit and request.function_code in READS and count > self.limit:
             return 3
-        for (kind, address), code in self.exceptions.items():
-            if kind == table and request.address <= address < request.address + count:
-                return code
+        for (kind, address), rule in self.exceptions.items():
+            if kind == table and request.address <= address < request.address + count and rule[1]:
+                rule[1] -= 1 if rule[1] > 0 else 0
+                return rule[0]
         return 0
 
 
@@ -98,8 +100,8 @@ class Server:
     def do_count(self, unit, table, address, width="1"):
         unit.counters[(TABLES[table], int(address))] = [int(width), 0]
 
-    def do_except(self, unit, table, address, code):
-        unit.exceptions[(TABLES[table], int(address))] = int(code)
+    def do_except(self, unit, table, address, code, count="-1"):
+        unit.exceptions[(TABLES[table], int(address))] = [int(code), int(count)]
         if code == "0":
             del unit.exceptions[(TABLES[table], int(address))]
 
@@ -161,6 +163,7 @@ async def listen(fake, args):
         return server, args.serial
     server = async_io.ModbusTcpServer(
         fake.context, address=(args.host, args.port), allow_reuse_address=True,
+        framer=ModbusRtuFramer if args.rtu else ModbusSocketFramer, ignore_missing_slaves=args.rtu,
         handler=handler_class(async_io.ModbusConnectedRequestHandler, fake))
     asyncio.create_task(server.serve_forever())
     await server.serving
@@ -172,6 +175,7 @@ async def main():
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
     parser.add_argument("--serial", help="RTU on this device instead of TCP")
+    parser.add_argument("--rtu", action="store_true", help="RTU over TCP, as a converter speaks it")
     parser.add_argument("--baud", type=int, default=9600)
     parser.add_argument("--parity", default="N")
     parser.add_argument("--units", default="1", help="comma-separated addresses")
