@@ -54,6 +54,7 @@ def config(broker, servers, load):
         text += f'[[device]]\nname = "d{u}"\nid = "{u:024x}"\n'
     for h, server in enumerate(servers):
         text += (f'[[plugin]]\nname = "plc{h}"\ntype = "modbus"\ninterval = "{interval_ms}ms"\n'
+                 'report = "always"\n'
                  f'options.url = "tcp://127.0.0.1:{server}"\n')
         for u in range(1, units + 1):
             text += (f'[[plugin.unit]]\naddress = {u}\nname = "u{u}"\n'

@@ -199,7 +199,8 @@ class ApplyTest(SiteTest):
         profile.write_text(counter("neighbour", table="register"))
         self.site_file.parent.mkdir()
         unit = '[[plugin.unit]]\naddress = 1\nprofile = "meter"\n'
-        self.site_file.write_text(modbus(self.field.modbus().port, "second", rows=unit))
+        self.site_file.write_text(modbus(self.field.modbus().port, "second", rows=unit,
+                                         options='report = "always"'))
         self.agent.cli("reload")
         eventually(lambda: self.delivered(attribute="neighbour"))
         return profile
