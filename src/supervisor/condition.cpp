@@ -71,9 +71,10 @@ Condition attribute_condition(const Instance::Attribute& attribute, const Condit
                               const Instance& instance, BootTime now) {
   if (unit.state != State::Good || attribute.latest_time == BootTime{}) return unit;
   if (attribute.latest.quality == Quality::Good) return unit;
-  const nanoseconds interval = instance.config().instance.interval;  // until it failed
+  // Since the first that failed, not since the last good one: those that say nothing new are not
+  // sent by the host.
   const bool was_good = attribute.good_time != BootTime{};
-  if (was_good && now - attribute.good_time < interval + patience(instance)) return {};
+  if (was_good && now - attribute.bad_since < patience(instance)) return {};
   std::string error = attribute.spec.name + ": " + std::string(name_of(attribute.latest.quality));
   if (!attribute.latest.detail.empty()) error += " (" + attribute.latest.detail + ")";
   return {State::Bad, std::move(error)};

@@ -25,9 +25,25 @@ void Instance::rebind(const PluginConfig& config, const std::vector<DeviceConfig
   for (const DeviceConfig& device : devices) {
     devices_.push_back({device.name, symbols_->intern(device.id)});
   }
+  // Of the attributes that were there before the latest readings are kept. Units of one model have
+  // attributes of one name.
+  std::map<std::pair<std::string, std::string>, Attribute> before;
+  for (Attribute& a : attributes_) {
+    before.emplace(std::pair(units_[a.unit].name, a.spec.name), std::move(a));
+  }
+  attributes_.clear();
   units_.resize(config.unit_names.size());
   for (size_t i = 0; i < units_.size(); ++i) units_[i].name = config.unit_names[i];
-  adopt_attributes();
+  for (const Declaration::Attribute& declared : config.declaration.attributes) {
+    Attribute a;
+    const auto it = before.find({units_[declared.unit].name, declared.spec.name});
+    if (it != before.end()) a = it->second;
+    a.spec = declared.spec;
+    a.unit = declared.unit;
+    a.device = config.section_device[declared.section];
+    a.symbol = symbols_->intern(declared.spec.name);
+    attributes_.push_back(std::move(a));
+  }
 }
 
 const Instance::Device& Instance::device_of(const Declaration::Command& command) const {
@@ -42,22 +58,6 @@ Result<> Instance::vet(const Declaration& declared) const {
                      "it again"
                    : "other things than the agent's own copy of the plugin: is its unit of another "
                      "version?"};
-}
-
-void Instance::adopt_attributes() {
-  // Of the attributes that were there before the latest readings are kept.
-  std::map<std::string, Attribute> before;
-  for (Attribute& a : attributes_) before.emplace(a.spec.name, std::move(a));
-  attributes_.clear();
-  for (const Declaration::Attribute& declared : config_->declaration.attributes) {
-    Attribute a;
-    if (const auto it = before.find(declared.spec.name); it != before.end()) a = it->second;
-    a.spec = declared.spec;
-    a.unit = declared.unit;
-    a.device = config_->section_device[declared.section];
-    a.symbol = symbols_->intern(declared.spec.name);
-    attributes_.push_back(std::move(a));
-  }
 }
 
 void Instance::on_unit_state(const message::UnitState& state, BootTime now) {
@@ -82,6 +82,9 @@ bool Instance::accept(const Reading& reading, BootTime time) {
   const bool good = reading.quality == Quality::Good;
   if (good && type_of(reading.value) != attribute.spec.type) {
     return ++counts_.refused, false;
+  }
+  if (!good && (!attribute.fresh || attribute.latest.quality == Quality::Good)) {
+    attribute.bad_since = time;
   }
   attribute.latest = reading;
   attribute.latest_time = time;

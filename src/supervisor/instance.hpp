@@ -27,6 +27,7 @@ class Instance {
     BootTime latest_time{};   // epoch: none yet
     bool fresh = false;       // latest is of the host that runs
     BootTime good_time{};     // of the last good reading; epoch: none yet
+    BootTime bad_since{};     // of the first that was not good since
     int64_t last_ms = 0;      // stamp of the newest point, so that none gets the same
   };
   struct Unit {
@@ -81,7 +82,6 @@ class Instance {
   std::vector<DeviceSample> on_samples(message::Samples&& samples, BootTime now = BootClock::now());
 
  private:
-  void adopt_attributes();
   bool accept(const Reading& reading, BootTime time);
 
   const PluginConfig* config_;

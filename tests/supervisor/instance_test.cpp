@@ -120,6 +120,15 @@ TEST_F(InstanceTest, RebindingMovesReadingsToTheDevicesNewPlace) {
   EXPECT_EQ(*out[0].device, "bbbbbbbbbbbbbbbbbbbbbbbb");
 }
 
+TEST_F(InstanceTest, RebindingKeepsTheReadingsOfEachUnit) {
+  (void)instance_->on_samples(
+      sample(1000, {{0, Quality::Good, 1.0, ""}, {2, Quality::CommError, 0.0, "no answer"}}));
+  instance_->rebind(config_, devices_);
+  EXPECT_EQ(instance_->attributes()[0].latest.value, Value(1.0));
+  EXPECT_EQ(instance_->attributes()[2].latest.quality, Quality::CommError);
+  EXPECT_EQ(instance_->attributes()[2].good_time, BootTime{});
+}
+
 TEST_F(InstanceTest, UnitStatesAreKeptWithTheirSince) {
   instance_->on_unit_state({1, false, "no answer"}, BootTime(1s));
   instance_->on_unit_state({1, false, "still none"}, BootTime(5s));
