@@ -128,9 +128,14 @@ class Exec {
         [&](std::string_view line, bool) { host.log(kNotice, line); });
     if (run_->is_throttled()) tell_throttled(host, now);
     if (const auto limit = time_limit(); limit && now >= *limit) {
-      run_->stop(now, plan_.mode == Mode::Poll
-                          ? "the program did not end within " + seconds(plan_.timeout)
-                          : "the program printed nothing for " + seconds(*plan_.silence));
+      const std::string why = plan_.mode == Mode::Poll
+                                  ? "the program did not end within " + seconds(plan_.timeout)
+                                  : "the program printed nothing for " + seconds(*plan_.silence);
+      run_->stop(now, why);
+      // Now, not when it has gone: one that the kernel does not let go never has.
+      if (why != fault_) {
+        fail(host, why, plan_.mode == Mode::Poll ? printed_ : std::vector<bool>());
+      }
     }
     if (run_->is_gone()) finish(host, now);
   }

@@ -23,6 +23,11 @@ std::optional<sdk::Value> scalar(const Json& json) {
   return {};
 }
 
+// A whole number that a double cannot hold; a fraction loses nothing that it ever had.
+bool is_too_large(const Json& json) {
+  return json.is_number_integer() && std::abs(json.get<double>()) >= kWholeNumbers;
+}
+
 std::string text_at(const Json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
@@ -51,6 +56,9 @@ Missing missing_of(const Json& object) {
 }
 
 Outcome outcome_of(const Json& json) {
+  if (is_too_large(json)) {
+    return Missing{FP_OUT_OF_RANGE, json.dump() + " is too large to be exact"};
+  }
   if (auto value = scalar(json)) return *std::move(value);
   if (json.is_null()) return Missing{FP_COMM_ERROR, "the program printed null"};
   if (json.is_object()) return missing_of(json);

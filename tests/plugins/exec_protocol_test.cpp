@@ -111,6 +111,8 @@ TEST(ExecProtocol, AValueOfAnotherTypeIsNotGood) {
   EXPECT_EQ(reading(kBoolean, "1").detail,
             "the program printed a number, but it is declared as boolean");
   EXPECT_EQ(reading(kNumber, "\"3\"").quality, FP_OUT_OF_RANGE);
+  // A double has no such number: never the one beside it.
+  EXPECT_EQ(reading(kNumber, "9007199254740993").quality, FP_OUT_OF_RANGE);
   EXPECT_EQ(reading(kString, "false").quality, FP_OUT_OF_RANGE);
   const sdk::Reading nothing = reading(kString, R"({"quality": "stuck", "detail": "why"})");
   EXPECT_EQ(nothing.quality, FP_STUCK);

@@ -272,7 +272,7 @@ TEST_F(Exec, ARunThatTakesTooLongIsEnded) {
   ASSERT_EQ(host.poll(), FP_OK);
   EXPECT_EQ(host.poll(), FP_OK) << "it still runs: nothing is known";
   ASSERT_EVENTUALLY(host, detail(host, "n") == "the program did not end within 0.2 s");
-  EXPECT_TRUE(is_childless());
+  ASSERT_EVENTUALLY(host, is_childless());
   EXPECT_FALSE(is_alive(pid_in("pid")));
 }
 
