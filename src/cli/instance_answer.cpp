@@ -95,6 +95,9 @@ Result<InstanceAnswer> read_here(const Paths& paths, const Config& config,
   }
   const OneReading taken = FP_TRY(read_once(
       paths.plugin_host, paths.plugin_dir + "/" + plugin.type + ".so", plugin.instance, limit));
+  if (taken.declaration != plugin.declaration) {
+    return Error{Errc::Invalid, "it declares other things than a moment ago: ask again"};
+  }
   return answer_of(taken, plugin, config);
 }
 

@@ -78,7 +78,10 @@ void declare(PluginConfig& plugin, Origin& origin, PluginProbe& probe, Problems&
     return fail(plugin, origin, why, problems);
   }
   plugin.declaration = std::move(verdict->declaration);
+  const size_t report_mark = problems.mark();
   check_reports(plugin, origin, problems);
+  // What was kept has run: a plugin that changed since must not keep all of it from running.
+  if (problems.kept()) problems.demote(report_mark, Problem::Severity::Warning);
   plugin.attribute_device = devices_of(plugin.declaration.attributes, plugin);
   plugin.command_device = devices_of(plugin.declaration.commands, plugin);
 }
