@@ -99,8 +99,8 @@ std::vector<CoreOption> report_options() {
       {.spec = {.name = "expect_change_within",
                 .type = Duration,
                 .help = "A value that stays exactly the same for so long is stuck: not published "
-                        "until it changes, and said in the status.",
-                .min = 1,
+                        "until it changes, and said in the status. \"0s\": it may.",
+                .min = 0,
                 .max = 365 * kDay},
        .store = into<&ReportKeys::expect_change>,
        .example = "6h"}};
@@ -109,7 +109,7 @@ std::vector<CoreOption> report_options() {
 std::vector<CoreOption> report_defaults() {
   std::vector<CoreOption> options = report_options();
   for (CoreOption& option : options) {
-    if (option.spec.name == "report") option.spec.fallback = "change-or-period";
+    if (option.spec.name == "report") option.spec.fallback = "always";
     if (option.spec.name == "deadband") option.spec.fallback = "0";
     if (option.spec.name == "deadband_percent") option.spec.fallback = "0";
     if (option.spec.name == "report_period") option.spec.fallback = "60s";

@@ -35,7 +35,8 @@ bool differs(const ReportRule& rule, const Value& now, const Value& before) {
 
 }  // namespace
 
-ReportFilter::ReportFilter(const Declaration& declaration, const InstanceConfig& config) {
+ReportFilter::ReportFilter(const Declaration& declaration, const InstanceConfig& config)
+    : slack_(config.interval / 2) {
   for (const Declaration::Attribute& attribute : declaration.attributes) {
     attributes_.push_back({.rule = rule_of(attribute, config)});
   }
@@ -66,7 +67,7 @@ void ReportFilter::judge(Attribute& attribute, Reading& reading, BootTime time) 
                       format_number(*number) + " is above valid_max, " + format_number(rule.max));
     }
   }
-  if (rule.expect_change.count() == 0) return;
+  if (rule.expect_change.count() <= 0) return;
   if (!attribute.is_watched || reading.value != attribute.watched || time < attribute.since) {
     attribute.is_watched = true;
     attribute.watched = reading.value;
@@ -77,7 +78,8 @@ void ReportFilter::judge(Attribute& attribute, Reading& reading, BootTime time) 
   }
 }
 
-bool ReportFilter::is_news(const Attribute& attribute, const Reading& reading, BootTime time) {
+bool ReportFilter::is_news(const Attribute& attribute, const Reading& reading,
+                           BootTime time) const {
   const ReportRule& rule = attribute.rule;
   if (rule.when == ReportRule::When::Always || !attribute.has_left) return true;
   if (time < attribute.left || reading.quality != attribute.last.quality) return true;
@@ -85,7 +87,8 @@ bool ReportFilter::is_news(const Attribute& attribute, const Reading& reading, B
   const bool is_good = reading.quality == Quality::Good;
   if (!is_good && reading.detail != attribute.last.detail) return true;
   if (is_good && differs(rule, reading.value, attribute.last.value)) return true;
-  return rule.when == ReportRule::When::ChangeOrPeriod && time - attribute.left >= rule.period;
+  return rule.when == ReportRule::When::ChangeOrPeriod &&
+         time - attribute.left >= rule.period - std::min(slack_, rule.period / 2);
 }
 
 }  // namespace fieldpost

@@ -33,8 +33,9 @@ class ReportFilter {
     BootTime since{};
   };
   static void judge(Attribute& attribute, Reading& reading, BootTime time);
-  static bool is_news(const Attribute& attribute, const Reading& reading, BootTime time);
+  bool is_news(const Attribute& attribute, const Reading& reading, BootTime time) const;
 
+  nanoseconds slack_{};                // polls are not to the millisecond
   std::vector<Attribute> attributes_;  // as declared
 };
 

@@ -46,10 +46,10 @@ class Report : public testing::Test {
   Lines said;
 };
 
-TEST_F(Report, IsChangeOrPeriodUnlessSomebodySaysOtherwise) {
+TEST_F(Report, IsAlwaysUnlessSomebodySaysOtherwise) {
   const InstanceConfig config = instance(kPlugin + row("a", ""));
   EXPECT_EQ(said, Lines{});
-  const ReportRule usual{.when = When::ChangeOrPeriod, .period = 60s};
+  const ReportRule usual{.when = When::Always, .period = 60s};
   EXPECT_EQ(config.reports, (std::vector<ReportRule>{usual, usual}));
   EXPECT_TRUE(config.named_reports.empty());
 }

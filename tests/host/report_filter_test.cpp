@@ -12,12 +12,13 @@ using When = ReportRule::When;
 class ReportFilterTest : public ::testing::Test {
  protected:
   // One attribute of the unit, whose rule this is.
-  void use(const ReportRule& rule) {
+  void use(const ReportRule& rule, nanoseconds interval = {}) {
     Declaration declaration;
     declaration.attributes = {{.spec = {.name = "level"}, .unit = 0, .section = 0}};
     InstanceConfig config;
     config.sections.resize(1);
     config.reports = {rule};
+    config.interval = interval;
     filter_ = ReportFilter(declaration, config);
   }
   // What is left of a reading at this second; nothing if it stays.
@@ -55,6 +56,18 @@ TEST_F(ReportFilterTest, AChangeLeavesAndTheSameAgainAfterAPeriod) {
   EXPECT_FALSE(pass(65, std::string("text")));
   EXPECT_TRUE(pass(66, true));
   EXPECT_TRUE(pass(67, false));
+}
+
+// Polls of 60 s that take now 40 ms and now 38 ms.
+TEST_F(ReportFilterTest, APeriodEndsWithTheNearestPoll) {
+  use({.when = When::ChangeOrPeriod, .period = 60s}, 60s);
+  EXPECT_TRUE(pass(0.04, 1.0));
+  EXPECT_TRUE(pass(60.038, 1.0));
+  use({.when = When::ChangeOrPeriod, .period = 60s}, 20s);
+  EXPECT_TRUE(pass(0.04, 1.0));
+  EXPECT_FALSE(pass(20.0, 1.0));
+  EXPECT_FALSE(pass(40.0, 1.0));
+  EXPECT_TRUE(pass(60.0, 1.0));
 }
 
 TEST_F(ReportFilterTest, WithoutAPeriodOnlyAChangeDoes) {

@@ -60,7 +60,7 @@ class BadInputTest(SiteTest):
         rows = "".join(f'[[plugin.register]]\nattribute = "{name}"\ntable = "holding"\naddress = {at}\n{more}\n'
                        for name, at, more in (("level", 10, "deadband = 5"), ("limited", 11, "valid_max = 100"),
                                               ("all", 12, 'report = "always"')))
-        self.start(lambda port: modbus(port, rows=counter() + rows),
+        self.start(lambda port: modbus(port, rows=counter() + rows, options='report = "change"'),
                    do=["count 1 holding 0 2", "set 1 holding 10 50 50 50"])
         eventually(lambda: len(self.delivered()) > 20)
         self.assertEqual(self.delivered(attribute="level"), [50])
