@@ -38,9 +38,10 @@ std::string difference(const Json& status, const std::string& device_id) {
 std::string obstacle(const Json& status) {
   const Json& uplink = status["uplink"];
   if (uplink["state"] != "connected") return line_of(uplink);
-  if (text_of(status["clock"], "stamps") == "none")
+  if (text_of(status["clock"], "stamps") == "none") {
     return with_reason("connected, but the time is not known yet",
                        text_of(status["clock"], "reason"));
+  }
   if (status["outbox"]["waiting"] == 0) {
     for (const Json& plugin : status["plugins"]) {
       if (text_of(plugin, "state") != "up") {
