@@ -115,5 +115,21 @@ TEST_F(Report, OnlyANumberHasADeadbandAndLimits) {
   EXPECT_EQ(words(kPlugin + "deadband = 1\n" + row("open", "")), Lines{});  // of the others
 }
 
+// A plugin that was upgraded since may have other attributes; the rest has to run.
+TEST_F(Report, OfAKeptConfigurationWhatNoLongerFitsIsAWarning) {
+  const std::string kept = scratch / "kept";
+  const std::string toml = kPlugin + row("a", "deadband = 1\n") +
+                           "[[plugin.attribute]]\nattribute = \"a\"\nvalid_max = 5\n";
+  ASSERT_TRUE(keep_config(load_config(scratch.write("f.toml", kHead + toml), probe), kept));
+  PluginProbe::Verdict verdict;
+  verdict.declaration.attributes = {
+      {.spec = {.name = "b", .type = DataType::Boolean}, .unit = 0, .section = 1}};
+  probe.verdicts.insert_or_assign("modbus", verdict);
+  const Loaded loaded = load_config(kept, probe);
+  EXPECT_TRUE(loaded.usable()) << loaded.why_unusable();
+  EXPECT_EQ(loaded.problems.size(), 2u);
+  EXPECT_EQ(loaded.config.plugins.at(0).failed, "");
+}
+
 }  // namespace
 }  // namespace fieldpost

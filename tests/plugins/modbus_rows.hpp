@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fakes/fake_host.hpp"
+#include "fakes/modbus_server.hpp"
 #include "fakes/test_env.hpp"
 
 namespace fieldpost::modbus_test {
@@ -52,6 +53,22 @@ inline bool always(const FakeHost& host, const std::string& attribute, double va
     }
   }
   return true;
+}
+
+// Units 3 ("a", which counts its reads, and "c", which is 40000) and 4 ("b", which counts too),
+// with a time-out below 450 ms. Late answers come while unit 3 is asked again, or unit 4, by turns.
+inline void expect_no_late_answer_taken(FakeHost& host, fakes::ModbusServer& server, int rounds) {
+  for (int i = 0; i < rounds; ++i) {
+    server.tell("delay 3 0.45 2");
+    host.poll(0);
+    if (i % 2 == 1) {
+      ASSERT_EQ(host.poll(1), FP_OK) << host.trouble();
+      EXPECT_EQ(host.number("b", 1), std::stod(server.tell("get 4 holding 0")));
+    }
+    ASSERT_TRUE(eventually([&] { return host.poll(0) == FP_OK && host.number("a", 0); }));
+    EXPECT_EQ(host.number("a", 0), std::stod(server.tell("get 3 holding 0")));
+    ASSERT_TRUE(always(host, "c", 40000));
+  }
 }
 
 }  // namespace fieldpost::modbus_test

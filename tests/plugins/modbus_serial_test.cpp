@@ -66,18 +66,7 @@ TEST_F(ModbusRtu, ALateAnswerIsNeverTakenForTheNextOne) {
   // from the next one by anybody.
   FakeHost host({{"url", url()}, {"timeout", "400ms"}}, two_units());
   ASSERT_EQ(host.open(), FP_OK);
-  for (int i = 0; i < 6; ++i) {
-    // Late answers come while unit 3 is asked again, or unit 4, by turns.
-    server->tell("delay 3 0.45 2");
-    host.poll(0);
-    if (i % 2 == 1) {
-      ASSERT_EQ(host.poll(1), FP_OK) << host.trouble();
-      EXPECT_EQ(host.number("b", 1), std::stod(server->tell("get 4 holding 0")));
-    }
-    ASSERT_TRUE(eventually([&] { return host.poll(0) == FP_OK && host.number("a", 0); }));
-    EXPECT_EQ(host.number("a", 0), std::stod(server->tell("get 3 holding 0")));
-    ASSERT_TRUE(always(host, "c", 40000));
-  }
+  expect_no_late_answer_taken(host, *server, 6);
 }
 
 TEST_F(ModbusRtu, NorWhenAnotherUnitWasSilentMeanwhile) {
