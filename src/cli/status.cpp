@@ -170,7 +170,7 @@ void print_commands(const Json& c) {
   if (c["received"] == 0) return;
   std::cout << "commands  " << c["received"] << " received, " << c["done"] << " done, "
             << c["rejected"] << " rejected, " << c["failed"] << " failed";
-  for (const char* rare : {"expired", "unknown", "open"}) {
+  for (const char* rare : {"expired", "duplicate", "unknown", "open"}) {
     if (c[rare] != 0) std::cout << ", " << c[rare] << " " << rare;
   }
   std::cout << "\n";

@@ -46,12 +46,14 @@ Result<> refuse_unknown(const CommandSpec& spec, const Json& given) {
 
 }  // namespace
 
-Result<Arguments> check_arguments(const CommandSpec& spec, const Json* payload) {
-  const Json given = FP_TRY(named(spec, payload));
-  // An id may accompany the arguments: it is the sender's, for the answer.
-  Json arguments = given;
-  if (std::ranges::none_of(spec.args, [](const OptionSpec& a) { return a.name == "id"; })) {
-    arguments.erase("id");
+Result<Arguments> check_arguments(const CommandSpec& spec, const Json* payload,
+                                  const std::string& id_pointer) {
+  Json arguments = FP_TRY(named(spec, payload));
+  auto id = Json::json_pointer(id_pointer);
+  while (!id.parent_pointer().empty()) id.pop_back();
+  if (!id.empty() &&
+      std::ranges::find(spec.args, id.back(), &OptionSpec::name) == spec.args.end()) {
+    arguments.erase(id.back());
   }
   FP_CHECK_OK(refuse_unknown(spec, arguments));
   Arguments checked;

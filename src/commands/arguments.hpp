@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/json.hpp"
@@ -12,9 +13,11 @@ namespace fieldpost {
 
 // Checks a payload against a command's table and puts its arguments in the table's order, with
 // fallbacks filled in. An object names the arguments; anything else is the value of the only
-// argument, or of the only required one; an absent payload gives none. Errors: Invalid; the
-// message names the argument, what was expected and what was got.
+// argument, or of the only required one; an absent payload gives none. The member in which
+// `id_pointer` finds the sender's id may accompany the arguments. Errors: Invalid; the message
+// names the argument, what was expected and what was got.
 Result<std::vector<std::optional<Value>>> check_arguments(const CommandSpec& spec,
-                                                          const Json* payload);
+                                                          const Json* payload,
+                                                          const std::string& id_pointer);
 
 }  // namespace fieldpost

@@ -5,7 +5,7 @@
 
 #include "base/json.hpp"
 #include "base/text.hpp"
-#include "commands/router.hpp"
+#include "commands/envelope.hpp"
 #include "model/topic.hpp"
 #include "model/value_json.hpp"
 
@@ -71,9 +71,9 @@ class Reader {
 };
 
 Result<IncomingCommand> command_of(const SubscribeConfig& entry, const std::string& payload) {
-  if (payload.size() > CommandRouter::kMaxPayload) {
+  if (payload.size() > kMaxCommandPayload) {
     return misfit("the message has " + std::to_string(payload.size()) + " bytes; at most " +
-                  std::to_string(CommandRouter::kMaxPayload) + " are taken");
+                  std::to_string(kMaxCommandPayload) + " are taken");
   }
   if (!is_utf8(payload)) return misfit("the message is not UTF-8");
   const Json arguments = FP_TRY(Reader(entry, payload).arguments());

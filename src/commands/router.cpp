@@ -13,37 +13,14 @@ namespace {
 
 constexpr size_t kMaxOpen = 256;  // more at once are refused: a flood must not pile up
 constexpr size_t kMaxWaiting = size_t{1} << 20;  // bytes of those that wait for their plugins
-constexpr size_t kOwnDone = 32;                  // that are remembered
-constexpr size_t kMaxId = 256;  // bytes of an id as JSON: it goes into the log and the answer
 
-// Fills in what the payload says of itself, also when it turns out to be unusable, so that the
-// answer can name it. Errors: Invalid.
-Result<Json> parse_payload(const std::string& payload, CommandReport& report) {
-  if (payload.size() > CommandRouter::kMaxPayload) {
-    return Error{Errc::Invalid, "the payload has " + std::to_string(payload.size()) +
-                                    " bytes; at most " +
-                                    std::to_string(CommandRouter::kMaxPayload) + " are taken"};
-  }
-  Json json = FP_TRY(parse_json(payload).context("the payload"));
-  if (!json.is_object()) return Error{Errc::Invalid, "the payload is not a JSON object"};
-  if (const auto it = json.find("payload"); it != json.end() && it->is_object()) {
-    if (const auto id = it->find("id"); id != it->end() && id->is_primitive()) {
-      if (dump_json(*id).size() > kMaxId) {
-        return Error{Errc::Invalid,
-                     "the payload's \"id\" is longer than " + std::to_string(kMaxId) + " bytes"};
-      }
-      report.id = *id;
-    }
-  }
-  const auto name = json.find("name");
-  if (name == json.end() || !name->is_string()) {
-    return Error{Errc::Invalid, "the payload has no \"name\""};
-  }
-  if (!is_command_name(name->get_ref<const std::string&>())) {
-    return Error{Errc::Invalid, "\"name\" is not 1 to 255 bytes of text"};
-  }
-  report.name = name->get<std::string>();
-  return json;
+CommandReport report_of(const IncomingCommand& incoming, const Envelope& envelope) {
+  return {.number = incoming.number,
+          .id = envelope.id,
+          .device_id = incoming.device_id,
+          .name = envelope.name,
+          .identity = identity(incoming, envelope),
+          .came = incoming.received};
 }
 
 }  // namespace
@@ -56,6 +33,14 @@ Json to_json(const CommandReport& report) {
   if (report.readback) json["value"] = to_json(*report.readback);
   if (!report.reason.empty()) json["reason"] = report.reason;
   return json;
+}
+
+CommandHistory::Entry entry_of(const CommandReport& report) {
+  return {.identity = report.identity,
+          .came = report.came,
+          .status = report.status,
+          .value = report.readback,
+          .outcome = to_json(report)};
 }
 
 std::string fill_topic(std::string_view pattern, const CommandReport& report) {
@@ -90,20 +75,77 @@ void CommandRouter::name_device(CommandReport& report) const {
   if (it != routes_.end()) report.device_name = it->device_name;
 }
 
-void CommandRouter::on_command(const IncomingCommand& incoming, BootTime now) {
-  ++counts_.received;
-  take(incoming, now);
+void CommandRouter::set_rules(const CommandsConfig& rules) {
+  const std::scoped_lock lock(rules_mutex_);
+  rules_ = rules;
 }
 
-void CommandRouter::take(const IncomingCommand& incoming, BootTime now) {
-  CommandReport report{.number = incoming.number, .device_id = incoming.device_id};
-  const auto json = parse_payload(incoming.payload, report);
-  if (!json) return finish(std::move(report), CommandStatus::Rejected, json.error().message);
-  if (const nanoseconds age = now - incoming.received; age > kTimeToLive) {
+std::string CommandRouter::id_pointer() const {
+  const std::scoped_lock lock(rules_mutex_);
+  return rules_.id_pointer;
+}
+
+void CommandRouter::on_command(const IncomingCommand& incoming, BootTime now) {
+  ++counts_.received;
+  Envelope envelope;
+  const auto read = read_envelope(incoming.payload, rules_.id_pointer, envelope);
+  CommandReport report = report_of(incoming, envelope);
+  if (!read) return finish(std::move(report), CommandStatus::Rejected, read.error().message);
+  if (auto repeated = repeats(report, now)) {
+    name_device(*repeated);
+    return finish(*repeated);
+  }
+  if (const auto wanted = still_wanted(envelope, incoming.received); !wanted) {
+    name_device(report);
+    const auto status =
+        wanted.error().code == Errc::Timeout ? CommandStatus::Expired : CommandStatus::Rejected;
+    return finish(std::move(report), status, wanted.error().message);
+  }
+  take(incoming, envelope, std::move(report), now);
+}
+
+std::optional<CommandReport> CommandRouter::repeats(const CommandReport& report,
+                                                    BootTime now) const {
+  if (report.identity.empty()) return std::nullopt;
+  const auto is_same = [&](const auto& other) { return other == report.identity; };
+  CommandReport repeated = report;
+  repeated.status = CommandStatus::Duplicate;
+  if (const CommandHistory::Entry* const before = history_.find(report.identity, now)) {
+    repeated.reason = "it came before: " + std::string(name_of(before->status));
+    repeated.readback = before->value;
+    return repeated;
+  }
+  const bool runs = std::ranges::any_of(
+      running_, [&](const auto& item) { return is_same(item.second.report.identity); });
+  if (!runs && std::ranges::none_of(waiting_, is_same, &Waiting::identity)) return std::nullopt;
+  repeated.reason = runs ? "it came before, and is running" : "it came before, and is about to run";
+  return repeated;
+}
+
+// What somebody wanted a while ago he may not want any more. Errors: Timeout; Invalid.
+Result<> CommandRouter::still_wanted(const Envelope& envelope, BootTime received) const {
+  if (!envelope.sent_ms) return {};
+  const auto now_ms = sinks_.utc(received);
+  if (!now_ms) {
+    if (rules_.untrusted_clock == "run") return {};
+    return Error{Errc::Invalid,
+                 "how old it is cannot be told: this machine's clock is not synchronised "
+                 "(commands.untrusted_clock)"};
+  }
+  const auto age = std::chrono::milliseconds(*now_ms - *envelope.sent_ms);
+  if (age <= rules_.time_to_live) return {};
+  return Error{Errc::Timeout, "it was sent " + about(age) + " before it came; those older than " +
+                                  about(rules_.time_to_live) +
+                                  " are not run (commands.time_to_live)"};
+}
+
+void CommandRouter::take(const IncomingCommand& incoming, const Envelope& envelope,
+                         CommandReport report, BootTime now) {
+  if (const nanoseconds age = now - incoming.received; age > rules_.time_to_live) {
     name_device(report);
     return finish(
         std::move(report), CommandStatus::Expired,
-        "it came " + about(age) + " ago and could not be run within " + about(kTimeToLive));
+        "it came " + about(age) + " ago and could not be run within " + about(rules_.time_to_live));
   }
   const CommandRoute* const route = find(report);
   if (route == nullptr) {
@@ -112,13 +154,12 @@ void CommandRouter::take(const IncomingCommand& incoming, BootTime now) {
   }
   report.device_name = route->device_name;
   report.instance = route->instance;
-  const auto payload = json->find("payload");
-  auto arguments = check_arguments(route->spec, payload == json->end() ? nullptr : &*payload);
+  auto arguments = check_arguments(route->spec, envelope.payload(), rules_.id_pointer);
   if (!arguments) {
     return finish(std::move(report), CommandStatus::Rejected, arguments.error().message);
   }
   if (route->instance.empty()) {
-    return run_own(CommandRoute(*route), *arguments, incoming, *json, std::move(report));
+    return run_own(CommandRoute(*route), *arguments, std::move(report));
   }
   if (open() >= kMaxOpen) {
     return finish(std::move(report), CommandStatus::Rejected, "too many commands are running");
@@ -130,12 +171,12 @@ void CommandRouter::take(const IncomingCommand& incoming, BootTime now) {
 // They are parsed anew with each retry(), and held in memory even if no log holds them.
 void CommandRouter::wait(const IncomingCommand& incoming, CommandReport report) {
   size_t bytes = incoming.payload.size();
-  for (const IncomingCommand& other : waiting_) bytes += other.payload.size();
+  for (const Waiting& other : waiting_) bytes += other.incoming.payload.size();
   if (bytes > kMaxWaiting) {
     return finish(std::move(report), CommandStatus::Rejected,
                   "too many large commands wait for their plugins to start");
   }
-  waiting_.push_back(incoming);
+  waiting_.push_back({incoming, std::move(report.identity)});
 }
 
 void CommandRouter::call(const CommandRoute& route, Arguments arguments, CommandReport report,
@@ -146,17 +187,24 @@ void CommandRouter::call(const CommandRoute& route, Arguments arguments, Command
   const uint64_t id = ++last_id_;
   const auto called = sinks_.call(route, {id, route.index, std::move(arguments)});
   if (!called) return finish(std::move(report), CommandStatus::Failed, called.error().message);
-  running_.emplace(id, Running{std::move(report), now + timeout_});
+  running_.emplace(id, Running{std::move(report), now + rules_.timeout});
 }
 
 void CommandRouter::retry(BootTime now) {
-  for (const IncomingCommand& command : std::exchange(waiting_, {})) take(command, now);
+  for (const Waiting& waiting : std::exchange(waiting_, {})) {
+    const IncomingCommand& incoming = waiting.incoming;
+    Envelope envelope;
+    (void)read_envelope(incoming.payload, rules_.id_pointer, envelope);  // it was read before
+    CommandReport report = report_of(incoming, envelope);
+    take(incoming, envelope, std::move(report), now);
+  }
 }
 
 void CommandRouter::resume(const IncomingCommand& left, CommandStatus status, BootTime now) {
   if (status == CommandStatus::Received) return on_command(left, now);
   ++counts_.received;
   CommandReport report = refusal(left, "");
+  report.came = std::min(report.came, now);  // of another boot it means nothing
   name_device(report);
   const bool may_have_run = status == CommandStatus::Accepted;
   finish(std::move(report), may_have_run ? CommandStatus::Unknown : CommandStatus::Expired,
@@ -164,10 +212,12 @@ void CommandRouter::resume(const IncomingCommand& left, CommandStatus status, Bo
                       : "the machine was started anew before it could be run");
 }
 
-CommandReport CommandRouter::refusal(const IncomingCommand& incoming, const std::string& reason) {
-  CommandReport report{.number = incoming.number, .device_id = incoming.device_id};
-  const auto json = parse_payload(incoming.payload, report);
-  report.reason = json ? reason : json.error().message;
+CommandReport CommandRouter::refusal(const IncomingCommand& incoming,
+                                     const std::string& reason) const {
+  Envelope envelope;
+  const auto read = read_envelope(incoming.payload, id_pointer(), envelope);
+  CommandReport report = report_of(incoming, envelope);
+  report.reason = read ? reason : read.error().message;
   return report;
 }
 
@@ -184,21 +234,13 @@ void CommandRouter::on_outcome(const message::Outcome& outcome) {
   finish(std::move(node.mapped().report), outcome);
 }
 
-// The route is a copy: what it does may well bring others. Only what was done must not be repeated.
+// The route is a copy: what it does may well bring others.
 void CommandRouter::run_own(const CommandRoute& route, const Arguments& arguments,
-                            const IncomingCommand& incoming, const Json& json,
                             CommandReport report) {
-  const bool unique = !report.id.is_null() || json.contains("time") || json.contains("$time");
-  const size_t hash = std::hash<std::string>()(incoming.payload);
-  if (unique && std::ranges::find(own_done_, hash) != own_done_.end()) {
-    return finish(std::move(report), CommandStatus::Rejected, "it came before");
-  }
   if (const auto noted = sinks_.accepted(report.number); !noted) {
     return finish(std::move(report), CommandStatus::Rejected, noted.error().message);
   }
   const message::Outcome outcome = sinks_.own(route, arguments);
-  if (unique && outcome.status == message::Outcome::Status::Done) own_done_.push_back(hash);
-  if (own_done_.size() > kOwnDone) own_done_.pop_front();
   finish(std::move(report), outcome);
 }
 
@@ -216,7 +258,7 @@ void CommandRouter::expire(BootTime now) {
   std::erase_if(running_, [&](auto& item) {
     if (now < item.second.deadline) return false;
     finish(std::move(item.second.report), CommandStatus::Failed,
-           "no outcome within " + about(timeout_) + "; whether it took effect is not known");
+           "no outcome within " + about(rules_.timeout) + "; whether it took effect is not known");
     return true;
   });
 }
@@ -233,11 +275,18 @@ void CommandRouter::finish(CommandReport report, const message::Outcome& outcome
 void CommandRouter::finish(CommandReport report, CommandStatus status, std::string reason) {
   report.status = status;
   report.reason = std::move(reason);
+  finish(report);
+}
+
+void CommandRouter::finish(const CommandReport& report) {
+  const CommandStatus status = report.status;
   counts_.done += status == CommandStatus::Done ? 1 : 0;
   counts_.rejected += status == CommandStatus::Rejected ? 1 : 0;
   counts_.failed += status == CommandStatus::Failed ? 1 : 0;
   counts_.expired += status == CommandStatus::Expired ? 1 : 0;
   counts_.unknown += status == CommandStatus::Unknown ? 1 : 0;
+  counts_.duplicate += status == CommandStatus::Duplicate ? 1 : 0;
+  history_.add(entry_of(report));
   sinks_.report(report);
 }
 

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The way of a command: payload → device and name → the instance that declares it → arguments
-// checked → call → outcome → answer and log. Knows neither MQTT nor processes; they are sinks.
-// Main thread.
+// The way of a command: payload → not one that ran before, not too old → device and name → the
+// instance that declares it → arguments checked → call → outcome → answer and log. Knows neither
+// MQTT nor processes; they are sinks. Main thread.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +18,9 @@
 #include "base/clock.hpp"
 #include "base/json.hpp"
 #include "base/result.hpp"
+#include "commands/envelope.hpp"
+#include "commands/history.hpp"
+#include "config/config.hpp"
 #include "model/command.hpp"
 #include "model/message.hpp"
 
@@ -38,25 +43,21 @@ struct CommandReport {
   std::string device_name;  // empty if the device is unknown
   std::string name;         // empty if the payload could not be read
   std::string instance;     // empty if nobody was found, or the agent itself
+  std::string identity;     // commands/envelope.hpp
+  BootTime came{};
   CommandStatus status = CommandStatus::Rejected;
   std::optional<Value> readback;
   std::string reason;  // why not done
 };
 Json to_json(const CommandReport& report);
+CommandHistory::Entry entry_of(const CommandReport& report);
 
 struct CommandCounts {
-  int64_t received = 0, done = 0, rejected = 0, failed = 0, expired = 0, unknown = 0;
+  int64_t received = 0, done = 0, rejected = 0, failed = 0, expired = 0, unknown = 0, duplicate = 0;
 };
 
 class CommandRouter {
  public:
-  // Bytes. Losant carries no more, and the main thread must not parse a megabyte for each of a
-  // thousand hostile ones.
-  static constexpr size_t kMaxPayload = size_t{256} << 10;
-  // From receipt to call. What comes while its plugin starts waits for it, over a restart of the
-  // agent too; but what somebody wanted a minute ago he may not want any more.
-  static constexpr std::chrono::seconds kTimeToLive{60};
-
   using Arguments = std::vector<std::optional<Value>>;
   struct Sinks {
     // Whether the instance will be up, or has failed, in a moment: then the command waits.
@@ -66,28 +67,31 @@ class CommandRouter {
     std::function<Result<>(uint64_t number)> accepted;
     // Hands the call to the instance's host. An error's message becomes the reason of the failure.
     std::function<Result<>(const CommandRoute&, message::Call)> call;
-    // Does what is the agent's own to do. None has the same payload as one that was done, if it
-    // has an id or a time to tell by: QoS 1 may deliver twice.
+    // Does what is the agent's own to do.
     std::function<message::Outcome(const CommandRoute&, const Arguments&)> own;
     std::function<void(const CommandReport&)> report;
+    // UTC in ms, where somebody vouches for the clock.
+    std::function<std::optional<int64_t>(BootTime)> utc;
   };
-  // `timeout` bounds the time between call and outcome.
-  CommandRouter(nanoseconds timeout, Sinks sinks) : timeout_(timeout), sinks_(std::move(sinks)) {}
+  CommandRouter(CommandsConfig rules, Sinks sinks)
+      : rules_(std::move(rules)), sinks_(std::move(sinks)) {}
 
   // Replaces all routes; commands that are running keep theirs. retry() follows, unless the agent
   // is about to end.
   void set_routes(std::vector<CommandRoute> routes);
   // Takes up what waits for its plugin.
   void retry(BootTime now);
-  void set_timeout(nanoseconds timeout) { timeout_ = timeout; }
+  void set_rules(const CommandsConfig& rules);
 
   // Never fails: whatever arrives is called, or reported as rejected or expired.
   void on_command(const IncomingCommand& incoming, BootTime now);
   // One that an earlier process has left: Received is run now, if its time has not passed; Accepted
   // may have run, and is reported as unknown; Expired is reported.
   void resume(const IncomingCommand& left, CommandStatus status, BootTime now);
+  // What became of one, as an earlier process of this boot has noted it.
+  void remember(CommandHistory::Entry entry) { history_.add(std::move(entry)); }
   // One that cannot even wait for this: what it says of itself (any thread), and its report.
-  static CommandReport refusal(const IncomingCommand& incoming, const std::string& reason);
+  CommandReport refusal(const IncomingCommand& incoming, const std::string& reason) const;
   void refuse(CommandReport refusal);
   // So many more, of which there is not even a report.
   void count_refused(int64_t commands) {
@@ -102,6 +106,7 @@ class CommandRouter {
   void expire(BootTime now);
 
   const CommandCounts& counts() const { return counts_; }
+  const CommandHistory& history() const { return history_; }
   size_t open() const { return running_.size() + waiting_.size(); }  // that have not ended
 
  private:
@@ -109,24 +114,34 @@ class CommandRouter {
     CommandReport report;
     BootTime deadline;
   };
-  void take(const IncomingCommand& incoming, BootTime now);
+  struct Waiting {
+    IncomingCommand incoming;
+    std::string identity;
+  };
+  void take(const IncomingCommand& incoming, const Envelope& envelope, CommandReport report,
+            BootTime now);
   void wait(const IncomingCommand& incoming, CommandReport report);
+  // Why it is not to be run, if so.
+  std::optional<CommandReport> repeats(const CommandReport& report, BootTime now) const;
+  Result<> still_wanted(const Envelope& envelope, BootTime received) const;
+  std::string id_pointer() const;
   void call(const CommandRoute& route, Arguments arguments, CommandReport report, BootTime now);
   const CommandRoute* find(const CommandReport& report) const;
   void name_device(CommandReport& report) const;
-  void run_own(const CommandRoute& route, const Arguments& arguments,
-               const IncomingCommand& incoming, const Json& json, CommandReport report);
+  void run_own(const CommandRoute& route, const Arguments& arguments, CommandReport report);
   void finish(CommandReport report, const message::Outcome& outcome);
   std::string why_not_found(const CommandReport& report) const;
   void finish(CommandReport report, CommandStatus status, std::string reason);
+  void finish(const CommandReport& report);
 
-  nanoseconds timeout_;
+  mutable std::mutex rules_mutex_;  // for refusal(): only the main thread writes
+  CommandsConfig rules_;
   Sinks sinks_;
   std::vector<CommandRoute> routes_;
   std::map<uint64_t, Running> running_;
   uint64_t last_id_ = 0;
-  std::deque<IncomingCommand> waiting_;  // for their plugins to start
-  std::deque<size_t> own_done_;          // hashes of payloads of the agent's own
+  std::deque<Waiting> waiting_;  // for their plugins to start
+  CommandHistory history_;
   CommandCounts counts_;
 };
 

@@ -91,8 +91,11 @@ struct ClockConfig {
 };
 
 struct CommandsConfig {
-  std::string answer_topic;  // template with ${device_id}; empty: no answers
-  nanoseconds timeout{};
+  std::string answer_topic;     // template with ${device_id}; empty: no answers
+  nanoseconds timeout{};        // between call and outcome
+  std::string id_pointer;       // where in a command's payload the sender's id is: a JSON pointer
+  nanoseconds time_to_live{};   // from when it was sent, and from receipt, to the call
+  std::string untrusted_clock;  // what becomes of one whose age cannot be told: "run", "refuse"
   // Whether the agent's own commands are taken; see config/own_names.hpp.
   bool status = true;
   bool restart_plugin = true;

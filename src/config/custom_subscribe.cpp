@@ -7,21 +7,13 @@
 #include "base/text.hpp"
 #include "config/custom.hpp"
 #include "config/custom_entry.hpp"
+#include "config/forms.hpp"
 #include "config/instances.hpp"
 #include "config/own_names.hpp"
 #include "model/topic.hpp"
 
 namespace fieldpost {
 namespace {
-
-bool is_pointer(std::string_view text) {
-  if (!text.empty() && text.front() != '/') return false;
-  for (size_t at = text.find('~'); at != std::string_view::npos; at = text.find('~', at + 1)) {
-    const std::string_view next = text.substr(at + 1, 1);
-    if (next != "0" && next != "1") return false;
-  }
-  return true;
-}
 
 bool takes_text(const OptionSpec& spec) {
   return spec.type != OptionType::Integer && spec.type != OptionType::Number &&
@@ -57,8 +49,8 @@ class SubscribeReader {
     const Member* given = row.find("arguments");
     if (given == nullptr || given->value.kind != Node::Kind::Table) return;
     for (const Member& member : given->value.members) {
-      const bool fits =
-          is_text(member.value) && is_pointer(std::get<std::string>(member.value.value));
+      const bool fits = is_text(member.value) &&
+                        forms::is_json_pointer(std::get<std::string>(member.value.value));
       if (!fits) {
         problems_->error(member.value.at,
                          argument_path(member.key) +

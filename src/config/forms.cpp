@@ -203,6 +203,21 @@ std::optional<Finding> interval(const Value& value) {
   return expected(kInterval, format_duration(ns));
 }
 
+bool is_json_pointer(std::string_view text) {
+  if (!text.empty() && text.front() != '/') return false;
+  for (size_t at = text.find('~'); at != std::string_view::npos; at = text.find('~', at + 1)) {
+    const std::string_view next = text.substr(at + 1, 1);
+    if (next != "0" && next != "1") return false;
+  }
+  return true;
+}
+
+std::optional<Finding> json_pointer(const Value& value) {
+  const auto& text = std::get<std::string>(value);
+  if (!text.empty() && is_json_pointer(text)) return std::nullopt;
+  return expected(kJsonPointer, text);
+}
+
 Result<BrokerUrl> parse_broker_url(std::string_view text) {
   if (text.find('@') != std::string_view::npos) {  // however it is misspelled otherwise
     return Error{Errc::Invalid, "expected " + std::string(kUrl) +

@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "config/tables.hpp"
 
@@ -19,6 +20,7 @@ inline constexpr const char* kUrl =
     "mqtt://HOST[:PORT], mqtts://HOST[:PORT], ws://HOST[:PORT][/PATH] or wss://HOST[:PORT][/PATH]";
 inline constexpr const char* kProxy = "http://HOST:PORT";
 inline constexpr const char* kTopic = "a topic, in which ${device_id} is filled in";
+inline constexpr const char* kJsonPointer = "a JSON pointer such as \"/id\"";
 inline constexpr const char* kInterval = "a duration from 10ms to 24h, or \"0s\"";
 
 std::optional<Finding> config_version(const Value& value);
@@ -32,6 +34,9 @@ std::optional<Finding> flow_version(const Value& value);
 std::optional<Finding> proxy_url(const Value& value);
 std::optional<Finding> topic(const Value& value);
 std::optional<Finding> interval(const Value& value);
+std::optional<Finding> json_pointer(const Value& value);  // not to the whole
+
+bool is_json_pointer(std::string_view text);  // RFC 6901; "" is one, to the whole
 
 struct BrokerUrl {
   bool tls = false;

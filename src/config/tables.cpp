@@ -155,6 +155,30 @@ std::vector<CoreOption> command_options() {
                 .min = 0.1,
                 .max = kHour},
        .store = into<&CommandsConfig::timeout>},
+      {.spec = {.name = "time_to_live",
+                .type = Duration,
+                .fallback = "60s",
+                .help =
+                    "What was sent longer ago, by the `time` that it says, or has waited longer "
+                    "for its plugin, is not run but answered as expired.",
+                .min = 1,
+                .max = kDay},
+       .store = into<&CommandsConfig::time_to_live>},
+      {.spec = {.name = "untrusted_clock",
+                .type = Choice,
+                .fallback = "run",
+                .help = "What becomes of a command that says when it was sent while this machine's "
+                        "clock is not synchronised. Losant keeps none back, so that what comes is "
+                        "new.",
+                .choices = {"run", "refuse"}},
+       .store = into<&CommandsConfig::untrusted_clock>},
+      {.spec = {.name = "id_pointer",
+                .fallback = "/id",
+                .help = "Where in a command's payload its id is, as a JSON pointer: one with the "
+                        "same id is not run again within 24 h."},
+       .store = into<&CommandsConfig::id_pointer>,
+       .check = forms::json_pointer,
+       .form = forms::kJsonPointer},
       {.spec = {.name = "status",
                 .type = Boolean,
                 .fallback = "true",

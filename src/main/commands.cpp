@@ -39,7 +39,7 @@ void Daemon::take_message(const IncomingMessage& message) {
 
 void Daemon::admit(IncomingCommand command) {
   const size_t size = command.payload.size();
-  if (size > CommandRouter::kMaxPayload) return refuse(command, "");  // its own words say why
+  if (size > kMaxCommandPayload) return refuse(command, "");  // its own words say why
   if (command_bytes_ + size > kCommandBytes) return refuse(command, kTooFast);
   const auto number = command_log_->received(command);
   if (number) command.number = *number;
@@ -53,7 +53,7 @@ void Daemon::admit(IncomingCommand command) {
 
 // On the uplink thread.
 void Daemon::refuse(const IncomingCommand& command, const std::string& reason) {
-  if (refused_.post(CommandRouter::refusal(command, reason))) return;
+  if (refused_.post(router_.refusal(command, reason))) return;
   (void)command_log_->step(command.number, CommandStatus::Rejected);
   ++commands_unanswered_;
 }
@@ -70,6 +70,9 @@ void Daemon::on(IncomingCommand&& command) {
 }
 
 void Daemon::resume_commands() {
+  for (const std::string& text : command_log_->take_ended()) {
+    if (auto entry = entry_of(text)) router_.remember(*std::move(entry));
+  }
   for (const auto& [command, status] : command_log_->take_found()) {
     router_.resume(command, status, BootClock::now());
   }
@@ -112,7 +115,12 @@ void Daemon::log_report(const CommandReport& report) {
 }
 
 void Daemon::on_report(const CommandReport& report) {
-  (void)command_log_->step(report.number, report.status);  // its trouble is in the status
+  // Its trouble is in the status.
+  if (may_have_run(report.status)) {
+    (void)command_log_->end(report.number, report.status, to_text(entry_of(report)));
+  } else {
+    (void)command_log_->step(report.number, report.status);
+  }
   log_report(report);
   note_refusal(report);
   last_command_ = report;

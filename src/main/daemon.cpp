@@ -54,7 +54,7 @@ Daemon::Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble,
       config_trouble_(std::move(trouble)),
       black_box_(&box),
       own_commands_(own_actions()),
-      router_(config_.commands.timeout,
+      router_(config_.commands,
               {.starting =
                    [this](const CommandRoute& route) {
                      return supervisor_.is_starting(route.instance);
@@ -71,7 +71,11 @@ Daemon::Daemon(EventLoop& loop, Paths paths, Config config, std::string trouble,
                    [this](const CommandRoute& route, const auto& arguments) {
                      return own_commands_.run(route, arguments, BootClock::now());
                    },
-               .report = [this](const CommandReport& report) { on_report(report); }}),
+               .report = [this](const CommandReport& report) { on_report(report); },
+               .utc = [this](BootTime time) -> std::optional<int64_t> {
+                 if (!time_sync_ || !time_sync_->state().synchronised) return std::nullopt;
+                 return utc_ms(time);
+               }}),
       supervisor_(loop, {paths_.plugin_dir, paths_.plugin_host}, supervisor_sinks(), symbols_),
       control_(loop,
                [this](const Json& request, ControlRight right, bool* watch, UniqueFd passed) {
@@ -320,7 +324,7 @@ void Daemon::on(Chosen&& chosen) {
     hide_from_plugins(config_, paths_);
     config_trouble_ = std::move(chosen.trouble);
     store_->set_keep(keep_rules(config_));
-    router_.set_timeout(config_.commands.timeout);
+    router_.set_rules(config_.commands);
     local_state_.configure(config_);
     configure_custom();
     configure_health();

@@ -278,10 +278,10 @@ Json Daemon::clock_json(BootTime now) const {
 
 Json Daemon::commands_json() const {
   const CommandCounts& c = router_.counts();
-  Json json{{"received", c.received}, {"done", c.done},
-            {"rejected", c.rejected}, {"failed", c.failed},
-            {"expired", c.expired},   {"unknown", c.unknown},
-            {"open", router_.open()}, {"trouble", command_log_->trouble()}};
+  Json json{
+      {"received", c.received},   {"done", c.done},         {"rejected", c.rejected},
+      {"failed", c.failed},       {"expired", c.expired},   {"unknown", c.unknown},
+      {"duplicate", c.duplicate}, {"open", router_.open()}, {"trouble", command_log_->trouble()}};
   if (last_command_) json["last"] = to_json(*last_command_);
   return json;
 }

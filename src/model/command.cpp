@@ -17,6 +17,8 @@ std::string_view name_of(CommandStatus status) {
       return "failed";
     case CommandStatus::Expired:
       return "expired";
+    case CommandStatus::Duplicate:
+      return "duplicate";
     case CommandStatus::Unknown:
       break;
   }

@@ -21,8 +21,9 @@ enum class CommandStatus : uint8_t {
   Done,
   Rejected,  // it was not run
   Failed,
-  Expired,  // its time passed before it could be run
-  Unknown,  // the agent ended while it was running
+  Expired,    // its time passed before it could be run
+  Unknown,    // the agent ended while it was running
+  Duplicate,  // it was not run: it is the one that came before
 };
 std::string_view name_of(CommandStatus status);  // "received", …
 constexpr bool is_final(CommandStatus status) { return status >= CommandStatus::Done; }

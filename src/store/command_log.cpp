@@ -39,6 +39,10 @@ std::vector<std::byte> step_body(uint64_t number, CommandStatus status) {
   });
 }
 
+std::vector<std::byte> ended_body(const std::string& text) {
+  return written_body([&](wire::Writer& out) { out(text); });
+}
+
 std::array<std::string, 2> paths_in(const std::string& folder) {
   return {folder + "/commands.0", folder + "/commands.1"};
 }
@@ -53,6 +57,12 @@ std::vector<CommandLog::Found> CommandLog::take_found() {
   const std::scoped_lock lock(mutex_);
   (void)be_open();  // trouble() has it
   return std::exchange(found_, {});
+}
+
+std::vector<std::string> CommandLog::take_ended() {
+  const std::scoped_lock lock(mutex_);
+  (void)be_open();
+  return std::exchange(found_ended_, {});
 }
 
 Result<> CommandLog::be_open() {
@@ -91,6 +101,11 @@ Result<> CommandLog::recover() {
     active_ = file;
     const bool this_boot = files_[file].header().boot == options_.boot_id;
     note_found(this_boot);
+    if (this_boot) {
+      for (const std::string& text : found_ended_) keep_ended(text);
+    } else {
+      found_ended_.clear();
+    }
     if (this_boot) return files_[1 - file].begin({});  // see turn()
     break;
   }
@@ -102,6 +117,7 @@ Result<> CommandLog::recover() {
 Result<bool> CommandLog::read(size_t file) {
   open_.clear();
   reading_.clear();
+  found_ended_.clear();
   bool whole = false;
   FP_CHECK_OK(files_[file].scan([&](int64_t offset, uint8_t type, std::span<const std::byte> body) {
     on_record(offset, type, body, &whole);
@@ -134,6 +150,10 @@ void CommandLog::on_record(int64_t offset, uint8_t type, std::span<const std::by
     if (!is_final(it->second.status)) return;
     open_.erase(it);
     reading_.erase(number);
+  } else if (type == kEnded) {
+    std::string text;
+    in(text);
+    if (in.done()) found_ended_.push_back(std::move(text));
   } else if (type == kWhole) {
     in(number);
     if (in.done()) newest_ = std::max(newest_, number);
@@ -203,7 +223,7 @@ bool CommandLog::has_room(size_t body) const {
 // Whether the other would have, where what has ended is forgotten.
 bool CommandLog::would_hold(size_t body) const {
   constexpr size_t kEach = kFrameBytes + (1 + kStepsToCome) * kStepBytes;  // Accepted goes over too
-  size_t bytes = kOverhead + body + kEach;
+  size_t bytes = kOverhead + ended_bytes_ + body + kEach;
   for (const auto& [number, open] : open_) bytes += open.body + kEach;
   return bytes <= static_cast<size_t>(files_[1 - active_].bytes());
 }
@@ -227,6 +247,9 @@ Result<> CommandLog::turn() {
 }
 
 Result<> CommandLog::put_whole(size_t file, Opens* moved) {
+  for (const std::string& text : ended_) {
+    (void)FP_TRY(files_[file].append(kEnded, ended_body(text)));
+  }
   for (const auto& [number, open] : open_) {
     const auto body = files_[active_].read(open.offset, buffer_);
     if (!body) continue;  // somebody wrote into the file: it is run, or was, and no crash sees it
@@ -242,6 +265,36 @@ Result<> CommandLog::put_whole(size_t file, Opens* moved) {
 
 Result<> CommandLog::step(uint64_t number, CommandStatus status) {
   const std::scoped_lock lock(mutex_);
+  return step_locked(number, status);
+}
+
+Result<> CommandLog::end(uint64_t number, CommandStatus status, const std::string& text) {
+  const std::scoped_lock lock(mutex_);
+  (void)be_open();  // trouble() has it
+  FP_CHECK_OK(note_ended(text));
+  return step_locked(number, status);
+}
+
+// Where the log does not work the text goes over to the next one.
+Result<> CommandLog::note_ended(const std::string& text) {
+  keep_ended(text);
+  if (files_.empty()) return {};
+  const auto body = ended_body(text);
+  if (!has_room(body.size())) return would_hold(0) ? turn() : Result<>();
+  const auto written = files_[active_].append(kEnded, body);
+  return written ? Result<>() : abandon(written.error());
+}
+
+void CommandLog::keep_ended(std::string text) {
+  ended_bytes_ += kFrameBytes + 10 + text.size();
+  ended_.push_back(std::move(text));
+  while (ended_bytes_ > static_cast<size_t>(options_.bytes / 8)) {
+    ended_bytes_ -= kFrameBytes + 10 + ended_.front().size();
+    ended_.pop_front();
+  }
+}
+
+Result<> CommandLog::step_locked(uint64_t number, CommandStatus status) {
   const auto it = open_.find(number);
   if (it == open_.end() || status <= it->second.status) return {};
   const auto written = files_[active_].append(kStep, step_body(number, status));

@@ -83,7 +83,7 @@ TEST_F(CustomCommandsTest, WhatCannotBeReadIsSaid) {
     EXPECT_FALSE(reason.starts_with("{")) << reason;
   }
   EXPECT_EQ(read(entry({{"a", "", true}}), "\xff"), "the message is not UTF-8");
-  EXPECT_EQ(read(entry({{"a", "", true}}), std::string(CommandRouter::kMaxPayload + 1, 'x')),
+  EXPECT_EQ(read(entry({{"a", "", true}}), std::string(kMaxCommandPayload + 1, 'x')),
             "the message has 262145 bytes; at most 262144 are taken");
   EXPECT_EQ(custom_commands_.counts().misfits, 6);
   EXPECT_EQ(custom_commands_.counts().received, 6);

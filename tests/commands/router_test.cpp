@@ -50,7 +50,15 @@ class RouterTest : public testing::Test {
   Result<> call_result_;
   std::vector<std::vector<std::optional<Value>>> own_;
   message::Outcome own_outcome_;
-  CommandRouter router_{10s,
+  std::optional<int64_t> utc_ms_;  // none: nobody vouches for the clock
+  static CommandsConfig rules() {
+    return {.answer_topic = "",
+            .timeout = 10s,
+            .id_pointer = "/id",
+            .time_to_live = 60s,
+            .untrusted_clock = "run"};
+  }
+  CommandRouter router_{rules(),
                         {.starting = [this](const CommandRoute&) { return starting_; },
                          .accepted =
                              [this](uint64_t number) {
@@ -70,7 +78,8 @@ class RouterTest : public testing::Test {
                                own_.push_back(arguments);
                                return own_outcome_;
                              },
-                         .report = [this](const CommandReport& r) { reports_.push_back(r); }}};
+                         .report = [this](const CommandReport& r) { reports_.push_back(r); },
+                         .utc = [this](BootTime) { return utc_ms_; }}};
 };
 
 TEST_F(RouterTest, ArgumentsArriveInTheOrderOfTheTableWithFallbacks) {
@@ -163,8 +172,8 @@ TEST_F(RouterTest, WhatIsTheAgentsOwnIsDoneAtOnceAndOnce) {
     const size_t before = own_.size();
     for (int i = 0; i < 2; ++i) send(payload);
     EXPECT_EQ(own_.size(), before + 1) << payload;
-    EXPECT_EQ(reports_.back().status, CommandStatus::Rejected);
-    EXPECT_EQ(reports_.back().reason, "it came before");
+    EXPECT_EQ(reports_.back().status, CommandStatus::Duplicate);
+    EXPECT_EQ(reports_.back().reason, "it came before: done");
   }
   send(R"({"name":"fp-do","payload":"x","time":6})");
   EXPECT_EQ(own_.size(), 4u);
@@ -181,7 +190,7 @@ TEST_F(RouterTest, WhatTheAgentRefusedMayBeSentAgain) {
   send(payload);
   EXPECT_EQ(reports_.back().status, CommandStatus::Done);
   send(payload);
-  EXPECT_EQ(reports_.back().reason, "it came before");
+  EXPECT_EQ(reports_.back().reason, "it came before: done");
   EXPECT_EQ(own_.size(), 2u);
 }
 
@@ -258,7 +267,7 @@ TEST_F(RouterTest, ACommandWaitsForItsPluginInOrderUntilItsTimeHasPassed) {
   EXPECT_TRUE(calls_.empty() && reports_.empty() && accepted_.empty());
   EXPECT_EQ(router_.open(), 2u);
 
-  now_ += CommandRouter::kTimeToLive - 5s;
+  now_ += 55s;
   router_.retry(BootTime(now_));
   EXPECT_EQ(only().number, 1u);
   EXPECT_EQ(only().status, CommandStatus::Expired);
@@ -273,7 +282,7 @@ TEST_F(RouterTest, ACommandWaitsForItsPluginInOrderUntilItsTimeHasPassed) {
 
 TEST_F(RouterTest, WaitingIsBounded) {
   starting_ = true;
-  for (int i = 0; i < 300; ++i) send(kSetPoint);
+  for (int i = 0; i < 300; ++i) send(R"({"name":"set-point","payload":5})");
   EXPECT_EQ(router_.open(), 256u);
   EXPECT_EQ(reports_.size(), 44u);
   EXPECT_EQ(reports_.back().reason, "too many commands are running");
@@ -281,7 +290,7 @@ TEST_F(RouterTest, WaitingIsBounded) {
 
 TEST_F(RouterTest, WaitingIsBoundedInBytesToo) {
   starting_ = true;
-  const std::string large = kSetPoint + std::string(200'000, ' ');
+  const std::string large = R"({"name":"set-point","payload":5})" + std::string(200'000, ' ');
   for (int i = 0; i < 6; ++i) send(large);
   EXPECT_EQ(router_.open(), 5u);
   EXPECT_EQ(only().reason, "too many large commands wait for their plugins to start");
@@ -306,7 +315,9 @@ TEST_F(RouterTest, WhatAnEarlierProcessHasLeftRunsOrIsReported) {
   EXPECT_EQ(reports_.back().status, CommandStatus::Expired);
   EXPECT_EQ(reports_.back().reason, "the machine was started anew before it could be run");
   now_ += 2s;
-  router_.resume(left, CommandStatus::Received, BootTime(now_));
+  IncomingCommand other = left;
+  other.payload = R"({"name":"set-point","payload":{"id":"x2","value":5}})";
+  router_.resume(other, CommandStatus::Received, BootTime(now_));
   EXPECT_EQ(reports_.back().status, CommandStatus::Expired);
   EXPECT_EQ(calls_.size(), 1u);
   EXPECT_EQ(router_.counts().unknown, 1);
@@ -315,15 +326,216 @@ TEST_F(RouterTest, WhatAnEarlierProcessHasLeftRunsOrIsReported) {
 }
 
 TEST_F(RouterTest, WhatIsRefusedOnItsWayIsAnsweredLikeAnyOther) {
-  router_.refuse(CommandRouter::refusal(command(kSetPoint, 9), "too fast"));
+  router_.refuse(router_.refusal(command(kSetPoint, 9), "too fast"));
   EXPECT_EQ(dump_json(to_json(only())),
             R"({"id":"x1","device":"boiler","command":"set-point","status":"rejected",)"
             R"("reason":"too fast"})");
   EXPECT_EQ(only().number, 9u);
   EXPECT_EQ(router_.counts().rejected, 1);
-  const auto large = CommandRouter::refusal(command(std::string(300'000, 'x')), "");
+  const auto large = router_.refusal(command(std::string(300'000, 'x')), "");
   EXPECT_EQ(large.reason, "the payload has 300000 bytes; at most 262144 are taken");
-  EXPECT_EQ(CommandRouter::refusal(command("{"), "too fast").reason, "the payload: not valid JSON");
+  EXPECT_EQ(router_.refusal(command("{"), "too fast").reason, "the payload: not valid JSON");
+}
+
+// ---- Once, and in time.
+
+TEST_F(RouterTest, WhatMayHaveRunDoesNotRunAgainAndSaysWhatBecameOfIt) {
+  send(kSetPoint);
+  ASSERT_EQ(calls_.size(), 1u);
+  send(kSetPoint);
+  EXPECT_EQ(only().status, CommandStatus::Duplicate);
+  EXPECT_EQ(only().reason, "it came before, and is running");
+  router_.on_outcome({calls_[0].id, message::Outcome::Status::Done, Value(5.0), ""});
+  now_ += 23h;
+  send(R"({"name":"set-point","payload":{"value":7,"id":"x1"},"time":3})");
+  EXPECT_EQ(dump_json(to_json(reports_.back())),
+            R"({"id":"x1","device":"boiler","command":"set-point","status":"duplicate",)"
+            R"("value":5.0,"reason":"it came before: done"})");
+  EXPECT_EQ(calls_.size(), 1u);
+  EXPECT_EQ(router_.counts().duplicate, 2);
+  now_ += 1h;
+  send(kSetPoint);
+  EXPECT_EQ(calls_.size(), 2u) << "after a day it is another";
+}
+
+TEST_F(RouterTest, OneThatFailedMayHaveRunToo) {
+  send(kSetPoint);
+  router_.on_instance_down("plc", "killed by signal 9");
+  send(kSetPoint);
+  EXPECT_EQ(reports_.back().status, CommandStatus::Duplicate);
+  EXPECT_EQ(reports_.back().reason, "it came before: failed");
+  router_.resume(command(R"({"name":"set-point","payload":{"id":"x2","value":5}})"),
+                 CommandStatus::Accepted, BootTime(now_));
+  send(R"({"name":"set-point","payload":{"id":"x2","value":5}})");
+  EXPECT_EQ(reports_.back().reason, "it came before: unknown");
+  EXPECT_EQ(calls_.size(), 1u);
+}
+
+TEST_F(RouterTest, WhatDidNotRunMayComeAgain) {
+  send(R"({"name":"set-point","payload":{"id":"x1","value":91}})");
+  EXPECT_EQ(only().status, CommandStatus::Rejected);
+  send(kSetPoint);
+  EXPECT_EQ(calls_.size(), 1u);
+}
+
+TEST_F(RouterTest, WithoutIdAndTimeNoneIsADuplicateAndTheSameTimeMakesOne) {
+  for (int i = 0; i < 2; ++i) send(R"({"name":"set-point","payload":5})");
+  EXPECT_EQ(calls_.size(), 2u);
+  for (int i = 0; i < 2; ++i) send(R"({"name":"set-point","payload":5,"time":1000})");
+  EXPECT_EQ(calls_.size(), 3u);
+  EXPECT_EQ(only().status, CommandStatus::Duplicate);
+  send(R"({"name":"set-point","payload":5,"time":1001})");
+  send(R"({"name":"set-point","payload":6,"time":1001})");
+  EXPECT_EQ(calls_.size(), 5u);
+}
+
+TEST_F(RouterTest, AnIdIsTheDevicesOwn) {
+  CommandSpec spec{.name = "on"};
+  router_.set_routes({{"d1", "one", "plc", 0, spec}, {"d2", "two", "plc", 1, spec}});
+  for (const char* device : {"d1", "d2", "d1"}) {
+    IncomingCommand incoming = command(R"({"name":"on","payload":{"id":1}})");
+    incoming.device_id = device;
+    router_.on_command(incoming, BootTime(now_));
+  }
+  EXPECT_EQ(calls_.size(), 2u);
+  EXPECT_EQ(only().status, CommandStatus::Duplicate);
+}
+
+TEST_F(RouterTest, TheIdIsWhereTheConfigurationSays) {
+  CommandsConfig deep = rules();
+  deep.id_pointer = "/meta/id";
+  router_.set_rules(deep);
+  for (int i = 0; i < 2; ++i) {
+    send(R"({"name":"set-point","payload":{"value":5,"meta":{"id":"y","who":"me"}}})");
+  }
+  EXPECT_EQ(calls_.size(), 1u);
+  EXPECT_EQ(only().id, Json("y"));
+  send(R"({"name":"set-point","payload":{"value":5,"id":"y"}})");
+  EXPECT_EQ(reports_.back().reason, "unknown argument 'id'");
+}
+
+TEST_F(RouterTest, OneThatWaitsForItsPluginIsNoDuplicateOfItself) {
+  starting_ = true;
+  send(kSetPoint, 1);
+  send(kSetPoint, 2);
+  EXPECT_EQ(only().reason, "it came before, and is about to run");
+  starting_ = false;
+  router_.retry(BootTime(now_));
+  EXPECT_EQ(calls_.size(), 1u);
+  EXPECT_EQ(reports_.size(), 1u);
+}
+
+TEST_F(RouterTest, WhatWasSentTooLongAgoIsExpiredWhereTheClockIsVouchedFor) {
+  const std::string sent =
+      R"({"name":"set-point","payload":5,"time":{"$date":"1970-01-01T00:00:01Z"}})";
+  utc_ms_ = 61'001;
+  send(sent);
+  EXPECT_EQ(only().status, CommandStatus::Expired);
+  EXPECT_EQ(only().reason,
+            "it was sent 1 min 0 s before it came; those older than 1 min 0 s are not run "
+            "(commands.time_to_live)");
+  utc_ms_ = 61'000;
+  send(sent);
+  EXPECT_EQ(calls_.size(), 1u);
+  utc_ms_ = 500;  // the sender's clock is ahead of ours
+  send(R"({"name":"set-point","payload":5,"time":2000})");
+  EXPECT_EQ(calls_.size(), 2u);
+}
+
+TEST_F(RouterTest, WithAClockThatNobodyVouchesForItRunsUnlessToldOtherwise) {
+  utc_ms_ = std::nullopt;
+  send(R"({"name":"set-point","payload":5,"time":1000})");
+  EXPECT_EQ(calls_.size(), 1u);
+  CommandsConfig strict = rules();
+  strict.untrusted_clock = "refuse";
+  router_.set_rules(strict);
+  send(R"({"name":"set-point","payload":6,"time":1000})");
+  EXPECT_EQ(only().status, CommandStatus::Rejected);
+  EXPECT_EQ(only().reason,
+            "how old it is cannot be told: this machine's clock is not synchronised "
+            "(commands.untrusted_clock)");
+  send(R"({"name":"set-point","payload":6})");
+  EXPECT_EQ(calls_.size(), 2u);
+}
+
+TEST_F(RouterTest, ATimeThatIsNoneIsRefused) {
+  send(R"({"name":"set-point","payload":5,"time":"yesterday"})");
+  EXPECT_EQ(only().reason,
+            "\"time\": expected milliseconds since 1970, or a date such as "
+            "\"2026-11-28T08:40:26.125Z\", got \"yesterday\"");
+  send(R"({"name":"set-point","payload":5,"time":null})");
+  EXPECT_EQ(calls_.size(), 1u);
+}
+
+TEST(SentTime, IsReadInEveryFormAndNothingElse) {
+  const std::pair<const char*, int64_t> right[] = {
+      {"0", 0},
+      {"1795855226125", 1795855226125},
+      {R"("2026-11-28T08:40:26.125Z")", 1795855226125},
+      {R"("2026-11-28T09:40:26.125+01:00")", 1795855226125},
+      {R"("2026-11-28T03:10:26.125-0530")", 1795855226125},
+      {R"("2026-11-28T08:40:26Z")", 1795855226000},
+      {R"({"$date":"2026-11-28T08:40:26.125Z"})", 1795855226125},
+      {R"({"$date":1795855226125})", 1795855226125},
+      {R"({"$date":{"$numberLong":"1795855226125"}})", 1795855226125}};
+  for (const auto& [text, ms] : right) {
+    EXPECT_EQ(sent_time(parse_json(text).value()), ms) << text;
+  }
+  for (const char* text : {"-1",
+                           "1e300",
+                           "true",
+                           "[]",
+                           "{}",
+                           R"("")",
+                           R"("1795855226125")",
+                           R"("2026-11-28")",
+                           R"("2026-11-28T08:40:26")",
+                           R"("2026-11-28T08:40:26.125")",
+                           R"("2026-02-30T00:00:00Z")",
+                           R"("2026-11-28T25:00:00Z")",
+                           R"("2026-11-28T08:40:26.Z")",
+                           R"("2026-11-28T08:40:26Zx")",
+                           R"("2026-11-28T08:40:26+1")",
+                           R"("2026-11-28T08:40:26+01:0x")",
+                           R"({"$date":[]})",
+                           R"({"$date":{"$date":1}})",
+                           R"({"$date":1,"x":2})",
+                           R"({"$numberLong":1})",
+                           R"({"$date":{"$numberLong":"x"}})"}) {
+    EXPECT_EQ(sent_time(parse_json(text).value()), std::nullopt) << text;
+  }
+}
+
+TEST(CommandHistoryTest, KnowsTheNewestThatRanWhateverIsRefused) {
+  CommandHistory history;
+  const auto entry = [](int i, CommandStatus status) {
+    return CommandHistory::Entry{.identity = std::to_string(i),
+                                 .came = BootTime(std::chrono::seconds(i)),
+                                 .status = status,
+                                 .value = Value(1.5),
+                                 .outcome = Json{{"n", i}}};
+  };
+  const auto now = BootTime(5000s);
+  for (int i = 0; i < 1001; ++i) history.add(entry(i, CommandStatus::Done));
+  for (int i = 2000; i < 3000; ++i) history.add(entry(i, CommandStatus::Rejected));
+  EXPECT_EQ(history.find("0", now), nullptr);
+  ASSERT_NE(history.find("1", now), nullptr);
+  EXPECT_EQ(history.find("1", now)->outcome, (Json{{"n", 1}}));
+  EXPECT_EQ(history.find("2999", now), nullptr) << "it did not run";
+  EXPECT_EQ(history.find("", now), nullptr);
+  EXPECT_EQ(history.newest(2).back().outcome, (Json{{"n", 2999}}));
+  EXPECT_EQ(history.newest(5000).size(), CommandHistory::kRan + CommandHistory::kRefused);
+
+  const auto again = entry_of(to_text(*history.find("1", now)));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->identity, "1");
+  EXPECT_EQ(again->came, BootTime(1s));
+  EXPECT_EQ(again->status, CommandStatus::Done);
+  EXPECT_EQ(again->value, Value(1.5));
+  for (const char* text :
+       {"", "{}", "[1]", R"({"identity":1,"came_ns":1,"status":2,"outcome":{}})"}) {
+    EXPECT_FALSE(entry_of(text)) << text;
+  }
 }
 
 TEST_F(RouterTest, MutationsNeverEscape) {

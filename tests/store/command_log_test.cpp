@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <span>
 
 #include "base/unique_fd.hpp"
 #include "fakes/test_env.hpp"
@@ -66,6 +67,43 @@ class CommandLogTest : public ::testing::Test {
 };
 
 using Strings = std::vector<std::string>;
+
+// What became of commands outlives the process, also where files change places, and not the boot.
+TEST_F(CommandLogTest, KeepsTheNewestTextsOfWhatHasEnded) {
+  Strings texts;
+  {
+    CommandLog log(options());
+    for (int i = 0; i < 500; ++i) {
+      texts.push_back("outcome " + std::to_string(i));
+      EXPECT_TRUE(log.end(note(log, "c"), Done, texts.back()));
+    }
+    EXPECT_TRUE(log.end(0, Failed, "without a number"));
+    texts.emplace_back("without a number");
+    (void)note(log, "open");
+  }
+  CommandLog log(options());
+  const Strings kept = log.take_ended();
+  EXPECT_GT(kept.size(), 20u);
+  ASSERT_LT(kept.size(), 100u);
+  EXPECT_TRUE(std::ranges::equal(kept, std::span(texts).last(kept.size())));
+  EXPECT_TRUE(log.take_ended().empty());
+  EXPECT_EQ(log.open(), 1u);
+}
+
+TEST_F(CommandLogTest, TextsThatOutliveTwoProcessesAndNoBoot) {
+  { EXPECT_TRUE(CommandLog(options()).end(0, Done, "a")); }
+  {
+    CommandLog log(options());
+    EXPECT_EQ(log.take_ended(), Strings{"a"});
+    for (int i = 0; i < 60; ++i) {
+      const uint64_t number = note(log, std::string(50, 'x'));
+      EXPECT_TRUE(log.step(number, Rejected));  // until the files have changed places
+    }
+  }
+  EXPECT_EQ(CommandLog(options()).take_ended(), Strings{"a"});
+  boot_ = std::string(36, 'c');
+  EXPECT_TRUE(CommandLog(options()).take_ended().empty());
+}
 
 TEST_F(CommandLogTest, FindsWhatHasNotEndedWithItsLastStep) {
   {
