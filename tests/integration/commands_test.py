@@ -130,6 +130,39 @@ class CommandsTest(SiteTest):
         self.assertEqual(self.executions(), [1])
         self.agent.end()
 
+    def test_one_that_comes_again_is_answered_with_what_became_of_the_first(self):
+        self.run_agent()
+        self.agent.wait_until_up()
+        self.wait_until_connected()
+        self.send(1)
+        self.assertEqual(self.answer(1)["status"], "done")
+        self.send(1)
+        eventually(lambda: len(self.answers()[1]) == 2)
+        self.agent.end(signal.SIGKILL)
+        self.run_agent()
+        self.agent.wait_until_up()
+        self.wait_until_connected()
+        self.send(1)
+        answers = eventually(lambda: len(self.answers()[1]) == 3 and self.answers()[1])
+        self.assertEqual([a["status"] for a in answers], ["done", "duplicate", "duplicate"])
+        self.assertEqual(answers[2]["reason"], "it came before: done")
+        self.assertEqual(self.executions(), [1])
+        self.assertIn("1 duplicate", self.agent.cli("status").stdout)
+        self.agent.end()
+
+    def test_one_that_was_sent_long_ago_is_not_run(self):
+        self.run_agent()
+        self.agent.wait_until_up()
+        self.wait_until_connected()
+        for number, sent in [(1, time.time() * 1000 - 70_000), (2, time.time() * 1000)]:
+            command = json.loads(payload(number)) | {"time": round(sent)}
+            self.broker.publish(COMMANDS, json.dumps(command))
+        self.assertEqual(self.answer(2)["status"], "done")
+        self.assertEqual(self.answer(1)["status"], "expired")
+        self.assertIn("commands.time_to_live", self.answer(1)["reason"])
+        self.assertEqual(self.executions(), [2])
+        self.agent.end()
+
     def test_without_a_log_commands_run_and_it_says_so(self):
         (self.field.folder / "run/stage/commands.0").mkdir(parents=True)
         self.run_agent()
