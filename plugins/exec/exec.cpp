@@ -29,6 +29,7 @@ namespace sdk = fieldpost::sdk;
 constexpr int64_t kSecond = 1'000'000'000;
 constexpr int64_t kFirstPause = kSecond, kLongestPause = 60 * kSecond;  // before a restart
 constexpr int64_t kRanWell = 60 * kSecond;            // after so long the pauses begin anew
+constexpr int64_t kGoodbye = kSecond;                 // between its last byte and its end
 constexpr int64_t kComplainEvery = 10 * kSecond;      // of lines that were left out
 constexpr int64_t kThrottledEvery = 60 * kSecond;     // between log lines about a flood
 constexpr int kBadInARow = 10;                        // lines; then the unit counts as failing
@@ -128,9 +129,7 @@ class Exec {
         [&](std::string_view line, bool) { host.log(kNotice, line); });
     if (run_->is_throttled()) tell_throttled(host, now);
     if (const auto limit = time_limit(); limit && now >= *limit) {
-      const std::string why = plan_.mode == Mode::Poll
-                                  ? "the program did not end within " + seconds(plan_.timeout)
-                                  : "the program printed nothing for " + seconds(*plan_.silence);
+      const std::string why = overrun();
       run_->stop(now, why);
       // Now, not when it has gone: one that the kernel does not let go never has.
       if (why != fault_) {
@@ -140,12 +139,21 @@ class Exec {
     if (run_->is_gone()) finish(host, now);
   }
 
-  // Until when the program has to end, or to print something.
+  // Until when the program has to end, or to print something. Of one that ends, stdout is closed
+  // a moment before.
   std::optional<int64_t> time_limit() const {
     if (!run_->is_running()) return {};
     if (plan_.mode == Mode::Poll) return run_->began() + plan_.timeout;
+    if (const auto closed = run_->closed_stdout()) return *closed + kGoodbye;
     if (!plan_.silence) return {};
     return run_->last_line() + *plan_.silence;
+  }
+
+  // What it did to its time limit.
+  std::string overrun() const {
+    if (plan_.mode == Mode::Poll) return "the program did not end within " + seconds(plan_.timeout);
+    if (run_->closed_stdout()) return "the program has closed its stdout, and did not end";
+    return "the program printed nothing for " + seconds(*plan_.silence);
   }
 
   // The timer runs to whatever comes first.

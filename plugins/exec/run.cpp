@@ -36,6 +36,7 @@ void Run::serve(int64_t now, const Lines::Sink& on_line, const Lines::Sink& on_e
   };
   out_.read(now, noted);
   err_.read(now, on_error);
+  if (!out_.is_open() && !closed_) closed_ = now;
   program_.look(now);
   if (!program_.has_exited()) return;
   out_.read_rest(noted);

@@ -40,6 +40,8 @@ class Run {
   bool is_throttled() const { return out_.resume_at().has_value(); }
   int64_t began() const { return began_; }
   int64_t last_line() const { return last_line_; }  // or its beginning
+  // When its stdout was found closed; none while it can still print.
+  std::optional<int64_t> closed_stdout() const { return closed_; }
   int stdin_fd() const { return in_.get(); }
   // Why it was stopped, or how it has ended by itself; "" for status 0.
   std::string failure() const;
@@ -49,6 +51,7 @@ class Run {
 
   const Fd& epoll_;
   int64_t began_, last_line_;
+  std::optional<int64_t> closed_;
   std::string stopped_;
   // Of what it might write to, this is closed before it is ended: members go from the last on.
   Program program_;

@@ -122,6 +122,18 @@ TEST_F(Exec, OneThatIsSilentIsStartedAnew) {
   EXPECT_FALSE(is_alive(static_cast<pid_t>(first)));
 }
 
+TEST_F(ExecTest, OneThatClosesItsStdoutAndLivesOnIsStartedAnew) {
+  FakeHost host({{"command", script("echo '{\"n\": '$$'}'; exec >&-; exec sleep 300")}}, tables());
+  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
+  ASSERT_EVENTUALLY(host, host.number("n").has_value());
+  const double first = *host.number("n");
+  ASSERT_EVENTUALLY(host,
+                    detail(host, "n") == "the program has closed its stdout, and did not end");
+  ASSERT_EVENTUALLY(host, host.number("n") && host.number("n") != first);
+  EXPECT_TRUE(logged(host, "did not end; it is started again in 1 s")) << host.trouble();
+  EXPECT_FALSE(is_alive(static_cast<pid_t>(first)));
+}
+
 TEST_F(Exec, OneThatFloodsWaitsAndTheHostIsFreeMeanwhile) {
   FakeHost host({{"command", script("exec yes '{\"n\": 1}'")}}, tables());
   ASSERT_EQ(host.open(), FP_OK) << host.trouble();
