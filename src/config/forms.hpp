@@ -19,6 +19,7 @@ inline constexpr const char* kUrl =
     "mqtt://HOST[:PORT], mqtts://HOST[:PORT], ws://HOST[:PORT][/PATH] or wss://HOST[:PORT][/PATH]";
 inline constexpr const char* kProxy = "http://HOST:PORT";
 inline constexpr const char* kTopic = "a topic, in which ${device_id} is filled in";
+inline constexpr const char* kScale = "a number other than 0";
 inline constexpr const char* kInterval = "a duration from 10ms to 24h, or \"0s\"";
 
 std::optional<Finding> config_version(const Value& value);
@@ -32,6 +33,7 @@ std::optional<Finding> flow_version(const Value& value);
 std::optional<Finding> proxy_url(const Value& value);
 std::optional<Finding> topic(const Value& value);
 std::optional<Finding> interval(const Value& value);
+std::optional<Finding> scale(const Value& value);
 
 struct BrokerUrl {
   bool tls = false;
