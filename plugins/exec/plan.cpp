@@ -81,12 +81,10 @@ Declared reading_of(sdk::Declare& declare, const sdk::Section& row) {
                     "this name tells lines of other kinds apart (docs/exec-protocol.md): "
                     "expected another");
   }
-  const std::string unit = row.has("unit") ? row.text("unit") : "";
-  reading.index = declare.attribute(0, row,
-                                    sdk::Attribute{.name = reading.name.c_str(),
-                                                   .type = reading.type,
-                                                   .unit = unit.c_str(),
-                                                   .help = kAttributes[0].help});
+  reading.index = declare.attribute(
+      0, row,
+      sdk::Attribute{
+          .name = reading.name.c_str(), .type = reading.type, .help = kAttributes[0].help});
   return reading;
 }
 

@@ -51,7 +51,6 @@ inline constexpr fp_option kReading[] = {
                            .fallback = "number",
                            .help = "What the program prints for it.",
                            .choices = "number|boolean|string"},
-    fieldpost::sdk::Option{.name = "unit", .help = "Of measure."},
 };
 
 inline constexpr fp_option kCommand[] = {

@@ -218,6 +218,11 @@ std::optional<Finding> json_pointer(const Value& value) {
   return expected(kJsonPointer, text);
 }
 
+std::optional<Finding> scale(const Value& value) {
+  if (std::get<double>(value) != 0) return std::nullopt;
+  return expected(kScale, "0");
+}
+
 Result<BrokerUrl> parse_broker_url(std::string_view text) {
   if (text.find('@') != std::string_view::npos) {  // however it is misspelled otherwise
     return Error{Errc::Invalid, "expected " + std::string(kUrl) +

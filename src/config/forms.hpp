@@ -21,6 +21,7 @@ inline constexpr const char* kUrl =
 inline constexpr const char* kProxy = "http://HOST:PORT";
 inline constexpr const char* kTopic = "a topic, in which ${device_id} is filled in";
 inline constexpr const char* kJsonPointer = "a JSON pointer such as \"/id\"";
+inline constexpr const char* kScale = "a number other than 0";
 inline constexpr const char* kInterval = "a duration from 10ms to 24h, or \"0s\"";
 
 std::optional<Finding> config_version(const Value& value);
@@ -35,6 +36,7 @@ std::optional<Finding> proxy_url(const Value& value);
 std::optional<Finding> topic(const Value& value);
 std::optional<Finding> interval(const Value& value);
 std::optional<Finding> json_pointer(const Value& value);  // not to the whole
+std::optional<Finding> scale(const Value& value);
 
 bool is_json_pointer(std::string_view text);  // RFC 6901; "" is one, to the whole
 

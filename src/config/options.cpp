@@ -39,6 +39,8 @@ std::optional<Value> check_core(const CoreOption& option, const Node& node, cons
     problems.error(node.at, path + ": expected " + option.form + ", got " + describe(node));
     return std::nullopt;
   }
+  static const Value none = std::string("none");
+  if (option.or_none && node.kind == Node::Kind::Scalar && node.value == none) return none;
   std::optional<Value> value = check_value(option.spec, node, path, problems);
   if (!value || option.check == nullptr) return value;
   const std::optional<Finding> finding = option.check(*value);

@@ -43,6 +43,19 @@ bool has_option(const std::vector<OptionSpec>& specs, const std::string& name) {
   return std::ranges::find(specs, name, &OptionSpec::name) != specs.end();
 }
 
+// What is said of readings goes by the plugin's own key where it has one of that name.
+std::vector<CoreOption> without(std::span<const CoreOption> core,
+                                const std::vector<OptionSpec>& own) {
+  static const std::vector<CoreOption> report = report_options();
+  static const std::vector<std::string_view> ours = fieldpost::names_of(report);
+  std::vector<CoreOption> rest(core.begin(), core.end());
+  std::erase_if(rest, [&](const CoreOption& option) {
+    return has_option(own, option.spec.name) &&
+           std::ranges::find(ours, option.spec.name) != ours.end();
+  });
+  return rest;
+}
+
 }  // namespace
 
 Result<> SectionReader::read(const Node& row, size_t device, const PluginRow& core) {
@@ -67,9 +80,9 @@ Result<> SectionReader::read(const Node& row, size_t device, const PluginRow& co
   plugin_->section_keep.push_back(core.keep);
   plugin_->instance.reports.push_back(refined({}, core));
   check_report(row, plugin_->instance.reports[0], "plugin", *problems_);
+  instance_ = &row;
   if (!has_own_attributes(*info_)) {
-    plugin_->instance.named_reports =
-        read_attributes(row, plugin_->instance.reports[0], *problems_);
+    plugin_->instance.named_reports = read_attributes(row, *problems_);
     origin_->row = &row;
   }
 
@@ -121,8 +134,8 @@ Result<> SectionReader::read_unit(const Node& row, const TableSpec& table, size_
   refuse_unknown(unit, path, known, *problems_);
   const uint32_t section = FP_TRY(add(unit, table.options, 0, table.name, path));
   RowKeys keys;
-  read_options(unit, unit_options(), &keys, path, false, *problems_);
-  add_keys(unit, keys, path, 0, device);
+  read_options(unit, without(unit_options(), table.options), &keys, path, false, *problems_);
+  add_keys(unit, table, keys, path, 0, device);
   plugin_->instance.units.push_back(section);
   plugin_->unit_names.push_back(unit_name(unit, keys, path));
   return read_rows(unit, section, path);
@@ -133,25 +146,27 @@ Result<> SectionReader::read_rows(const Node& node, uint32_t parent, const std::
     const Member* rows = table.units ? nullptr : node.find(table.name);
     const std::string row_path = join(path, table.name);
     if (rows == nullptr || !expect_rows(rows->value, rows->at, row_path, *problems_)) continue;
-    for (const Node& row : rows->value.items) {
-      refuse_unknown(row, row_path, names_of(table.options, row_options()), *problems_);
+    const std::vector<CoreOption> core = without(row_options(), table.options);
+    for (const Node& given : rows->value.items) {
+      refuse_unknown(given, row_path, names_of(table.options, core), *problems_);
+      const Node row = with_named_keys(given, *instance_, table.options);
       (void)FP_TRY(add(row, table.options, parent, table.name, row_path));
       RowKeys keys;
-      read_options(row, row_options(), &keys, row_path, false, *problems_);
-      add_keys(row, keys, row_path, parent, plugin_->section_device[parent]);
+      read_options(row, core, &keys, row_path, false, *problems_);
+      add_keys(row, table, keys, row_path, parent, plugin_->section_device[parent]);
     }
   }
   return {};
 }
 
-void SectionReader::add_keys(const Node& node, const RowKeys& keys, const std::string& path,
-                             uint32_t above, size_t device) {
+void SectionReader::add_keys(const Node& node, const TableSpec& table, const RowKeys& keys,
+                             const std::string& path, uint32_t above, size_t device) {
   plugin_->section_device.push_back(device_of(node, keys, path, device));
   plugin_->section_keep.push_back(keys.keep.value_or(plugin_->section_keep[above]));
   auto& reports = plugin_->instance.reports;
-  reports.push_back(refined(reports[above], keys));
+  reports.push_back(refined(with_own(reports[above], node, table.options), keys));
   check_report(node, reports.back(), path, *problems_);
-  if (const char* key = number_key(node)) {
+  if (const char* key = number_key(node, table.options)) {
     origin_->sections.back().number_key = {join(path, key), value_at(node, key)};
   }
 }

@@ -31,8 +31,8 @@ class SectionReader {
   Result<uint32_t> add(const Node& node, const std::vector<OptionSpec>& specs, uint32_t parent,
                        const std::string& table, const std::string& path);
   // What the core keeps of the section that add() made last.
-  void add_keys(const Node& node, const RowKeys& keys, const std::string& path, uint32_t above,
-                size_t device);
+  void add_keys(const Node& node, const TableSpec& table, const RowKeys& keys,
+                const std::string& path, uint32_t above, size_t device);
   void check_keys(const Node& row) const;
   void refuse_options(const Node& options, const std::string& path);
   void refuse_rows_beside_units(const Node& row, const TableSpec& units) const;
@@ -41,6 +41,7 @@ class SectionReader {
   std::string unit_name(const Node& unit, const RowKeys& keys, const std::string& path);
 
   const PluginInfo* info_;
+  const Node* instance_ = nullptr;  // [[plugin]]
   const Config* config_;
   PluginConfig* plugin_;
   Origin* origin_;

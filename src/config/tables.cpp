@@ -302,10 +302,14 @@ std::vector<CoreOption> plugin_options() {
   };
 }
 
-std::vector<CoreOption> all_plugin_options() {
-  std::vector<CoreOption> options = plugin_options();
-  for (CoreOption& option : report_defaults()) options.push_back(std::move(option));
+std::vector<CoreOption> with_report(std::vector<CoreOption> options,
+                                    std::vector<CoreOption> report) {
+  for (CoreOption& option : report) options.push_back(std::move(option));
   return options;
+}
+
+std::vector<CoreOption> all_plugin_options() {
+  return with_report(plugin_options(), report_defaults());
 }
 
 CoreOption row_device() {
@@ -323,11 +327,6 @@ CoreOption row_keep() {
                            "[[plugin]]. Unless given: as the unit, or the instance.",
                    .choices = keep_words()},
           .store = into<&RowKeys::keep>};
-}
-
-std::vector<CoreOption> with_report(std::vector<CoreOption> options) {
-  for (CoreOption& option : report_options()) options.push_back(std::move(option));
-  return options;
 }
 
 template <auto Part>
@@ -400,7 +399,8 @@ const CoreSection* find_section(std::string_view name) {
 }
 
 std::span<const CoreOption> row_options() {
-  static const std::vector<CoreOption> options = with_report({row_device(), row_keep()});
+  static const std::vector<CoreOption> options =
+      with_report({row_device(), row_keep()}, report_options());
   return options;
 }
 
@@ -425,7 +425,8 @@ std::span<const CoreOption> unit_options() {
                          "begin with, to tell units of one device apart."},
         .store = into<&RowKeys::prefix>,
         .check = forms::attribute_name,
-        .form = std::string(kAttributeNameForm)}});
+        .form = std::string(kAttributeNameForm)}},
+      unit_report_options());
   return options;
 }
 

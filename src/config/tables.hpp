@@ -31,6 +31,7 @@ struct CoreOption {
   std::string example{};  // for the example file, where there is no fallback
   std::string missing{};  // what is said when a required one is missing or empty
   bool several = false;   // a list of them is taken too; each is stored
+  bool or_none = false;   // "none" is taken too, and stored as that text
   bool table = false;     // { NAME = VALUE, … }, which whoever reads the section takes apart
 };
 
@@ -47,14 +48,8 @@ std::span<const CoreSection> core_sections();
 // nullptr: there is none of that name.
 const CoreSection* find_section(std::string_view name);
 
-// What is said of the readings of an attribute, a row, a unit or an instance (report_table.hpp).
-struct ReportKeys {
-  std::optional<std::string> report;
-  std::optional<double> deadband, deadband_percent, valid_min, valid_max;
-  std::optional<nanoseconds> period, expect_change;
-};
-
 // What [[plugin]] has before the plugin itself is asked.
+// `: ReportKeys`: what is said of readings (report_table.hpp).
 struct PluginRow : ReportKeys {
   std::string name, type, device;
   nanoseconds interval{}, deadline{};

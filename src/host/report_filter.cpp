@@ -9,20 +9,38 @@
 namespace fieldpost {
 namespace {
 
-ReportRule rule_of(const Declaration::Attribute& attribute, const InstanceConfig& config) {
-  const auto named =
-      std::ranges::find(config.named_reports, attribute.spec.name, &NamedReportRule::attribute);
-  if (named != config.named_reports.end()) return named->rule;
-  // Without a row of its own it belongs to its unit.
-  const uint32_t section =
-      attribute.section != 0 ? attribute.section : config.units[attribute.unit];
-  return section < config.reports.size() ? config.reports[section] : ReportRule();
-}
-
 void make_bad(Reading& reading, Quality quality, std::string why) {
   reading.quality = quality;
   reading.value = {};
   reading.detail = std::move(why);
+}
+
+// Dividing by 10 gives the double nearest to the decimal, multiplying by 0.1 does not.
+double scaled(double raw, double scale) {
+  if (scale == 1) return raw;
+  const double divisor = std::round(1 / scale);
+  if (std::abs(scale) < 1 && std::abs(divisor * scale - 1) < 1e-12) return raw / divisor;
+  return raw * scale;
+}
+
+// What is too large to have digits after the point stays as it is.
+double rounded(double value, uint32_t decimals) {
+  if (decimals == ReportRule::kAllDigits) return value;
+  const double power = std::pow(10, decimals);
+  const double whole = value * power;
+  constexpr double kWhole = 9007199254740992;  // 2^53: from here on all are whole numbers
+  return std::abs(whole) < kWhole ? std::round(whole) / power : value;
+}
+
+void scale(const ReportRule& rule, Reading& reading) {
+  auto* number = std::get_if<double>(&reading.value);
+  if (number == nullptr || reading.quality != Quality::Good) return;
+  const double value = rounded(scaled(*number, rule.scale) + rule.offset, rule.decimals);
+  if (std::isfinite(value)) {
+    *number = value;
+  } else {
+    make_bad(reading, Quality::OutOfRange, format_number(*number) + " is too large to be scaled");
+  }
 }
 
 bool differs(const ReportRule& rule, const Value& now, const Value& before) {
@@ -38,13 +56,14 @@ bool differs(const ReportRule& rule, const Value& now, const Value& before) {
 ReportFilter::ReportFilter(const Declaration& declaration, const InstanceConfig& config)
     : slack_(config.interval / 2) {
   for (const Declaration::Attribute& attribute : declaration.attributes) {
-    attributes_.push_back({.rule = rule_of(attribute, config)});
+    attributes_.push_back({.rule = report_rule(attribute, config)});
   }
 }
 
 void ReportFilter::apply(Sample& sample) {
   std::erase_if(sample.readings, [&](Reading& reading) {
     Attribute& attribute = attributes_[reading.attribute];
+    scale(attribute.rule, reading);
     judge(attribute, reading, sample.time);
     if (!is_news(attribute, reading, sample.time)) return true;
     if (attribute.rule.when != ReportRule::When::Always) attribute.last = reading;
@@ -58,11 +77,11 @@ void ReportFilter::judge(Attribute& attribute, Reading& reading, BootTime time) 
   const ReportRule& rule = attribute.rule;
   if (reading.quality != Quality::Good) return;
   if (const auto* number = std::get_if<double>(&reading.value)) {
-    if (rule.has_min && *number < rule.min) {
+    if (*number < rule.min) {
       return make_bad(reading, Quality::OutOfRange,
                       format_number(*number) + " is below valid_min, " + format_number(rule.min));
     }
-    if (rule.has_max && *number > rule.max) {
+    if (*number > rule.max) {
       return make_bad(reading, Quality::OutOfRange,
                       format_number(*number) + " is above valid_max, " + format_number(rule.max));
     }

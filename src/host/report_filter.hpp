@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What becomes of a reading before it leaves the host: a number beyond its limits and a value that
-// does not change though it should are no good ones, and what says nothing new stays here. The same
-// for every plugin. Time is that of the samples. One thread.
+// What becomes of a reading before it leaves the host: a number is scaled and rounded, one beyond its
+// limits and a value that does not change though it should are no good ones, and what says nothing
+// new stays here. The same for every plugin. Time is that of the samples. One thread.
 #pragma once
 
 #include <vector>
@@ -15,7 +15,6 @@ namespace fieldpost {
 class ReportFilter {
  public:
   ReportFilter() = default;  // of an instance without attributes
-  // By the attribute's name, or else by its row.
   ReportFilter(const Declaration& declaration, const InstanceConfig& config);
 
   // Judges the readings of a sample and takes out those that are not to leave. The first of an

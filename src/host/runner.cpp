@@ -56,6 +56,14 @@ Declaration declare_all(const PluginInfo& info, const InstanceConfig& config) {
   return all;
 }
 
+// As the readings leave here, which a scale of the host's may have changed.
+Declaration in_units_of(Declaration declaration, const InstanceConfig& config) {
+  for (Declaration::Attribute& attribute : declaration.attributes) {
+    attribute.spec.unit = unit_of_measure(attribute.spec, report_rule(attribute, config));
+  }
+  return declaration;
+}
+
 // Indices that go nowhere would be found out later, in the middle of something.
 bool is_sound(const InstanceConfig& config) {
   const auto inside = [&](uint32_t section) { return section < config.sections.size(); };
@@ -127,7 +135,7 @@ std::optional<HostExit> Runner::declare(bool go_on_with_problems) {
   if (!problems.empty() && !go_on_with_problems) {
     return refuse(Refusal::Kind::Lasting, problems.front().text);
   }
-  send(message::Declared{api_->declaration()});
+  send(message::Declared{in_units_of(api_->declaration(), config_)});
   return ended_;
 }
 

@@ -82,16 +82,25 @@ void fields(Io& io, Is<ReportRule> auto& v) {
   io(v.deadband);
   io(v.deadband_percent);
   io(v.period);
-  io(v.has_min);
-  io(v.has_max);
   io(v.min);
   io(v.max);
   io(v.expect_change);
+  io(v.scale);
+  io(v.offset);
+  io(v.decimals);
+  io(v.unit);
+  io(v.stale_after);
+  io(v.plugins_own);
 }
 template <class Io>
-void fields(Io& io, Is<NamedReportRule> auto& v) {
-  io(v.attribute);
+void fields(Io& io, Is<ReportKeys> auto& v) {
+  io(v.given);
   io(v.rule);
+}
+template <class Io>
+void fields(Io& io, Is<NamedReportKeys> auto& v) {
+  io(v.attribute);
+  io(v.keys);
 }
 template <class Io>
 void fields(Io& io, Is<InstanceConfig> auto& v) {

@@ -78,9 +78,9 @@ struct InstanceConfig {
   // The section of each unit; {0} when there are no rows for units.
   std::vector<uint32_t> units{0};
   // For the readings of each section, same index; empty: all of them leave. Then of attributes that
-  // are named, which go before.
+  // are named, which refine those.
   std::vector<ReportRule> reports;
-  std::vector<NamedReportRule> named_reports;
+  std::vector<NamedReportKeys> named_reports;
   bool operator==(const InstanceConfig&) const = default;
 };
 
@@ -102,5 +102,11 @@ struct Declaration {
   std::vector<Command> commands;
   bool operator==(const Declaration&) const = default;
 };
+
+// What holds for the readings of an attribute: by its row, or else its unit, and by its name.
+ReportRule report_rule(const Declaration::Attribute& attribute, const InstanceConfig& config);
+// Its unit of measure as the configuration has it, or else as the plugin does. What is scaled here
+// is in another unit than the plugin knows: then only the configuration can name it.
+std::string unit_of_measure(const AttributeSpec& spec, const ReportRule& rule);
 
 }  // namespace fieldpost

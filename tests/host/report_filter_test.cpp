@@ -114,13 +114,38 @@ TEST_F(ReportFilterTest, WhatIsFromBeforeIsNotHeldAgainstAnything) {
 }
 
 TEST_F(ReportFilterTest, ANumberBeyondItsLimitsIsNoValue) {
-  use({.when = When::Always, .has_min = true, .has_max = true, .min = -40, .max = 85});
+  use({.when = When::Always, .min = -40, .max = 85});
   for (const double fine : {-40.0, 0.0, 85.0}) EXPECT_EQ(pass(0, fine)->quality, Quality::Good);
   const auto high = pass(1, 85.5);
   EXPECT_EQ(high->quality, Quality::OutOfRange);
   EXPECT_EQ(high->detail, "85.5 is above valid_max, 85");
   EXPECT_EQ(pass(2, -127.0)->detail, "-127 is below valid_min, -40");
   EXPECT_EQ(pass(3, std::string("text"))->quality, Quality::Good);
+}
+
+TEST_F(ReportFilterTest, ANumberIsScaledBeforeItIsJudged) {
+  use({.max = 30, .scale = 0.1, .offset = -5});
+  EXPECT_EQ(pass(0, 253.0)->value, Value(20.3));  // and not 20.300000000000001
+  EXPECT_EQ(pass(1, 351.0)->detail, "30.1 is above valid_max, 30");
+  EXPECT_EQ(pass(2, true)->value, Value(true));
+  EXPECT_EQ(pass(3, std::string("3"))->value, Value(std::string("3")));
+  use({.scale = 1e300});
+  EXPECT_EQ(pass(0, 1e300)->detail, "1e+300 is too large to be scaled");
+  EXPECT_EQ(bad(1, "no answer")->quality, Quality::CommError);
+}
+
+TEST_F(ReportFilterTest, DecimalsAreOfWhatIsReportedAndWholeNumbersStayExact) {
+  use({.decimals = 2});
+  EXPECT_EQ(pass(0, 2.345678)->value, Value(2.35));
+  for (const double whole : {9007199254740993.0, -9007199254740991.0, 1.8446744073709552e19, 1e300})
+    EXPECT_EQ(pass(1, whole)->value, Value(whole));
+  use({});
+  for (const double number : {0.1 + 0.2, 9007199254740991.0, -4.9e-324})
+    EXPECT_EQ(pass(1, number)->value, Value(number));
+  use({.when = When::Change, .decimals = 1});  // noise below the last digit is no change
+  EXPECT_TRUE(pass(0, 20.01));
+  EXPECT_FALSE(pass(1, 20.04));
+  EXPECT_TRUE(pass(2, 20.06));
 }
 
 TEST_F(ReportFilterTest, WhatDoesNotChangeThoughItShouldIsStuckUntilItDoes) {
@@ -146,7 +171,7 @@ TEST_F(ReportFilterTest, TakesOneOfASampleAndLeavesTheOther) {
   config.sections.resize(3);
   config.units = {1};
   config.reports = {{.when = When::Change}, {.when = When::Always}, {.when = When::Change}};
-  config.named_reports = {{"named", {.when = When::Always}}};
+  config.named_reports = {{"named", {ReportKeys::When, {.when = When::Always}}}};
   ReportFilter filter(declaration, config);
   const auto left = [&](double second) {
     Sample sample{BootTime(std::chrono::round<nanoseconds>(std::chrono::duration<double>(second))),
