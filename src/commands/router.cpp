@@ -46,6 +46,13 @@ Result<Json> parse_payload(const std::string& payload, CommandReport& report) {
   return json;
 }
 
+CommandReport report_of(const IncomingCommand& incoming) {
+  return {.number = incoming.number,
+          .device_id = incoming.device_id,
+          .local = incoming.is_local(),
+          .asker = incoming.asker};
+}
+
 }  // namespace
 
 Json to_json(const CommandReport& report) {
@@ -96,7 +103,7 @@ void CommandRouter::on_command(const IncomingCommand& incoming, BootTime now) {
 }
 
 void CommandRouter::take(const IncomingCommand& incoming, BootTime now) {
-  CommandReport report{.number = incoming.number, .device_id = incoming.device_id};
+  CommandReport report = report_of(incoming);
   const auto json = parse_payload(incoming.payload, report);
   if (!json) return finish(std::move(report), CommandStatus::Rejected, json.error().message);
   if (const nanoseconds age = now - incoming.received; age > kTimeToLive) {
@@ -165,7 +172,7 @@ void CommandRouter::resume(const IncomingCommand& left, CommandStatus status, Bo
 }
 
 CommandReport CommandRouter::refusal(const IncomingCommand& incoming, const std::string& reason) {
-  CommandReport report{.number = incoming.number, .device_id = incoming.device_id};
+  CommandReport report = report_of(incoming);
   const auto json = parse_payload(incoming.payload, report);
   report.reason = json ? reason : json.error().message;
   return report;

@@ -41,6 +41,8 @@ struct CommandReport {
   CommandStatus status = CommandStatus::Rejected;
   std::optional<Value> readback;
   std::string reason;  // why not done
+  bool local = false;  // somebody at this machine wanted it
+  uint64_t asker = 0;  // as IncomingCommand has it
 };
 Json to_json(const CommandReport& report);
 
@@ -101,6 +103,7 @@ class CommandRouter {
   // for too long.
   void expire(BootTime now);
 
+  const std::vector<CommandRoute>& routes() const { return routes_; }
   const CommandCounts& counts() const { return counts_; }
   size_t open() const { return running_.size() + waiting_.size(); }  // that have not ended
 
