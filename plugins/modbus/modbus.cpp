@@ -5,6 +5,7 @@
 
 #include <array>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@
 #include "blocks.hpp"
 #include "bus.hpp"
 #include "plan.hpp"
+#include "shared_bus.hpp"
 #include "tables.hpp"
 
 namespace fieldpost::modbus {
@@ -156,7 +158,9 @@ class Modbus {
   using Plan = modbus::Plan;
 
   Modbus(sdk::Host& /*host*/, const Plan& plan)
-      : plan_(plan), bus_(plan.endpoint, plan.connect_timeout, plan.request_pause) {
+      : plan_(plan),
+        line_(shared_bus(plan.endpoint, plan.connect_timeout, plan.request_pause)),
+        bus_(*line_) {
     for (const Unit& unit : plan_.units)
       states_.push_back({ReadPlan(extents_of(unit), unit.reach)});
   }
@@ -251,7 +255,8 @@ class Modbus {
 
   static constexpr int kNotice = 5;
   Plan plan_;
-  Bus bus_;
+  std::shared_ptr<Bus> line_;  // see shared_bus()
+  Bus& bus_;
   std::vector<State> states_;           // by unit
   std::vector<sdk::Reading> readings_;  // of the last poll; kept for its room
 };

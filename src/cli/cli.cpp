@@ -97,6 +97,27 @@ constexpr Subcommand kSubcommands[] = {
      "once, shows each type and order side by side, and with --as the lines of a configuration for "
      "the one that makes sense. Takes the line as the plugin would: not while an agent has it.",
      modbus_options, 2, 2, modbus},
+    {"command", "DEVICE NAME [ARG=VALUE… | VALUE]", "Run a command as if the platform had sent it",
+     "The running agent checks it, notes it and runs it in its turn, as one from the broker; this "
+     "waits for the outcome and prints it: `done, value 21.5`, `rejected: why`. `fieldpost command "
+     "boiler set-point 21.5`, `fieldpost command cabinet relay on=true`, or all arguments with "
+     "--payload. A VALUE that is a number, true or false is one; quote it twice to send it as "
+     "text. What comes of it is published as an attribute, but no answer is. Needs the group "
+     "fieldpost-operator. Exit status 0: done; 1: not, and why.",
+     command_options, 2, kAny, command},
+    {"commands", "list|show NAME|history", "Show which commands there are, and the last outcomes",
+     "`list`: each device's, who runs it and what it drives. `show NAME`: what it takes. "
+     "`history`: what became of the newest 50 since the agent started, from the broker or from "
+     "here; earlier ones are in the journal. Without an agent, `list` and `show` tell of the "
+     "configuration.",
+     commands_options, 1, 2, commands},
+    {"write", "INSTANCE ATTR=VALUE…", "Set outputs, and read them back",
+     "Runs the command that drives ATTR of INSTANCE, a [[plugin]] of the configuration; "
+     "DEVICE/ATTR where units of it have attributes of one name. It asks first; --yes answers that "
+     "for scripts. The running agent does it in its turn, as a command from the broker. Without an "
+     "agent it is done in a process of its own, which opens the device, writes, reads back and "
+     "closes it. Exit status 0: all were set.",
+     write_options, 2, kAny, write},
     {"send", "[DEVICE ATTR=VALUE…]", "Post state as any program on this machine may",
      "Hands values to the running agent, which keeps them like readings of its own plugins until "
      "they are delivered. Without arguments it reads JSON lines from stdin: "

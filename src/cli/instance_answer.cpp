@@ -81,12 +81,29 @@ Result<std::optional<InstanceAnswer>> answer_in(const Json& status, const std::s
   return std::optional<InstanceAnswer>();
 }
 
-Result<InstanceAnswer> read_here(const Paths& paths, const Config& config,
-                                 const PluginConfig& plugin, nanoseconds limit, Outputs outputs) {
+Result<const PluginConfig*> find_plugin(const Config& config, const std::string& name) {
+  std::vector<std::string_view> names;
+  for (const PluginConfig& plugin : config.plugins) {
+    if (plugin.name == name) return &plugin;
+    names.push_back(plugin.name);
+  }
+  const std::string_view near = nearest(name, names);
+  return Error{Errc::NotFound,
+               "there is no [[plugin]] '" + printable(name, 80) + "' in the configuration" +
+                   (near.empty() ? "" : "; did you mean '" + std::string(near) + "'?")};
+}
+
+Result<> can_run_here(const PluginConfig& plugin) {
   if (!plugin.failed.empty()) return Error{Errc::Invalid, plugin.failed};
   if (!plugin.socket.empty()) {
     return Error{Errc::Invalid, "it is a unit of its own (socket), which only the agent can ask"};
   }
+  return {};
+}
+
+Result<InstanceAnswer> read_here(const Paths& paths, const Config& config,
+                                 const PluginConfig& plugin, nanoseconds limit, Outputs outputs) {
+  FP_CHECK_OK(can_run_here(plugin));
   const auto& commands = plugin.declaration.commands;
   if (!commands.empty() && outputs == Outputs::Spared) {
     return Error{Errc::Invalid, "it has outputs ('" + printable(commands[0].spec.name, 80) +

@@ -29,6 +29,13 @@ Result<std::optional<Json>> agent_status(const Paths& paths);
 // Unavailable (it does not run, and why).
 Result<std::optional<InstanceAnswer>> answer_in(const Json& status, const std::string& instance);
 
+// By its name; valid as long as the configuration. Errors: NotFound, with the nearest name.
+Result<const PluginConfig*> find_plugin(const Config& config, const std::string& name);
+
+// Whether a host of our own may open it. Errors: Invalid (it failed the check, or is a unit of its
+// own).
+Result<> can_run_here(const PluginConfig& plugin);
+
 // Opens the plugin, polls once, closes it. Errors: as of read_once(); Invalid for one that cannot
 // run so: it failed the check, is a unit of its own, or has outputs, which opening it may drive.
 enum class Outputs : uint8_t { Spared, MayBeDriven };

@@ -37,18 +37,12 @@ int print(const Call& call, const InstanceAnswer& answer) {
 }
 
 int read_alone(const Call& call, const Config& config, const std::string& name) {
-  const auto plugin = std::ranges::find(config.plugins, name, &PluginConfig::name);
-  if (plugin == config.plugins.end()) {
-    std::vector<std::string_view> names;
-    for (const PluginConfig& p : config.plugins) names.push_back(p.name);
-    const std::string_view near = nearest(name, names);
-    return fail("there is no [[plugin]] '" + printable(name, 80) + "' in the configuration" +
-                (near.empty() ? "" : "; did you mean '" + std::string(near) + "'?"));
-  }
+  const auto plugin = find_plugin(config, name);
+  if (!plugin) return fail(plugin.error().message);
   const auto limit = parse_duration(call.given["for"].as<std::string>());
   if (!limit) return (void)fail("--for: " + limit.error().message), kUsage;
   const auto outputs = call.given.count("outputs") > 0 ? Outputs::MayBeDriven : Outputs::Spared;
-  const auto answer = read_here(call.paths, config, *plugin, *limit, outputs);
+  const auto answer = read_here(call.paths, config, **plugin, *limit, outputs);
   return answer ? print(call, *answer) : fail(name + ": " + answer.error().message);
 }
 

@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "base/text.hpp"
+#include "cli/assignments.hpp"
 #include "cli/cli.hpp"
 #include "cli/client.hpp"
 
@@ -34,15 +35,8 @@ Result<int64_t> parse_time(const std::string& text) {
 Result<Json> from_words(const Call& call) {
   Json data = Json::object();
   for (size_t i = 1; i < call.words.size(); ++i) {
-    const std::string& word = call.words[i];
-    const size_t equals = word.find('=');
-    if (equals == std::string::npos) {
-      return Error{Errc::Invalid, "expected ATTR=VALUE, got '" + printable(word, 60) + "'"};
-    }
-    // A value that is JSON is that; anything else is text, so that name=Bob needs no quotes.
-    const std::string value = word.substr(equals + 1);
-    const auto json = parse_json(value, 1);
-    data[word.substr(0, equals)] = json && json->is_primitive() ? *json : Json(value);
+    auto [attribute, value] = FP_TRY(parse_assignment(call.words[i], "ATTR=VALUE"));
+    data[attribute] = std::move(value);
   }
   Json request{{"do", "send"}, {"device", call.words[0]}, {"data", std::move(data)}};
   if (call.given.count("time") > 0) {

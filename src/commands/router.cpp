@@ -20,7 +20,9 @@ CommandReport report_of(const IncomingCommand& incoming, const Envelope& envelop
           .device_id = incoming.device_id,
           .name = envelope.name,
           .identity = identity(incoming, envelope),
-          .came = incoming.received};
+          .came = incoming.received,
+          .local = incoming.is_local(),
+          .asker = incoming.asker};
 }
 
 }  // namespace
@@ -36,11 +38,13 @@ Json to_json(const CommandReport& report) {
 }
 
 CommandHistory::Entry entry_of(const CommandReport& report) {
+  Json outcome = to_json(report);
+  outcome["cause"] = report.local ? "local" : "broker";
   return {.identity = report.identity,
           .came = report.came,
           .status = report.status,
           .value = report.readback,
-          .outcome = to_json(report)};
+          .outcome = std::move(outcome)};
 }
 
 std::string fill_topic(std::string_view pattern, const CommandReport& report) {

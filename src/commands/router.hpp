@@ -48,6 +48,8 @@ struct CommandReport {
   CommandStatus status = CommandStatus::Rejected;
   std::optional<Value> readback;
   std::string reason;  // why not done
+  bool local = false;  // somebody at this machine wanted it
+  uint64_t asker = 0;  // as IncomingCommand has it
 };
 Json to_json(const CommandReport& report);
 CommandHistory::Entry entry_of(const CommandReport& report);
@@ -105,6 +107,7 @@ class CommandRouter {
   // for too long.
   void expire(BootTime now);
 
+  const std::vector<CommandRoute>& routes() const { return routes_; }
   const CommandCounts& counts() const { return counts_; }
   const CommandHistory& history() const { return history_; }
   size_t open() const { return running_.size() + waiting_.size(); }  // that have not ended

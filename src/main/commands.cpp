@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Commands between the uplink, their log and the router.
+#include <algorithm>
+
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "commands/command_list.hpp"
 #include "main/daemon.hpp"
 
 namespace fieldpost {
@@ -12,6 +15,24 @@ namespace {
 // broker may send faster than they can be read, and the service has 256 MB in all.
 constexpr size_t kCommandBytes = size_t{4} << 20;
 constexpr const char* kTooFast = "commands come faster than they can be run";
+constexpr size_t kShown = 1000;  // of the history, by `fieldpost commands history`
+
+Json refusal(const std::string& why) { return Json{{"ok", false}, {"error", why}}; }
+
+// By its name or Losant id. Errors: Invalid.
+Result<std::string> device_of(const Config& config, const Json& given) {
+  if (!given.is_string()) return Error{Errc::Invalid, "device: expected a name or a Losant id"};
+  const auto& wanted = given.get_ref<const std::string&>();
+  std::vector<std::string_view> names;
+  for (const DeviceConfig& device : config.devices) {
+    if (device.name == wanted || device.id == wanted) return device.id;
+    names.push_back(device.name);
+  }
+  const std::string_view near = nearest(wanted, names);
+  return Error{Errc::Invalid,
+               "there is no device '" + printable(wanted, 80) + "'" +
+                   (near.empty() ? "" : "; did you mean '" + std::string(near) + "'?")};
+}
 
 }  // namespace
 
@@ -69,6 +90,40 @@ void Daemon::on(IncomingCommand&& command) {
   router_.on_command(command, BootClock::now());
 }
 
+// As one from the broker, noted in the log and by the same router; but whoever asked waits for the
+// outcome.
+Json Daemon::run_local(const Json& request) {
+  if (stopping_) return refusal("the agent is ending");
+  const auto device = device_of(config_, request.value("device", Json()));
+  if (!device) return refusal(device.error().message);
+  Json payload{{"name", request.value("name", Json())}};
+  if (const auto it = request.find("payload"); it != request.end()) payload["payload"] = *it;
+  IncomingCommand command{.device_id = *device,
+                          .payload = dump_json(payload),
+                          .topic = std::string(IncomingCommand::kLocal),
+                          .received = BootClock::now(),
+                          .asker = control_.defer()};
+  const auto number = command_log_->received(command);
+  if (number) command.number = *number;
+  if (!number && number.error().code == Errc::Full) {
+    router_.refuse(router_.refusal(command, number.error().message));
+  } else {
+    router_.on_command(command, command.received);
+  }
+  return {};  // the report is the answer
+}
+
+Json Daemon::list_commands() const {
+  Json commands = Json::array();
+  for (const CommandRoute& route : router_.routes()) commands.push_back(to_json(route));
+  Json history = Json::array();
+  for (CommandHistory::Entry& entry : router_.history().newest(kShown)) {
+    history.push_back(std::move(entry.outcome));
+    history.back()["time"] = utc_ms(entry.came);
+  }
+  return Json{{"ok", true}, {"commands", std::move(commands)}, {"history", std::move(history)}};
+}
+
 void Daemon::resume_commands() {
   for (const std::string& text : command_log_->take_ended()) {
     if (auto entry = entry_of(text)) router_.remember(*std::move(entry));
@@ -111,6 +166,7 @@ void Daemon::log_report(const CommandReport& report) {
               {"FP_COMMAND", report.name},
               {"FP_COMMAND_ID", report.id.is_null() ? "" : dump_json(report.id)},
               {"FP_INSTANCE", report.instance},
+              {"FP_CAUSE", report.local ? "local" : "broker"},
               {"FP_REASON", report.reason.empty() ? "as asked" : report.reason}});
 }
 
@@ -123,10 +179,11 @@ void Daemon::on_report(const CommandReport& report) {
   }
   log_report(report);
   note_refusal(report);
-  last_command_ = report;
-  if (config_.commands.answer_topic.empty()) return;
   Json answer = to_json(report);
   answer["time"] = utc_ms(BootClock::now());
+  control_.answer(report.asker, Json{{"ok", true}, {"outcome", answer}});
+  // The platform did not ask: it sees what became of an output by its attribute.
+  if (report.local || config_.commands.answer_topic.empty()) return;
   uplink_->publish({fill_topic(config_.commands.answer_topic, report), dump_json(answer)});
 }
 

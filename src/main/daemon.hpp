@@ -111,6 +111,8 @@ class Daemon {
   void admit(IncomingCommand command);                                     // the uplink thread
   void refuse(const IncomingCommand& command, const std::string& reason);  // the uplink thread
   void on_refused();
+  Json run_local(const Json& request);
+  Json list_commands() const;
   void resume_commands();
   void watch_commands();
   void on_report(const CommandReport& report);
@@ -183,7 +185,6 @@ class Daemon {
   OwnCommands own_commands_;
   std::unique_ptr<CommandLog> command_log_;
   CommandRouter router_;
-  std::optional<CommandReport> last_command_;
   TrafficCounts traffic_;      // any thread
   std::string saved_traffic_;  // in the run directory
   BootTime traffic_saved_at_{};

@@ -56,16 +56,19 @@ Json Daemon::handle(const Json& request, ControlRight right, bool* watch, Unique
   }
   if (what == "export") return start_export(request, std::move(passed));
   if (what == "export-outcome") return export_outcome(request);
-  constexpr std::array kActs{"send", "reload", "reconnect", "apply", "apply-end", "apply-earlier"};
+  if (what == "commands") return list_commands();
+  constexpr std::array kActs{"send",  "command",   "reload",       "reconnect",
+                             "apply", "apply-end", "apply-earlier"};
   if (!what.is_string() || std::ranges::find(kActs, what.get<std::string>()) == kActs.end()) {
     return refusal(
-        "unknown request; known are status, watch, export, export-outcome, send, reload, "
-        "reconnect, apply, apply-end, apply-earlier");
+        "unknown request; known are status, watch, export, export-outcome, commands, send, "
+        "command, reload, reconnect, apply, apply-end, apply-earlier");
   }
   if (right != ControlRight::Act) {
     return refusal("this socket only reads; use control.sock (sudo adduser $USER " +
                    std::string(kActGroup) + ")");
   }
+  if (what == "command") return run_local(request);
   if (what == "reload") {
     reload();
     return begun();
@@ -282,7 +285,8 @@ Json Daemon::commands_json() const {
       {"received", c.received},   {"done", c.done},         {"rejected", c.rejected},
       {"failed", c.failed},       {"expired", c.expired},   {"unknown", c.unknown},
       {"duplicate", c.duplicate}, {"open", router_.open()}, {"trouble", command_log_->trouble()}};
-  if (last_command_) json["last"] = to_json(*last_command_);
+  const auto newest = router_.history().newest(1);
+  if (!newest.empty()) json["last"] = newest.back().outcome;
   return json;
 }
 

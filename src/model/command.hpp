@@ -35,6 +35,11 @@ struct IncomingCommand {
   std::string topic;      // where it came
   BootTime received{};
   uint64_t number = 0;  // in the command log; 0: it is not in there
+  uint64_t asker = 0;   // who at this machine waits for the outcome; 0: nobody
+
+  // Somebody at this machine wants it.
+  bool is_local() const { return topic == kLocal; }
+  static constexpr std::string_view kLocal = "local";  // the topic of those: no topic of ours
 };
 
 // A message on a topic of [[subscribe]], as it arrived.

@@ -132,7 +132,12 @@ void ControlServer::on_readable(Connection& c) {
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n <= 0) return close_later(c);
   c.in.append(block, static_cast<size_t>(n));
-  for (size_t end = 0; !c.closing && (end = c.in.find('\n')) != std::string::npos;) {
+  take_lines(c);
+}
+
+void ControlServer::take_lines(Connection& c) {
+  const auto may_go_on = [&c] { return !c.closing && c.deferred == 0; };
+  for (size_t end = 0; may_go_on() && (end = c.in.find('\n')) != std::string::npos;) {
     on_line(c, std::string_view(c.in).substr(0, end));
     c.in.erase(0, end + 1);
   }
@@ -149,8 +154,35 @@ void ControlServer::on_line(Connection& c, std::string_view line) {
     return send(c, dump_json(refusal("expected a JSON object in one line")));
   }
   bool watch = false;
-  send(c, dump_json(handler_(*request, c.right, &watch, std::move(c.passed))));
+  const uint64_t before = deferrals_;
+  asking_ = &c;
+  const Json answer = handler_(*request, c.right, &watch, std::move(c.passed));
+  asking_ = nullptr;
+  if (deferrals_ == before) send(c, dump_json(answer));
   c.watching = c.watching || watch;
+}
+
+uint64_t ControlServer::defer() {
+  asking_->deferred = ++deferrals_;
+  return deferrals_;
+}
+
+bool ControlServer::awaits(uint64_t deferred) const {
+  return deferred != 0 && std::ranges::any_of(connections_, [deferred](const Connection& c) {
+           return c.deferred == deferred && !c.closing;
+         });
+}
+
+// What waits behind it is taken up from the loop: the caller may be in the middle of anything.
+void ControlServer::answer(uint64_t deferred, const Json& answer) {
+  if (!awaits(deferred)) return;
+  Connection& c = *std::ranges::find(connections_, deferred, &Connection::deferred);
+  c.deferred = 0;
+  send(c, dump_json(answer));
+  auto resumer = loop_->after(std::chrono::microseconds(0), [this] {
+    for (Connection& waiting : connections_) take_lines(waiting);
+  });
+  if (resumer) resumer_ = *std::move(resumer);
 }
 
 void ControlServer::broadcast(const std::string& line) {

@@ -46,6 +46,15 @@ class ControlServer {
   // Not from within a Handler. Errors: Io.
   Result<> serve(UniqueFd listener, ControlRight right);
 
+  // From within a Handler whose answer comes later: what it returns is ignored, and answer() is to
+  // be called with this number. Until then the connection's next requests wait, unread beyond
+  // kMaxRequest bytes.
+  uint64_t defer();
+  // Does nothing where the connection is gone.
+  void answer(uint64_t deferred, const Json& answer);
+  // Whether whoever asked still waits.
+  bool awaits(uint64_t deferred) const;
+
   bool has_watchers() const;
   // One line to every connection that watches.
   void broadcast(const std::string& line);
@@ -57,8 +66,9 @@ class ControlServer {
     std::string in, out;
     UniqueFd passed;  // that the next request brings
     bool watching = false;
-    int64_t dropped = 0;   // lines that did not fit
-    bool closing = false;  // when `out` is empty
+    uint64_t deferred = 0;  // the answer that is awaited; 0: none
+    int64_t dropped = 0;    // lines that did not fit
+    bool closing = false;   // when `out` is empty
     Source readable, writable;
   };
   struct Listener {
@@ -70,6 +80,7 @@ class ControlServer {
   void on_accept(Listener& listener);
   void pause(Listener& listener);
   void on_readable(Connection& connection);
+  void take_lines(Connection& connection);
   void on_line(Connection& connection, std::string_view line);
   void send(Connection& connection, std::string_view line);
   void flush(Connection& connection);
@@ -80,7 +91,10 @@ class ControlServer {
   Handler handler_;
   std::list<Listener> listeners_;
   std::list<Connection> connections_;  // a list: sources hold references
+  Connection* asking_ = nullptr;       // whose request the handler has
+  uint64_t deferrals_ = 0;             // so far; their numbers
   Source reaper_;                      // closes connections outside their own callbacks
+  Source resumer_;                     // takes up requests behind one that was deferred
 };
 
 // Makes a listening socket at `path`, mode 0660, replacing one that nobody serves any more. With

@@ -24,6 +24,8 @@ class Listener {
     return std::visit([this](auto& m) { return on(std::move(m)); }, message);
   }
   bool ready() const { return ready_; }
+  // Of the call that was sent last.
+  std::optional<message::Outcome> take_outcome() { return std::exchange(outcome_, std::nullopt); }
 
  private:
   Result<> on(message::Refused&& m) {
@@ -61,6 +63,11 @@ class Listener {
     if (!m.good) taken_.silent[m.unit] = printable(m.reason);
     return {};
   }
+  Result<> on(message::Outcome&& m) {
+    m.reason = printable(m.reason);
+    outcome_ = std::move(m);
+    return {};
+  }
   template <class M>
   Result<> on(M&&) {
     return {};  // of no interest here
@@ -69,7 +76,30 @@ class Listener {
   const InstanceConfig& config_;
   OneReading& taken_;
   bool ready_ = false;
+  std::optional<message::Outcome> outcome_;
 };
+
+// Hears one message more. False: none came before the deadline.
+Result<bool> hear_one(ThrowawayHost& host, Listener& listener, BootTime deadline) {
+  auto message = host.next(deadline);
+  if (!message && message.error().code == Errc::Timeout) return false;
+  if (!message) return message.error();
+  if (!*message) {
+    const auto end = host.wait(deadline);
+    return Error{Errc::Invalid, "the plugin ended: " + end.value_or("nobody knows how")};
+  }
+  FP_CHECK_OK(listener.hear(**std::move(message)));
+  return true;
+}
+
+Error not_opened(nanoseconds limit) {
+  return {Errc::Timeout, "the plugin has not opened within " + about(limit)};
+}
+
+void end(ThrowawayHost& host) {
+  host.hang_up();
+  (void)host.wait(BootClock::now() + kLastCall);
+}
 
 }  // namespace
 
@@ -88,21 +118,42 @@ Result<OneReading> read_once(const std::string& plugin_host, const std::string& 
   OneReading taken;
   Listener listener(config, taken);
   while (!listener.ready() || !taken.complete()) {
-    auto message = host.next(deadline);
-    if (!message && message.error().code == Errc::Timeout) {
-      if (listener.ready()) break;
-      return Error{Errc::Timeout, "the plugin has not opened within " + about(limit)};
-    }
-    if (!message) return message.error();
-    if (!*message) {
-      const auto end = host.wait(deadline);
-      return Error{Errc::Invalid, "the plugin ended: " + end.value_or("nobody knows how")};
-    }
-    FP_CHECK_OK(listener.hear(**std::move(message)));
+    if (FP_TRY(hear_one(host, listener, deadline))) continue;
+    if (listener.ready()) break;
+    return not_opened(limit);
   }
-  host.hang_up();
-  (void)host.wait(BootClock::now() + kLastCall);
+  end(host);
   return taken;
+}
+
+Result<std::vector<message::Outcome>> run_once(
+    const std::string& plugin_host, const std::string& file, const InstanceConfig& config,
+    const Declaration& declared, std::vector<message::Call> calls, nanoseconds limit) {
+  const BootTime deadline = BootClock::now() + limit;
+  auto host = FP_TRY(ThrowawayHost::start(plugin_host, "run", file));
+  FP_CHECK_OK(host.send(message::Configure{config}, deadline));
+  OneReading taken;
+  Listener listener(config, taken);
+  while (!listener.ready()) {
+    if (!FP_TRY(hear_one(host, listener, deadline))) return not_opened(limit);
+  }
+  if (taken.declaration != declared) {
+    return Error{Errc::Invalid, "it declares other things than a moment ago: ask again"};
+  }
+  std::vector<message::Outcome> outcomes;
+  for (message::Call& call : calls) {
+    FP_CHECK_OK(host.send(std::move(call), deadline));
+    std::optional<message::Outcome> outcome;
+    while (!(outcome = listener.take_outcome())) {
+      if (FP_TRY(hear_one(host, listener, deadline))) continue;
+      return Error{Errc::Timeout,
+                   "no outcome within " + about(limit) + "; whether it took effect is not known"};
+    }
+    outcomes.push_back(*std::move(outcome));
+    if (outcomes.back().status != message::Outcome::Status::Done) break;
+  }
+  end(host);
+  return outcomes;
 }
 
 }  // namespace fieldpost

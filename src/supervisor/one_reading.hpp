@@ -28,4 +28,14 @@ struct OneReading {
 Result<OneReading> read_once(const std::string& plugin_host, const std::string& file,
                              const InstanceConfig& config, nanoseconds limit);
 
+// Likewise, but has the plugin run commands, one after the other up to the first that is not done:
+// an outcome for each that was begun. `declared` is what their indices count in. The plugin is
+// closed then, with what that means for its outputs. Errors: as above; Timeout also where an
+// outcome did not come, and whether that took effect is not known.
+Result<std::vector<message::Outcome>> run_once(const std::string& plugin_host,
+                                               const std::string& file,
+                                               const InstanceConfig& config,
+                                               const Declaration& declared,
+                                               std::vector<message::Call> calls, nanoseconds limit);
+
 }  // namespace fieldpost
