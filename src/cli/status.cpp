@@ -55,6 +55,7 @@ void print_last_run(const Json& last) {
   std::cout << "last run  " << (it == std::end(kWords) ? ended.c_str() : it->second);
   if (const std::string at = text_of(last, "last_word"); !at.empty() && ended != "stopped")
     std::cout << "; its last word is of " << at;
+  if (const std::string seen = text_of(last, "seen_as"); !seen.empty()) std::cout << "; " << seen;
   std::cout << "\n";
   if (const std::string why = text_of(last, "boot_reason"); !why.empty())
     std::cout << "          this boot: " << why << "\n";

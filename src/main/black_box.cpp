@@ -83,6 +83,19 @@ Result<> write_at(const UniqueFd& fd, size_t begin, std::string_view lines,
   return {};
 }
 
+// "watchdog killed ABRT" as words. For one end: whoever looks takes it away.
+std::string take_ended(const std::string& path) {
+  const auto text = path.empty() ? Result<std::string>("") : read_file(path, 200);
+  if (!path.empty()) (void)::unlink(path.c_str());
+  if (!text) return "";
+  std::string_view rest = std::string_view(*text).substr(0, text->find('\n'));
+  const std::string result(next_word(rest));
+  const std::string code(next_word(rest));
+  if (result.empty()) return "";
+  return "systemd saw: " + result +
+         (code.empty() ? "" : " (" + code + (rest.empty() ? "" : " ") + std::string(rest) + ")");
+}
+
 // Signals are for the main loop.
 std::thread start_thread(auto run) {
   sigset_t all, before;
@@ -195,6 +208,8 @@ void BlackBox::look_back() {
   } else if (content.error().code == Errc::NotFound) {
     last.ended = LastRun::Ended::None;
   }
+  const std::string seen_as = take_ended(options_.ended_path);
+  if (last.ended == LastRun::Ended::Crashed) last.seen_as = printable(seen_as, 200);
   {
     const std::scoped_lock lock(mutex_);
     view_.last_run = last;
@@ -213,7 +228,8 @@ void BlackBox::look_back() {
       written_at_ = now - age;
       due_ = written_at_ + options_.pause;
     }
-    log::warning("the agent had crashed or was killed, and runs again",
+    const std::string seen = last.seen_as.empty() ? "" : ": " + last.seen_as;
+    log::warning("the agent had crashed or was killed, and runs again" + seen,
                  {message_id::kLastRunCrashed, {"FP_LAST_WORD", last.last_word}});
   } else if (last.ended == LastRun::Ended::CutOff) {
     log::warning("the power was cut or the machine was reset while the agent ran",

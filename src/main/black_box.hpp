@@ -31,6 +31,7 @@ struct LastRun {
   };
   Ended ended = Ended::Unknown;
   std::string last_word;  // when it wrote last, RFC 3339; may be empty
+  std::string seen_as;    // of one that crashed: what systemd says of its end; may be empty
 };
 std::string_view name_of(LastRun::Ended ended);  // "unknown", "none", "stopped", …
 // `content` of a black box, as seen in the boot with this id.
@@ -52,6 +53,9 @@ class BlackBox {
     std::string boot_id;
     std::string start_words;  // behind "start" in the file: what runs here
     std::string boot_reason;  // main/boot_reason.hpp
+    // Where the unit leaves what systemd saw of an end that was none as it should be: RESULT CODE
+    // STATUS, as systemd.exec(5) has them. Read and removed by start(). Empty: nowhere.
+    std::string ended_path = {};
     // Warnings are written together, that long after the first at most. An error is written at
     // once, but no sooner than `pause` after the last time, also that of the process before.
     nanoseconds batch = std::chrono::minutes(1);

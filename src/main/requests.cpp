@@ -181,6 +181,7 @@ Json Daemon::last_run_json() const {
   const BlackBox::View view = black_box_->view();
   return Json{{"ended", name_of(view.last_run.ended)},
               {"last_word", view.last_run.last_word},
+              {"seen_as", view.last_run.seen_as},
               {"boot_reason", view.boot_reason},
               {"trouble", view.trouble}};
 }

@@ -57,11 +57,13 @@ class BlackBoxTest(unittest.TestCase):
         agent = self.start()
         self.assertEqual("stopped", self.last_run(agent)["ended"])
         agent.end(signal.SIGKILL)
+        (agent.run_dir / "ended").write_text("signal killed KILL\n")  # as the unit's ExecStopPost= has it
         agent = self.start()
         self.assertEqual("crashed", self.last_run(agent)["ended"])
         self.assertIn("the agent had crashed or was killed", agent.text())
         shown = field.cli("status", "--run-dir", agent.run_dir).stdout
-        self.assertRegex(shown, r"(?m)^last run +crashed or killed; its last word is of 20\d\d-")
+        self.assertRegex(shown, r"(?m)^last run +crashed or killed; its last word is of 20\d\d-.*; "
+                         r"systemd saw: signal \(killed KILL\)$")
         agent.end(signal.SIGKILL)
         self.another_boot()
         with self.box.open("a") as box:

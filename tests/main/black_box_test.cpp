@@ -138,6 +138,7 @@ class BlackBoxRun : public BlackBoxFile {
                                                              .boot_id = boot,
                                                              .start_words = "this program",
                                                              .boot_reason = "a test",
+                                                             .ended_path = path + ".ended",
                                                              .batch = batch,
                                                              .pause = pause});
     made->start();
@@ -170,6 +171,26 @@ TEST_F(BlackBoxRun, TellsHowTheRunBeforeEnded) {
   EXPECT_TRUE(knows(*fourth, Ended::CutOff));
   EXPECT_EQ(fourth->view().boot_reason, "a test");
   EXPECT_TRUE(eventually_holds(" start this program; this boot: a test\n"));
+}
+
+TEST_F(BlackBoxRun, SaysWhatSystemdSawOfACrash) {
+  const std::string ended = path + ".ended";
+  const auto seen = [&](const char* text) {
+    (void)write_file_atomically(ended, text);
+    const auto lines = std::ranges::count(content(), '\n');
+    const auto after = box();
+    EXPECT_TRUE(eventually([&] { return std::ranges::count(content(), '\n') > lines; }));
+    EXPECT_NE(::access(ended.c_str(), F_OK), 0);  // it is of one end
+    return after->view().last_run.seen_as;
+  };
+  pause = 0s;
+  EXPECT_EQ(seen("watchdog killed ABRT\n"), "") << "there was no run before";
+  EXPECT_EQ(seen("watchdog killed ABRT\n"), "systemd saw: watchdog (killed ABRT)");
+  EXPECT_TRUE(eventually_holds("runs again: systemd saw: watchdog (killed ABRT)")) << content();
+  EXPECT_EQ(seen("oom-kill\n"), "systemd saw: oom-kill");
+  EXPECT_EQ(seen(""), "");
+  EXPECT_TRUE(box()->stop(10s));
+  EXPECT_EQ(seen("exit-code exited 1\n"), "") << "it was stopped";
 }
 
 TEST_F(BlackBoxRun, KeepsWarningsAndErrorsAndNothingElse) {
