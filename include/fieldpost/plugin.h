@@ -44,6 +44,7 @@ typedef int32_t fp_status;
 #define FP_E_IO (-2)          /* the device did not answer, or answered garbage; will be retried */
 #define FP_E_UNSUPPORTED (-3) /* there is no such thing */
 #define FP_E_INTERNAL (-4)    /* a bug in the plugin; the host process is replaced */
+#define FP_E_UNCERTAIN (-5)   /* of a command: the device may have done it or not; else FP_E_IO */
 
 typedef struct fp_str {
   const char* data;
@@ -182,6 +183,10 @@ typedef struct fp_host {
   void (*error)(void* ctx, fp_str message);
   /* `priority` is one of syslog(3)'s: 3 error, 4 warning, 5 notice, 6 info, 7 debug. */
   void (*log)(void* ctx, int32_t priority, fp_str message);
+
+  /* What any call may take, the instance's `deadline`: after that the process is killed. Time-outs
+   * that together may exceed it are a problem to report in declare. */
+  int64_t deadline_ns;
 } fp_host;
 
 /* ---- What the plugin offers. ----------------------------------------------------------------- */

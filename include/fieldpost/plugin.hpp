@@ -2,7 +2,8 @@
 //
 // C++ view of the plugin ABI (C++20). Header-only: it compiles into the plugin, so the compiler
 // and the standard library of plugin and host may differ. Exceptions are welcome inside a plugin
-// and end here: IoError becomes FP_E_IO, ConfigError FP_E_INVALID, anything else FP_E_INTERNAL.
+// and end here: IoError becomes FP_E_IO, UncertainError FP_E_UNCERTAIN, ConfigError FP_E_INVALID,
+// anything else FP_E_INTERNAL.
 //
 // A sensor is one class:
 //
@@ -42,6 +43,11 @@ namespace fieldpost::sdk {
 // The device did not answer, or answered garbage. Will be tried again.
 struct IoError : std::runtime_error {
   using std::runtime_error::runtime_error;
+};
+
+// The same in the middle of a command: it may have been done, or not.
+struct UncertainError : IoError {
+  using IoError::IoError;
 };
 
 // The request or the configuration makes no sense. Will not be tried again as it is.
@@ -122,6 +128,10 @@ class Context {
       found.emplace_back(*raw_, raw_->unit(raw_->ctx, i));
     }
     return found;
+  }
+  // What any call into the plugin may take; 0: a host that does not say.
+  std::chrono::nanoseconds deadline() const {
+    return std::chrono::nanoseconds(raw_->size < sizeof(fp_host) ? 0 : raw_->deadline_ns);
   }
   void log(int priority, std::string_view message) const {
     raw_->log(raw_->ctx, priority, detail::view(message));
@@ -300,6 +310,8 @@ fp_status guarded(const fp_host& host, F&& body) noexcept {
   };
   try {
     return body();
+  } catch (const UncertainError& e) {
+    return fail(FP_E_UNCERTAIN, e.what());
   } catch (const IoError& e) {
     return fail(FP_E_IO, e.what());
   } catch (const ConfigError& e) {

@@ -146,6 +146,11 @@ Plan::Plan(sdk::Declare& declare) {
     declare.problem(options, "silence", "is for mode stream: a run has its timeout");
   }
   command_timeout = options.duration("command_timeout").count();
+  const int64_t deadline = declare.deadline().count();
+  if (deadline > 0 && command_timeout >= deadline && !options.rows("command").empty()) {
+    declare.problem(options, "command_timeout",
+                    "expected less than the instance's deadline, at which the program is killed");
+  }
   for (const sdk::Section& row : options.rows("reading")) {
     readings.push_back(reading_of(declare, row));
   }

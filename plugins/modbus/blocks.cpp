@@ -25,6 +25,9 @@ constexpr int kRetriesPerCycle = 4;
 // line. One place among 125 registers takes 14.
 constexpr int kSearchesPerCycle = 32;
 
+// Cycles in a row without an answer that are no coincidence.
+constexpr size_t kSure = 2, kProbeAfter = 4;
+
 constexpr uint8_t kIllegalFunction = 1, kIllegalAddress = 2, kIllegalValue = 3, kAcknowledge = 5,
                   kBusy = 6;
 
@@ -46,7 +49,9 @@ ReadPlan::ReadPlan(std::vector<Extent> wanted, Reach reach)
 
 bool ReadPlan::fits(const Block& block, size_t next) const {
   const Extent& e = wanted_[order_[next]];
-  if (e.table != block.extent.table || cuts_.contains(next)) return false;
+  if (e.table != block.extent.table || cuts_.contains(next) || splits_.contains(next)) {
+    return false;
+  }
   const uint32_t unit = is_bits(e.table) ? kBitsInRegister : 1;
   if (e.end() - block.extent.address > unit * reach_.registers) return false;
   if (e.address <= block.extent.end()) return true;
@@ -104,6 +109,7 @@ void ReadPlan::run(Time now, const Ask& ask, const Deliver& deliver) {
   const size_t n = blocks_.size();
   const size_t start = first_;
   bool found = false;
+  probe(ask);
   for (size_t i = 0; i < n; ++i) {
     const size_t at = (start + i) % n;
     if (read(blocks_[at], now, ask, deliver) != Outcome::Unclear && !found) {
@@ -112,6 +118,45 @@ void ReadPlan::run(Time now, const Ask& ask, const Deliver& deliver) {
     }
   }
   retry(now, ask, deliver);
+  judge_silence(now);
+  // Not always the same block, which may be the only one that is silent.
+  if (!heard_ && n > 0) first_ = (start + 1) % n;
+}
+
+// A unit that has been asked for whole blocks in vain is asked for a single place now and then: it
+// may be there, and silent at one of the others.
+void ReadPlan::probe(const Ask& ask) {
+  if (deaf_ < kProbeAfter || deaf_ % 2 != 0) return;
+  const Extent& place = wanted_[order_[deaf_ / 2 % order_.size()]];
+  const uint8_t exception = ask(place).exception;
+  heard_ = exception != kNoAnswer && exception != kNotAsked;
+}
+
+// At the end of a cycle. A block that was silent twice, while others were answered, has a place
+// that is to blame. Its halves are asked apart from the next cycle on.
+void ReadPlan::judge_silence(Time now) {
+  const bool sure = deaf_ >= kSure || !splits_.empty() || (silent_ && suspect_ == silent_);
+  deaf_ = heard_ ? 0 : deaf_ + 1;
+  if (!heard_) return;
+  suspect_ = silent_;
+  if (silent_) {
+    if (sure) narrow(*silent_, now);
+  } else if (!splits_.empty()) {  // every part is answered: it was too long, or a coincidence
+    cuts_.merge(splits_);
+    splits_.clear();
+    cut_since_ = now;
+  }
+}
+
+void ReadPlan::narrow(const Range& silent, Time now) {
+  changed_ = true;
+  suspect_.reset();
+  if (silent.end - silent.begin > 1) {
+    splits_.insert(part(block_of(silent.begin, silent.end)).at);
+    return;
+  }
+  note_refusal(silent.begin, kSilentPlace, now);
+  splits_.clear();
 }
 
 // What the cycle before has left, also one that was thrown out of.
@@ -123,12 +168,14 @@ void ReadPlan::begin() {
   ++cycle_;
   searches_ = 0;
   heard_ = doubted_ = false;
+  silent_.reset();
 }
 
 // Places that an earlier cycle found refused.
 void ReadPlan::retry(Time now, const Ask& ask, const Deliver& deliver) {
   int retries = 0;
-  std::bitset<256> over;  // exceptions that some place no longer has
+  std::bitset<256> over;     // exceptions that some place no longer has
+  std::vector<size_t> back;  // places that are no longer silent
   for (auto& [position, refusal] : refused_) {
     if (refusal.cycle == cycle_) continue;
     const Block alone = block_of(position, position + 1);
@@ -138,6 +185,10 @@ void ReadPlan::retry(Time now, const Ask& ask, const Deliver& deliver) {
     }
     ++retries;
     const Answer answer = ask(alone.extent);
+    if (answer.exception == kNoAnswer && heard_ && refusal.exception == kSilentPlace) {
+      refuse(alone, kSilentPlace, now, deliver);
+      continue;
+    }
     if (answer.exception == kNoAnswer || answer.exception == kNotAsked) {
       leave(alone, answer.exception, deliver);
       continue;
@@ -148,9 +199,14 @@ void ReadPlan::retry(Time now, const Ask& ask, const Deliver& deliver) {
       continue;
     }
     hand_out(alone, answer.words, deliver);
-    over.set(refusal.exception);
     changed_ = true;
+    if (refusal.exception == kSilentPlace) {
+      back.push_back(position);
+    } else {
+      over.set(refusal.exception);
+    }
   }
+  for (const size_t position : back) refused_.erase(position);
   if (!over.any()) return;
   // What was refused for the same reason has probably recovered too; halving tells.
   std::erase_if(refused_, [&](const auto& r) { return over[r.second.exception]; });
@@ -178,6 +234,8 @@ ReadPlan::Outcome ReadPlan::read(const Block& block, Time now, const Ask& ask,
       hand_out(block, answer.words, deliver);
       return Outcome::Answered;
     case kNoAnswer:
+      if (block.proven && !silent_) silent_ = Range{block.begin, block.end};
+      [[fallthrough]];
     case kNotAsked:
     case kAcknowledge:
     case kBusy:  // says nothing of places
@@ -277,14 +335,18 @@ void ReadPlan::leave(const Block& block, uint8_t exception, const Deliver& deliv
 
 void ReadPlan::refuse(const Block& block, uint8_t exception, Time now, const Deliver& deliver) {
   for (size_t i = block.begin; i < block.end; ++i) {
-    const auto [it, is_new] = refused_.try_emplace(i);
-    Refusal& refusal = it->second;
-    if (is_new) refusal.cycle = cycle_;
-    refusal.exception = exception;
-    refusal.again = now + pause_after(exception, ++refusal.times);
+    note_refusal(i, exception, now);
     deliver(order_[i], {}, exception);
   }
   changed_ = true;
+}
+
+void ReadPlan::note_refusal(size_t position, uint8_t exception, Time now) {
+  const auto [it, is_new] = refused_.try_emplace(position);
+  Refusal& refusal = it->second;
+  if (is_new) refusal.cycle = cycle_;
+  refusal.exception = exception;
+  refusal.again = now + pause_after(exception, ++refusal.times);
 }
 
 }  // namespace fieldpost::modbus

@@ -2,7 +2,8 @@
 //
 // Which requests read what is wanted of one unit. Neighbours share a request, also over a small
 // hole of what nobody wants. A hole or a place that the unit refuses is found by halving and is
-// left out, or read apart, from then on, so that it costs its neighbours nothing. Pure: the device
+// left out, or read apart, from then on, so that it costs its neighbours nothing; so is a place at
+// which it is silent, by one halving a cycle. Pure: the device
 // is a function, the time is an argument. Allocates only while something is found out.
 #pragma once
 
@@ -10,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <vector>
@@ -46,6 +48,8 @@ struct Reach {
 inline constexpr uint8_t kNoAnswer = 0xFF;
 // The same without a request: the rest of the cycle is given up.
 inline constexpr uint8_t kNotAsked = 0xFE;
+// The place alone is not answered, while others of the unit are. Treated as a refusal.
+inline constexpr uint8_t kSilentPlace = 0xFD;
 
 // What came of a request: words (bits: 0 or 1 each), or the number of an exception. The words are
 // whoever answers', until the next request.
@@ -91,6 +95,11 @@ class ReadPlan {
     size_t at = 0;
     bool hole = false;
   };
+  // Positions in order_, of one block.
+  struct Range {
+    size_t begin = 0, end = 0;
+    bool operator==(const Range&) const = default;
+  };
   enum class Outcome : uint8_t { Answered, Refused, Unclear };
 
   void begin();
@@ -110,6 +119,10 @@ class ReadPlan {
   void prove(const Block& block);
   void doubt(const Block& block);
   void hand_out(const Block& block, std::span<const uint16_t> words, const Deliver& deliver);
+  void probe(const Ask& ask);
+  void judge_silence(Time now);
+  void narrow(const Range& silent, Time now);
+  void note_refusal(size_t position, uint8_t exception, Time now);
   void leave(const Block& block, uint8_t exception, const Deliver& deliver);
   void refuse(const Block& block, uint8_t exception, Time now, const Deliver& deliver);
 
@@ -123,7 +136,11 @@ class ReadPlan {
   // walls_ is a hole that must not be read, before those of proven_ one that can be.
   std::set<size_t> cuts_, walls_, proven_;
   Time cut_since_{};
-  bool changed_ = false;  // blocks_ no longer fit the above
+  // What narrows down the place that is silent: blocks end before these positions.
+  std::set<size_t> splits_;
+  std::optional<Range> silent_, suspect_;  // the first silent block of this cycle, and of the last
+  size_t deaf_ = 0;                        // cycles in a row that heard nothing
+  bool changed_ = false;                   // blocks_ no longer fit the above
   uint64_t cycle_ = 0;
   int searches_ = 0;       // requests of this cycle that look for what is refused
   bool answers_ = false;   // the unit did, in the cycle before

@@ -290,7 +290,7 @@ Answer Bus::transact(int unit, nanoseconds timeout, int line_bytes, bool repeata
     if (!first && repeatable) {
       return transact(unit, timeout, line_bytes, false, std::forward<F>(request));
     }
-    fail(text_of_dead(error));
+    throw LineLost(endpoint_.name() + ": " + text_of_dead(error));
   }
   after_silence(unit, timeout);
   // Noise, or the late answer of another unit: once more.

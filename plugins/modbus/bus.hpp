@@ -28,13 +28,18 @@ struct Silence : sdk::IoError {
   using IoError::IoError;
 };
 
+// The line was lost after the request had left, or while it did.
+struct LineLost : sdk::IoError {
+  using IoError::IoError;
+};
+
 class Bus {
  public:
   // `pause` is how long the line is left alone between requests, at least.
   Bus(Endpoint endpoint, std::chrono::nanoseconds connect_timeout, std::chrono::nanoseconds pause);
 
   // One request each. A unit's refusal is an Answer with its exception; words are the bus's own,
-  // until the next request. Throws Silence, and
+  // until the next request. Throws Silence, LineLost, and
   // IoError when there is no line: "tcp://192.168.1.20:502: Connection refused".
   Answer read(int unit, const Extent& what, std::chrono::nanoseconds timeout);
   // Function 15 or 16 if `multiple`, else 5 or 6, which take one word. Only for coils and holding

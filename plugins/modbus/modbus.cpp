@@ -3,6 +3,7 @@
 // Modbus over TCP and serial lines: one instance is one bus with any number of units.
 #include <fieldpost/plugin.hpp>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <memory>
@@ -40,13 +41,12 @@ std::string to_text(uint8_t exception) {
 // A gateway between us and the unit says that it cannot reach it.
 bool is_unreachable(uint8_t exception) { return exception == 10 || exception == 11; }
 
-// Requests of one poll that may stay unanswered before the rest is left for the next.
-constexpr int kPatience = 2;
+using Clock = std::chrono::steady_clock;
 
 // A unit that is busy is asked again: so often in one poll or command, after such pauses.
 constexpr int kBusyTries = 3;
 constexpr std::chrono::milliseconds kBusyPause{100};
-constexpr uint8_t kAcknowledge = 5, kBusy = 6;
+constexpr uint8_t kAcknowledge = 5, kBusy = 6, kTargetSilent = 11;
 
 class BusyTries {
  public:
@@ -65,15 +65,6 @@ class BusyTries {
 std::string name_of(const Unit& unit) { return "unit " + std::to_string(unit.address); }
 std::string name_of(const Unit& unit, const Register& reg) {
   return name_of(unit) + " " + to_text(reg.table, reg.address);
-}
-
-std::vector<Extent> extents_of(const Unit& unit) {
-  std::vector<Extent> all;
-  all.reserve(unit.points.size());
-  for (const Point& p : unit.points) {
-    all.push_back({p.reg.table, p.reg.address, p.reg.width()});
-  }
-  return all;
 }
 
 // What a reading that is not good carries: nobody looks at it, but it has the attribute's type.
@@ -109,17 +100,24 @@ struct Cycle {
   Bus& bus;
   const Unit& unit;
   int patience;
+  std::chrono::nanoseconds timeout;
+  std::chrono::nanoseconds& slowest;  // of its answers; a slow one is forgotten after hundreds
   std::vector<sdk::Reading>& readings;
   BusyTries tries{};
   int answered = 0;
   int silent = 0;
+  Clock::time_point last_start = Clock::time_point::max();  // of a request
   std::string why = "left for the next poll, which goes on looking for what the unit refuses";
 
   Answer ask(const Extent& what) {
     if (silent >= patience) return {kNotAsked};
+    // Whoever is still waiting at the deadline is killed, and the whole bus with it.
+    if (answered > 0 && Clock::now() > last_start) return {kNotAsked};
     try {
-      Answer answer = bus.read(unit.address, what, unit.timeout);
-      while (tries.again(answer.exception)) answer = bus.read(unit.address, what, unit.timeout);
+      const auto began = Clock::now();
+      Answer answer = bus.read(unit.address, what, timeout);
+      while (tries.again(answer.exception)) answer = bus.read(unit.address, what, timeout);
+      slowest = std::max(slowest - slowest / 64, Clock::now() - began);
       if (is_unreachable(answer.exception)) {
         why = to_text(answer.exception);
         silent = patience;
@@ -136,9 +134,8 @@ struct Cycle {
 
   void take(const Point& point, std::span<const uint16_t> words, uint8_t exception) {
     if (exception != 0) {
-      const bool none = exception == kNoAnswer || exception == kNotAsked;
-      readings.push_back(bad(point, FP_COMM_ERROR,
-                             name_of(unit, point.reg) + ": " + (none ? why : to_text(exception))));
+      readings.push_back(
+          bad(point, FP_COMM_ERROR, name_of(unit, point.reg) + ": " + reason(exception)));
       return;
     }
     auto value = decode(point.reg, words);
@@ -148,6 +145,14 @@ struct Cycle {
       readings.push_back(
           bad(point, FP_OUT_OF_RANGE, name_of(unit, point.reg) + " " + value.error()));
     }
+  }
+
+  std::string reason(uint8_t exception) const {
+    if (exception == kNoAnswer || exception == kNotAsked) return why;
+    if (exception == kSilentPlace) {
+      return "no answer, though the unit answers otherwise; asked again within a minute";
+    }
+    return to_text(exception);
   }
 };
 
@@ -172,15 +177,25 @@ class Modbus {
     State& state = states_.at(index);
     readings_.clear();
     readings_.reserve(unit.points.size());
-    Cycle cycle{bus_, unit, state.answers ? kPatience : 1, readings_};
+    const auto timeout = timeout_of(unit, state);
+    Cycle cycle{bus_, unit, state.answers ? kPatience : 1, timeout, state.slowest, readings_};
+    const auto now = Clock::now();
+    if (host.deadline().count() > 0) {
+      cycle.last_start = now + host.deadline() - longest_request(plan_, unit);
+    }
     state.answers = false;
     state.reads.run(
-        std::chrono::steady_clock::now(), [&cycle](const Extent& what) { return cycle.ask(what); },
+        now, [&cycle](const Extent& what) { return cycle.ask(what); },
         [&cycle](size_t point, std::span<const uint16_t> words, uint8_t exception) {
           cycle.take(cycle.unit.points[point], words, exception);
         });
-    if (cycle.answered == 0) throw IoError(name_of(unit) + ": " + cycle.why);
+    if (cycle.answered == 0) {
+      ++state.silences;
+      if (timeout == unit.timeout) state.why = cycle.why;
+      throw IoError(name_of(unit) + ": " + state.why);
+    }
     state.answers = true;
+    state.silences = 0;
     host.emit(readings_);
   }
 
@@ -203,9 +218,22 @@ class Modbus {
   struct State {
     ReadPlan reads;
     bool answers = true;  // it did last time
+    int silences = 0;     // polls in a row without any answer
+    std::string why{};    // of the last one that waited its full time
+    std::chrono::nanoseconds slowest{};
   };
 
-  // Exception 5 says that the unit has begun, so that asking again could do it twice.
+  // Of a unit that is silent every other probe is cut short by what its answers used to take: the
+  // others on the bus wait for it meanwhile. One that answers is never hurried, nor one on a serial
+  // line, where a late answer must not be taken for the next one.
+  std::chrono::nanoseconds timeout_of(const Unit& unit, const State& state) const {
+    const bool full = state.silences % 2 == 0 || state.slowest.count() == 0;
+    if (full || plan_.endpoint.line != Line::Tcp) return unit.timeout;
+    return std::min(unit.timeout, std::max(kLeastTimeout, 4 * state.slowest));
+  }
+
+  // Exception 5 says that the unit has begun, so that asking again could do it twice. What left and
+  // was not answered may have been done.
   void write(const Unit& unit, const Register& reg, std::span<const uint16_t> words) {
     const bool multiple = words.size() > 1 || unit.writes == Writes::Multiple;
     BusyTries tries;
@@ -215,8 +243,11 @@ class Modbus {
         answer = bus_.write(unit.address, reg.table, reg.address, words, multiple, unit.timeout);
       } while (answer.exception == kBusy && tries.again(kBusy));
     } catch (const Silence& e) {
-      throw IoError(name_of(unit, reg) + ": " + e.what() + "; it may have been written");
+      uncertain(unit, reg, e.what());
+    } catch (const LineLost& e) {
+      uncertain(unit, reg, e.what());
     }
+    if (answer.exception == kTargetSilent) uncertain(unit, reg, to_text(answer.exception));
     if (answer.exception != kAcknowledge) refuse(unit, reg, answer);
   }
 
@@ -245,6 +276,11 @@ class Modbus {
     return {};
   }
 
+  [[noreturn]] static void uncertain(const Unit& unit, const Register& reg,
+                                     const std::string& why) {
+    throw sdk::UncertainError(name_of(unit, reg) + ": " + why + "; it may have been written");
+  }
+
   // Exceptions 1 to 3 will be the same next time, others may pass.
   static void refuse(const Unit& unit, const Register& reg, const Answer& answer) {
     if (answer.exception == 0) return;
@@ -254,6 +290,7 @@ class Modbus {
   }
 
   static constexpr int kNotice = 5;
+  static constexpr std::chrono::nanoseconds kLeastTimeout = std::chrono::milliseconds(50);
   Plan plan_;
   std::shared_ptr<Bus> line_;  // see shared_bus()
   Bus& bus_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan.hpp"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -10,6 +11,7 @@ namespace {
 using sdk::Declare;
 using sdk::Option;
 using sdk::Section;
+using std::chrono::nanoseconds;
 
 // Modbus Application Protocol V1.1b3, 6.12.
 constexpr uint16_t kMaxWritten = 123;
@@ -211,7 +213,64 @@ void read_rows(Declare& declare, Plan& plan, unsigned unit, const Section& secti
   }
 }
 
+std::string in_seconds(nanoseconds time) {
+  std::string text = std::to_string(std::chrono::duration<double>(time).count());
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.ends_with('.')) text.pop_back();
+  return text + " s";
+}
+
+// A request and its answer, with the pause before it.
+nanoseconds time_of(const Plan& plan, const Extent& read) {
+  const Endpoint& line = plan.endpoint;
+  if (!line.is_rtu()) return plan.request_pause;
+  const int64_t data = is_bits(read.table) ? (read.count + 7) / 8 : 2 * read.count;
+  return plan.request_pause +
+         nanoseconds(1'000'000'000 * (8 + 5 + data) * line.bits_per_byte() / line.baud);
+}
+
+// The process is killed at the deadline, and with it go the units that answer. So what is bound to
+// pass it as soon as a unit is off or slow cannot work.
+void check_deadline(Declare& declare, const Plan& plan, const Unit& unit, const Section& section) {
+  const nanoseconds deadline = declare.deadline();
+  if (deadline.count() <= 0 || unit.points.empty()) return;
+  nanoseconds requests{};
+  for (const Extent& read : ReadPlan(extents_of(unit), unit.reach).requests({})) {
+    requests += time_of(plan, read);
+  }
+  const nanoseconds silences = kPatience * unit.timeout;
+  const nanoseconds all = requests + longest_request(plan, unit) + silences - unit.timeout;
+  if (all <= deadline) return;
+  const nanoseconds most = std::max({requests, silences, plan.connect_timeout});
+  const char* option = most == silences   ? "timeout"
+                       : most == requests ? "request_pause"
+                                          : "connect_timeout";
+  const bool is_own = most == silences && section.has(option);
+  declare.problem(is_own ? section : declare.options(), option,
+                  "a poll of unit " + std::to_string(unit.address) + " may take " +
+                      in_seconds(all) + ", of which its requests and their pauses are " +
+                      in_seconds(requests) + ", and the instance's deadline is " +
+                      in_seconds(deadline) +
+                      ", at which its process is replaced: make this shorter or that longer");
+}
+
 }  // namespace
+
+std::vector<Extent> extents_of(const Unit& unit) {
+  std::vector<Extent> all;
+  all.reserve(unit.points.size());
+  for (const Point& p : unit.points) {
+    all.push_back({p.reg.table, p.reg.address, p.reg.width()});
+  }
+  return all;
+}
+
+// On a serial line what is late is waited for before the unit is asked again.
+nanoseconds longest_request(const Plan& plan, const Unit& unit) {
+  const bool connects = plan.endpoint.line != Line::Serial;
+  return (connects ? plan.connect_timeout : nanoseconds()) + plan.request_pause +
+         (plan.endpoint.is_rtu() ? 2 : 1) * unit.timeout;
+}
 
 Plan::Plan(Declare& declare) {
   const Section options = declare.options();
@@ -250,6 +309,7 @@ Plan::Plan(Declare& declare) {
                       "has no [[plugin." + std::string(rows ? "unit." : "") +
                           "register]] rows, so nothing would be read");
     }
+    check_deadline(declare, *this, units.back(), section);
   }
 }
 

@@ -32,6 +32,9 @@ struct Unit {
   std::vector<Point> points{};
 };
 
+// Requests of one poll that may stay unanswered before the rest is left for the next.
+inline constexpr int kPatience = 2;
+
 // A command writes one point.
 struct Target {
   size_t unit = 0, point = 0;
@@ -44,5 +47,11 @@ struct Plan {
   std::vector<Unit> units;       // by the host's numbers
   std::vector<Target> commands;  // by the index that calls carry
 };
+
+// What is read of it.
+std::vector<Extent> extents_of(const Unit& unit);
+
+// What one request that is not answered takes, with making the connection.
+std::chrono::nanoseconds longest_request(const Plan& plan, const Unit& unit);
 
 }  // namespace fieldpost::modbus

@@ -33,6 +33,22 @@ inline constexpr fp_attribute kAttributes[] = {
                               .help = "Of the first thermal zone; none on machines without one."},
     fieldpost::sdk::Attribute{
         .name = "uptime", .unit = "s", .help = "Time since the machine was started."},
+    fieldpost::sdk::Attribute{.name = "under_voltage",
+                              .type = FP_BOOLEAN,
+                              .help =
+                                  "Its supply is, or was a moment ago, too weak; on a Raspberry "
+                                  "Pi, none on other machines."},
+    fieldpost::sdk::Attribute{.name = "wireless_quality",
+                              .help =
+                                  "Of the first wireless network device that has a link, as its "
+                                  "driver counts: of 70 with most."},
+    fieldpost::sdk::Attribute{.name = "wireless_signal",
+                              .unit = "dBm",
+                              .help = "Strength of the same; none where the driver says no dBm."},
+    fieldpost::sdk::Attribute{.name = "clock_synchronised",
+                              .type = FP_BOOLEAN,
+                              .help = "Somebody keeps the clock right; none where that cannot be "
+                                      "seen."},
 };
 
 }  // namespace system_plugin

@@ -270,9 +270,10 @@ void CommandRouter::expire(BootTime now) {
 void CommandRouter::finish(CommandReport report, const message::Outcome& outcome) {
   report.readback = outcome.readback;
   using enum message::Outcome::Status;
-  const CommandStatus status = outcome.status == Done       ? CommandStatus::Done
-                               : outcome.status == Rejected ? CommandStatus::Rejected
-                                                            : CommandStatus::Failed;
+  const CommandStatus status = outcome.status == Done        ? CommandStatus::Done
+                               : outcome.status == Rejected  ? CommandStatus::Rejected
+                               : outcome.status == Uncertain ? CommandStatus::Unknown
+                                                             : CommandStatus::Failed;
   finish(std::move(report), status, outcome.reason);
 }
 

@@ -43,6 +43,7 @@ HostApi::HostApi(const InstanceConfig& config, LineLog& log, Sink sink)
   raw_.size = sizeof raw_;
   raw_.n_units = static_cast<uint32_t>(config.units.size());
   raw_.ctx = this;
+  raw_.deadline_ns = config.deadline.count();
   // noexcept: an exception of ours (out of memory) must not unwind through the plugin's frames.
   raw_.unit = [](void* ctx, uint32_t unit) noexcept -> fp_section {
     const auto& units = static_cast<HostApi*>(ctx)->config_.units();

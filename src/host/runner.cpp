@@ -27,6 +27,8 @@ const char* meaning(fp_status status) {
       return "the plugin finds the request invalid";
     case FP_E_IO:
       return "the device did not answer";
+    case FP_E_UNCERTAIN:
+      return "the device did not say whether it was done";
     case FP_E_UNSUPPORTED:
       return "the plugin does not support this";
     default:
@@ -272,6 +274,7 @@ void Runner::run_call(const message::Call& call) {
   const bool go_on = finish_call(status, "command");
   outcome.status = status == FP_OK                                        ? Status::Done
                    : status == FP_E_INVALID || status == FP_E_UNSUPPORTED ? Status::Rejected
+                   : status == FP_E_UNCERTAIN                             ? Status::Uncertain
                                                                           : Status::Failed;
   outcome.reason = error_;
   if (go_on) send(outcome);  // otherwise the end of the process is the answer
@@ -328,7 +331,7 @@ bool Runner::finish_call(fp_status status, const char* what) {
   }
   auto samples = api_->take_samples();
   if (!samples.samples.empty()) send(std::move(samples));
-  const bool known = status <= FP_OK && status >= FP_E_UNSUPPORTED;
+  const bool known = (status <= FP_OK && status >= FP_E_UNSUPPORTED) || status == FP_E_UNCERTAIN;
   if (!known) {
     ended_ = refuse(Refusal::Kind::Fault, std::string(what) + ": " + error_);
     return false;

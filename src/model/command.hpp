@@ -22,7 +22,7 @@ enum class CommandStatus : uint8_t {
   Rejected,  // it was not run
   Failed,
   Expired,    // its time passed before it could be run
-  Unknown,    // the agent ended while it was running
+  Unknown,    // it may have taken effect: nobody said so, or the agent ended while it was running
   Duplicate,  // it was not run: it is the one that came before
 };
 std::string_view name_of(CommandStatus status);  // "received", …

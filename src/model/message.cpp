@@ -194,7 +194,7 @@ void fields(Io& io, Is<UnitState> auto& v) {
 template <class Io>
 void fields(Io& io, Is<Outcome> auto& v) {
   io(v.id);
-  io.enumeration(v.status, Outcome::Status::Done, Outcome::Status::Failed);
+  io.enumeration(v.status, Outcome::Status::Done, Outcome::Status::Uncertain);
   io(v.readback);
   io(v.reason);
 }

@@ -94,11 +94,11 @@ struct UnitState {
   bool operator==(const UnitState&) const = default;
 };
 struct Outcome {
-  enum class Status : uint8_t { Done = 0, Rejected = 1, Failed = 2 };
+  enum class Status : uint8_t { Done = 0, Rejected = 1, Failed = 2, Uncertain = 3 };
   uint64_t id = 0;
   Status status = Status::Done;
   std::optional<Value> readback;
-  std::string reason;  // why it was rejected or failed
+  std::string reason;  // why it was not done, or is not known to be
   bool operator==(const Outcome&) const = default;
 };
 struct Pong {

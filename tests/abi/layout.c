@@ -78,7 +78,7 @@ LAYOUT_AT(fp_reading, reserved, 12, 12)
 LAYOUT_AT(fp_reading, value, 16, 16)
 LAYOUT_AT(fp_reading, detail, 48, 40)
 
-LAYOUT_SIZE(fp_host, 96, 52)
+LAYOUT_SIZE(fp_host, 104, 64)
 LAYOUT_AT(fp_host, size, 0, 0)
 LAYOUT_AT(fp_host, n_units, 4, 4)
 LAYOUT_AT(fp_host, ctx, 8, 8)
@@ -92,6 +92,7 @@ LAYOUT_AT(fp_host, problem, 64, 36)
 LAYOUT_AT(fp_host, emit, 72, 40)
 LAYOUT_AT(fp_host, error, 80, 44)
 LAYOUT_AT(fp_host, log, 88, 48)
+LAYOUT_AT(fp_host, deadline_ns, 96, 56)
 
 LAYOUT_SIZE(fp_call, 24, 16)
 LAYOUT_AT(fp_call, size, 0, 0)
@@ -127,7 +128,7 @@ LAYOUT_AT(fp_plugin, close, 152, 84)
 
 /* Values that are stored, sent or compiled into plugins. */
 CHECK(FP_OK == 0 && FP_E_INVALID == -1 && FP_E_IO == -2);
-CHECK(FP_E_UNSUPPORTED == -3 && FP_E_INTERNAL == -4);
+CHECK(FP_E_UNSUPPORTED == -3 && FP_E_INTERNAL == -4 && FP_E_UNCERTAIN == -5);
 CHECK(FP_NUMBER == 1 && FP_BOOLEAN == 2 && FP_STRING == 3);
 CHECK(FP_OPT_TEXT == 1 && FP_OPT_INTEGER == 2 && FP_OPT_NUMBER == 3 && FP_OPT_BOOLEAN == 4);
 CHECK(FP_OPT_DURATION == 5 && FP_OPT_CHOICE == 6 && FP_OPT_ATTRIBUTE == 7 && FP_OPT_COMMAND == 8);

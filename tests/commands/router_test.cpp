@@ -219,6 +219,14 @@ TEST_F(RouterTest, AHostThatGoesDownFailsWhatItWasRunning) {
   EXPECT_NE(only().reason.find("not known"), std::string::npos);
 }
 
+TEST_F(RouterTest, WhatAPluginIsNotCertainOfIsUnknown) {
+  send(R"({"name":"set-point","payload":1})");
+  router_.on_outcome({calls_[0].id, message::Outcome::Status::Uncertain, std::nullopt,
+                      "no answer; it may have been written"});
+  EXPECT_EQ(only().status, CommandStatus::Unknown);
+  EXPECT_EQ(only().reason, "no answer; it may have been written");
+}
+
 TEST_F(RouterTest, ACommandWithoutAnOutcomeFailsAtItsTimeout) {
   send(R"({"name":"set-point","payload":1})");
   router_.expire(BootTime(now_ + 10s - 1ns));

@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <chrono>
 #include <deque>
 #include <map>
 #include <optional>
@@ -101,6 +102,9 @@ class FakeHost {
   std::vector<std::pair<int, std::string>> logs;
   std::vector<std::string> refusals;  // what the plugin did against the ABI
   std::string error;                  // of the last call that failed
+
+  // What a call may take; a minute unless a test says otherwise. Before declare().
+  void set_deadline(std::chrono::nanoseconds deadline) { api_.deadline_ns = deadline.count(); }
 
   // Throws std::invalid_argument with what `fieldpost check` would say when a value does not fit
   // its table.
@@ -402,7 +406,8 @@ class FakeHost {
         },
         .error = [](void* c, fp_str m) { self(c).error.assign(m.data, m.len); },
         .log = [](void* c, int32_t priority,
-                  fp_str m) { self(c).logs.emplace_back(priority, std::string(m.data, m.len)); }};
+                  fp_str m) { self(c).logs.emplace_back(priority, std::string(m.data, m.len)); },
+        .deadline_ns = 60'000'000'000};
   }
 
   const fp_plugin* plugin_;

@@ -302,6 +302,58 @@ TEST_F(ModbusBlocks, AHoleWithoutAnAnswerCostsTwoCycles) {
   EXPECT_EQ(cycle(plan, seconds(36000)).words.size(), 12U);
 }
 
+// Nor do they answer where they have nothing, though it is wanted.
+TEST_F(ModbusBlocks, ASilentPlaceIsFoundByOneHalvingACycle) {
+  for (const uint32_t silent : {0U, 37U, 63U}) {
+    unit = FakeUnit{.silent = {silent}};
+    std::vector<Extent> all = row_of(0, 64);
+    all.push_back({kHolding, 1000, 1});
+    ReadPlan plan(all);
+    for (size_t s = 0, before = 1; s < 9; ++s) {
+      const size_t requests = cycle(plan, seconds(s)).requests;
+      EXPECT_LE(requests, before + 1) << "cycle " << s;
+      before = std::max(before, requests);
+    }
+    const Result found = cycle(plan, seconds(9));
+    EXPECT_EQ(found.words.size(), 64U) << silent;
+    for (int s = 10; s < 80; ++s) cycle(plan, seconds(s));
+    const Result known = cycle(plan, seconds(80));
+    EXPECT_EQ(known.words.size(), 64U);
+    EXPECT_EQ(known.exceptions.at(silent), kSilentPlace);
+    EXPECT_LE(known.requests, 4U);  // both sides of it, and the one at 1000
+    unit.silent.clear();
+    EXPECT_EQ(cycle(plan, seconds(200)).words.size(), 65U) << "it is asked again, and back";
+    EXPECT_EQ(cycle(plan, seconds(201)).requests, 2U);
+  }
+}
+
+TEST_F(ModbusBlocks, ASilentPlaceIsFoundAlsoInTheOnlyBlock) {
+  unit.silent = {37};
+  ReadPlan plan(row_of(0, 64));
+  for (int s = 0; s < 24; ++s) cycle(plan, seconds(s));
+  const Result found = cycle(plan, seconds(24));
+  EXPECT_EQ(found.words.size(), 63U);
+}
+
+TEST_F(ModbusBlocks, AnAnswerThatIsLostForOnceChangesNothing) {
+  std::vector<Extent> all = row_of(0, 64);
+  all.push_back({kHolding, 1000, 1});
+  ReadPlan plan(all);
+  for (int s = 0; s < 20; ++s) {
+    unit.silent = s % 2 == 0 ? std::set<uint32_t>{} : std::set<uint32_t>{37};
+    EXPECT_EQ(cycle(plan, seconds(s)).requests, 2U) << s;
+  }
+}
+
+// A line that loses answers must not lose a register for good.
+TEST_F(ModbusBlocks, APlaceThatWasSilentForAWhileIsBackAtOnce) {
+  ReadPlan plan({{kHolding, 10, 1}, {kHolding, 1000, 1}});
+  unit.silent = {10};
+  for (int s = 0; s < 2; ++s) cycle(plan, seconds(s));
+  unit.silent.clear();
+  EXPECT_EQ(cycle(plan, seconds(2)).words.size(), 2U);
+}
+
 // Or they close the connection.
 TEST_F(ModbusBlocks, AHoleThatEndsTheConnectionCostsTwoCycles) {
   unit.fatal = {5};

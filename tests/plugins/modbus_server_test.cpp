@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "modbus_rows.hpp"
@@ -308,9 +309,39 @@ TEST(ModbusTcp, AWriteThatFailsSaysSo) {
   EXPECT_EQ(host.command("b", {{"value", 1.0}}).status, FP_E_IO);
   server.tell("silent 1 on");
   const auto c = host.command("c", {{"value", 1.0}});
-  EXPECT_EQ(c.status, FP_E_IO);
+  EXPECT_EQ(c.status, FP_E_UNCERTAIN);
   EXPECT_EQ(c.error, "unit 1 holding 4: no answer within 100 ms; it may have been written");
   EXPECT_FALSE(c.readback);
+  server.stop();
+  EXPECT_EQ(host.command("c", {{"value", 1.0}}).status, FP_E_IO) << "nothing has left";
+}
+
+TEST(ModbusTcp, AWriteWhoseConnectionWasClosedMayHaveHappened) {
+  ModbusServer server({"--do", "silent 1 on"});
+  FakeHost host({{"url", server.url()}, {"timeout", "4s"}},
+                {{"register", {reg("a", "holding", 4, {{"command", "a"}})}}});
+  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
+  std::thread cable([&] {
+    (void)eventually([&] { return server.tell("log").find("1:6:4") != std::string::npos; });
+    server.tell("hangup");
+  });
+  const auto outcome = host.command("a", {{"value", 1.0}});
+  cable.join();
+  EXPECT_EQ(outcome.status, FP_E_UNCERTAIN);
+  EXPECT_EQ(outcome.error, "unit 1 holding 4: " + server.url() +
+                               ": the connection was closed by the other side; it may have been "
+                               "written");
+}
+
+TEST(ModbusTcp, AWriteThatAGatewayHeardNothingOfMayHaveHappened) {
+  ModbusServer server({"--do", "except 1 holding 4 11", "--do", "except 1 holding 5 10"});
+  FakeHost host(
+      {{"url", server.url()}},
+      {{"register",
+        {reg("a", "holding", 4, {{"command", "a"}}), reg("b", "holding", 5, {{"command", "b"}})}}});
+  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
+  EXPECT_EQ(host.command("a", {{"value", 1.0}}).status, FP_E_UNCERTAIN);
+  EXPECT_EQ(host.command("b", {{"value", 1.0}}).status, FP_E_IO) << "it has no way to the unit";
 }
 
 TEST(ModbusTcp, EveryExceptionIsSaidInWords) {

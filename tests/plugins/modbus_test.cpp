@@ -427,6 +427,33 @@ TEST(ModbusPlan, DeclaresTypesAndCommandsWithTheirLimits) {
 }
 
 // Two instances on one line would be two masters.
+// The host is killed at its deadline: a unit that is off must not take the others with it.
+TEST(ModbusPlan, WhatCannotEndBeforeTheDeadlineIsAProblem) {
+  const Row::Tables far_apart{{"register", {reg("a", "holding", 1), reg("b", "holding", 1000)}}};
+  const auto problem = [&](const Row& options, std::chrono::seconds deadline) -> std::string {
+    FakeHost host(options, *fp_plugin_get());
+    host.set_deadline(deadline);
+    (void)host.declare();
+    if (host.problems.empty()) return "none";
+    return host.problems[0].table + " " + host.problems[0].option + ": " + host.problems[0].text;
+  };
+  using std::chrono::seconds;
+  const Row slow({{"url", "tcp://plc"}, {"timeout", "6s"}}, far_apart);
+  EXPECT_EQ(problem(slow, seconds(10)),
+            " timeout: a poll of unit 1 may take 14 s, of which its requests and their pauses are "
+            "0 s, and the instance's deadline is 10 s, at which its process is replaced: make this "
+            "shorter or that longer");
+  EXPECT_EQ(problem(slow, seconds(14)), "none");
+  const Row paused({{"url", "tcp://plc"}, {"request_pause", "4s"}}, far_apart);
+  EXPECT_NE(problem(paused, seconds(10)).find(" request_pause: "), std::string::npos);
+  EXPECT_EQ(problem(paused, seconds(20)), "none");
+  const Row far({{"url", "tcp://plc"}, {"connect_timeout", "10s"}}, far_apart);
+  EXPECT_NE(problem(far, seconds(10)).find(" connect_timeout: "), std::string::npos);
+  const Row own({{"url", "tcp://plc"}},
+                {{"unit", {Row({{"address", 3}, {"timeout", "6s"}}, far_apart)}}});
+  EXPECT_NE(problem(own, seconds(10)).find("unit timeout: a poll of unit 3"), std::string::npos);
+}
+
 TEST(ModbusPlan, TheUrlIsForOneInstanceOnly) {
   const fp_plugin& plugin = *fp_plugin_get();
   for (size_t i = 0; i < plugin.n_options; ++i) {

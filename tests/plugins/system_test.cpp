@@ -18,6 +18,12 @@ constexpr const char* kStat = "/proc/stat";
 constexpr const char* kMemory = "/proc/meminfo";
 constexpr const char* kZone = "/sys/class/thermal/thermal_zone0/temp";
 constexpr const char* kUptime = "/proc/uptime";
+constexpr const char* kSupply = "/sys/class/hwmon/hwmon1/in0_lcrit_alarm";
+constexpr const char* kWireless = "/proc/net/wireless";
+constexpr const char* kTimesync = "/run/systemd/timesync/synchronized";
+constexpr const char* kTitles =
+    "Inter-| sta-|   Quality        |   Discarded packets               | Missed | WE\n"
+    " face | tus | link level noise |  nwid  crypt   frag  retry   misc | beacon | 22\n";
 
 class SystemTest : public testing::Test {
  protected:
@@ -87,6 +93,62 @@ TEST_F(SystemTest, AMachineWithoutAThermalZoneIsNotInTrouble) {
   ASSERT_EQ(host.poll(), FP_OK) << host.trouble();
   EXPECT_EQ(newest(host, "cpu_temperature"), nullptr);
   EXPECT_EQ(host.number("uptime"), 86400.0);
+}
+
+TEST_F(SystemTest, SaysHowSupplyWirelessLinkAndClockAre) {
+  write("/sys/class/hwmon/hwmon0/name", "cpu_thermal\n");
+  write("/sys/class/hwmon/hwmon1/name", "rpi_volt\n");
+  write(kSupply, "1\n");
+  write(kWireless, std::string(kTitles) +
+                       " wlan1: 0000    0.  -256.  -256        0      0      0      0      0   0\n"
+                       " wlan0: 0000   54.  -56.  -256        0      0      0      0      2   0\n");
+  write(kTimesync, "");
+  FakeHost host({{"root", root_}});
+  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
+  ASSERT_EQ(host.poll(), FP_OK) << host.trouble();
+  EXPECT_EQ(host.latest("under_voltage")->value, fieldpost::Value(true));
+  EXPECT_EQ(host.number("wireless_quality"), 54.0);
+  EXPECT_EQ(host.number("wireless_signal"), -56.0);
+  EXPECT_EQ(host.latest("clock_synchronised")->value, fieldpost::Value(true));
+  write(kSupply, "0\n");
+  remove(kTimesync);
+  ASSERT_EQ(host.poll(), FP_OK) << host.trouble();
+  EXPECT_EQ(host.latest("under_voltage")->value, fieldpost::Value(false));
+  EXPECT_EQ(host.latest("clock_synchronised")->value, fieldpost::Value(false));
+  remove(kSupply);
+  ASSERT_EQ(host.poll(), FP_OK) << host.trouble();
+  EXPECT_EQ(newest(host, "under_voltage")->quality, FP_COMM_ERROR);
+  EXPECT_NE(newest(host, "under_voltage")->detail.find(kSupply), std::string::npos);
+}
+
+TEST_F(SystemTest, WhatTheMachineHasNotGotIsSaidOnceAndLeftOut) {
+  remove(kZone);
+  write(kWireless, kTitles);
+  FakeHost host({{"root", root_}});
+  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(host.poll(), FP_OK) << host.trouble();
+  for (const char* attribute : {"cpu_temperature", "under_voltage", "wireless_quality",
+                                "wireless_signal", "clock_synchronised"}) {
+    EXPECT_EQ(newest(host, attribute), nullptr) << attribute;
+    EXPECT_EQ(std::ranges::count_if(host.logs,
+                                    [&](const auto& log) {
+                                      return log.second.starts_with(std::string(attribute) +
+                                                                    " is left out: ");
+                                    }),
+              1)
+        << attribute;
+  }
+  EXPECT_EQ(host.logs.size(), 5U) << "cpu_load is there, but not within one tick";
+}
+
+// Some drivers count the strength from 0 up.
+TEST_F(SystemTest, ASignalThatIsNoDbmIsNone) {
+  write(kWireless, std::string(kTitles) + " wlan0: 0000   54.  80.  0        0 0 0 0 2 0\n");
+  FakeHost host({{"root", root_}});
+  ASSERT_EQ(host.open(), FP_OK) << host.trouble();
+  ASSERT_EQ(host.poll(), FP_OK) << host.trouble();
+  EXPECT_EQ(host.number("wireless_quality"), 54.0);
+  EXPECT_EQ(newest(host, "wireless_signal"), nullptr);
 }
 
 TEST_F(SystemTest, WhatCannotBeReadCostsItselfAlone) {
