@@ -152,9 +152,9 @@ std::optional<HostExit> Runner::open() {
     send(message::Ready{});
     if (!finish_call(FP_OK, "open")) return HostExit::Refused;
     ::malloc_trim(0);  // what the configuration took on its way
-    schedule_ = std::make_unique<Schedule>(
-        config_.units.size(), plugin_.calls.poll == nullptr ? nanoseconds{} : config_.interval,
-        BootClock::now());
+    const nanoseconds interval = plugin_.calls.poll == nullptr ? nanoseconds{} : config_.interval;
+    schedule_ = std::make_unique<Schedule>(config_.units.size(), interval, BootClock::now(),
+                                           Schedule::phase_of(config_.name, interval));
     return std::nullopt;
   }
   const Refusal::Kind kind = status == FP_E_IO            ? Refusal::Kind::Passing
