@@ -220,7 +220,7 @@ std::optional<Finding> json_pointer(const Value& value) {
 
 std::optional<Finding> scale(const Value& value) {
   if (std::get<double>(value) != 0) return std::nullopt;
-  return expected(kScale, "0");
+  return Finding{false, "expected " + std::string(kScale) + ", got 0"};
 }
 
 Result<BrokerUrl> parse_broker_url(std::string_view text) {

@@ -35,12 +35,12 @@ bool has_type(const OptionSpec& spec, const Node& node) {
 // Type and range, then what only the row's own check knows.
 std::optional<Value> check_core(const CoreOption& option, const Node& node, const std::string& path,
                                 Problems& problems) {
+  static const Value none = std::string("none");
+  if (option.or_none && node.kind == Node::Kind::Scalar && node.value == none) return none;
   if (!option.form.empty() && !has_type(option.spec, node)) {
     problems.error(node.at, path + ": expected " + option.form + ", got " + describe(node));
     return std::nullopt;
   }
-  static const Value none = std::string("none");
-  if (option.or_none && node.kind == Node::Kind::Scalar && node.value == none) return none;
   std::optional<Value> value = check_value(option.spec, node, path, problems);
   if (!value || option.check == nullptr) return value;
   const std::optional<Finding> finding = option.check(*value);

@@ -259,8 +259,10 @@ std::vector<CoreOption> plugin_options() {
       {.spec = {.name = "interval",
                 .type = Duration,
                 .fallback = "1s",
-                .help = "Time between two polls; \"0s\": never polled, for plugins that live from "
-                        "events alone.",
+                .help =
+                    "Time between two polls, each instance at its own point of it, so that they "
+                    "do not all begin at once; \"0s\": never polled, for plugins that live from "
+                    "events alone.",
                 .min = 0,
                 .max = kDay},
        .store = into<&PluginRow::interval>,

@@ -36,6 +36,7 @@ class HostApi {
   void enter(Phase phase) { phase_ = phase; }
   // From now on readings pass it; before, nothing is to be emitted.
   void filter_by(ReportFilter filter) { filter_ = std::move(filter); }
+  ReportFilter& filter() { return filter_; }
 
   // What was declared; or, for a plugin that does not declare for itself, set by the runner.
   const Declaration& declaration() const { return declaration_; }

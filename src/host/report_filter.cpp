@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/text.hpp"
 
@@ -56,8 +57,41 @@ bool differs(const ReportRule& rule, const Value& now, const Value& before) {
 ReportFilter::ReportFilter(const Declaration& declaration, const InstanceConfig& config)
     : slack_(config.interval / 2) {
   for (const Declaration::Attribute& attribute : declaration.attributes) {
-    attributes_.push_back({.rule = report_rule(attribute, config)});
+    attributes_.push_back({.rule = report_rule(attribute, config), .unit = attribute.unit});
   }
+  polls_.resize(config.units.size());
+}
+
+void ReportFilter::poll_begins(uint32_t unit) {
+  if (unit >= polls_.size()) return;
+  polled_unit_ = unit;
+  ++polls_[unit];
+}
+
+// Two in a row are no accident.
+void ReportFilter::note_poll(uint32_t index) {
+  Attribute& attribute = attributes_[index];
+  if (attribute.is_polled || polled_unit_ != attribute.unit) return;
+  const uint64_t poll = polls_[attribute.unit];
+  attribute.is_polled = attribute.last_poll != 0 && attribute.last_poll + 1 == poll;
+  attribute.last_poll = poll;
+  if (attribute.is_polled) held_.polled.push_back(index);
+}
+
+void ReportFilter::hold(uint32_t index, BootTime time) {
+  held_.time = std::max(held_.time, time);
+  if (std::exchange(attributes_[index].is_held, true)) return;
+  held_.unchanged.push_back(index);
+}
+
+std::optional<message::Held> ReportFilter::take_held() {
+  if (held_.unchanged.empty() && held_.polled.empty()) return std::nullopt;
+  for (const uint32_t index : held_.unchanged) attributes_[index].is_held = false;
+  return std::exchange(held_, {});
+}
+
+void ReportFilter::renew() {
+  for (Attribute& attribute : attributes_) attribute.has_left = false;
 }
 
 void ReportFilter::apply(Sample& sample) {
@@ -65,7 +99,12 @@ void ReportFilter::apply(Sample& sample) {
     Attribute& attribute = attributes_[reading.attribute];
     scale(attribute.rule, reading);
     judge(attribute, reading, sample.time);
-    if (!is_news(attribute, reading, sample.time)) return true;
+    const bool is_good = reading.quality == Quality::Good;
+    if (is_good) note_poll(reading.attribute);
+    if (!is_news(attribute, reading, sample.time)) {
+      if (is_good) hold(reading.attribute, sample.time);
+      return true;
+    }
     if (attribute.rule.when != ReportRule::When::Always) attribute.last = reading;
     attribute.left = sample.time;
     attribute.has_left = true;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What becomes of a reading before it leaves the host: a number is scaled and rounded, one beyond its
-// limits and a value that does not change though it should are no good ones, and what says nothing
-// new stays here. The same for every plugin. Time is that of the samples. One thread.
+// What becomes of a reading before it leaves the host: a number is scaled and rounded, one beyond
+// its limits and a value that does not change though it should are no good ones, and what says
+// nothing new stays here. The same for every plugin. Time is that of the samples. One thread.
 #pragma once
 
+#include <optional>
 #include <vector>
 
+#include "model/message.hpp"
 #include "model/plugin_info.hpp"
 #include "model/reading.hpp"
 
@@ -21,11 +23,20 @@ class ReportFilter {
   // attribute leaves, and so does each whose quality is another than that of the one before. A
   // sample from before the last one of an attribute leaves whole: nobody can say what it repeats.
   void apply(Sample& sample);
+  // Between these what is emitted was brought by a poll of that unit.
+  void poll_begins(uint32_t unit);
+  void poll_ends() { polled_unit_.reset(); }
+  // What was held back since the last time, and what was found out about attributes.
+  std::optional<message::Held> take_held();
+  // What each attribute brings next leaves.
+  void renew();
 
  private:
   struct Attribute {
     ReportRule rule;
-    bool has_left = false, is_watched = false;
+    uint32_t unit = 0;
+    uint64_t last_poll = 0;  // of its unit, that brought a good one; 0: none
+    bool has_left = false, is_watched = false, is_polled = false, is_held = false;
     Reading last;  // that left
     BootTime left{};
     Value watched;  // the last good one, and since when it has been the same
@@ -33,9 +44,14 @@ class ReportFilter {
   };
   static void judge(Attribute& attribute, Reading& reading, BootTime time);
   bool is_news(const Attribute& attribute, const Reading& reading, BootTime time) const;
+  void note_poll(uint32_t index);
+  void hold(uint32_t index, BootTime time);
 
   nanoseconds slack_{};                // polls are not to the millisecond
   std::vector<Attribute> attributes_;  // as declared
+  std::vector<uint64_t> polls_;        // of each unit
+  std::optional<uint32_t> polled_unit_;
+  message::Held held_;
 };
 
 }  // namespace fieldpost

@@ -154,9 +154,9 @@ std::optional<HostExit> Runner::open() {
     send(message::Ready{});
     if (!finish_call(FP_OK, "open")) return HostExit::Refused;
     ::malloc_trim(0);  // what the configuration took on its way
-    schedule_ = std::make_unique<Schedule>(
-        config_.units.size(), plugin_.calls.poll == nullptr ? nanoseconds{} : config_.interval,
-        BootClock::now());
+    const nanoseconds interval = plugin_.calls.poll == nullptr ? nanoseconds{} : config_.interval;
+    schedule_ = std::make_unique<Schedule>(config_.units.size(), interval, BootClock::now(),
+                                           Schedule::phase_of(config_.name, interval));
     return std::nullopt;
   }
   const Refusal::Kind kind = status == FP_E_IO            ? Refusal::Kind::Passing
@@ -230,6 +230,7 @@ void Runner::read_messages() {
 void Runner::handle(const message::Any& message) {
   if (const auto* call = std::get_if<message::Call>(&message)) return run_call(*call);
   if (std::holds_alternative<message::Ping>(message)) return send(message::Pong{});
+  if (std::holds_alternative<message::Renew>(message)) return api_->filter().renew();
   ended_ = give_up(log_, "it sent a message out of turn");
 }
 
@@ -281,7 +282,9 @@ void Runner::run_call(const message::Call& call) {
 }
 
 void Runner::poll_unit(uint32_t unit) {
+  api_->filter().poll_begins(unit);
   const fp_status status = invoke(channel_.heart(), plugin_.calls.poll, instance_, unit);
+  api_->filter().poll_ends();
   if (!finish_call(status, "poll")) return;
   const BootTime now = BootClock::now();
   if (status == FP_OK) {
@@ -331,6 +334,7 @@ bool Runner::finish_call(fp_status status, const char* what) {
   }
   auto samples = api_->take_samples();
   if (!samples.samples.empty()) send(std::move(samples));
+  if (auto held = api_->filter().take_held()) send(*std::move(held));
   const bool known = (status <= FP_OK && status >= FP_E_UNSUPPORTED) || status == FP_E_UNCERTAIN;
   if (!known) {
     ended_ = refuse(Refusal::Kind::Fault, std::string(what) + ": " + error_);

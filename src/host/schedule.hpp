@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -12,10 +13,12 @@ namespace fieldpost {
 
 // When which unit is polled. Time is a parameter, never read here.
 //
-// A unit that answers is due at start, start + interval, start + 2·interval …: fixed slots, so
-// that nothing drifts; a slot that has passed when the call before ends is skipped. A unit that
-// does not answer is probed after pauses that grow from max(interval, 1 s) by doubling to 60 s (or
-// the interval, if that is longer), whatever its neighbours do.
+// A unit is due at the start, and from then on, as long as it answers, in fixed slots of the boot
+// clock: phase, phase + interval, phase + 2·interval …, so that nothing drifts, and instances with
+// other phases do not all fire in one instant. The first slot is half an interval after the start
+// at least; a slot that has passed when the call before ends is skipped. A unit that does not
+// answer is probed after pauses that grow from max(interval, 1 s) by doubling to 60 s (or the
+// interval, if that is longer), whatever its neighbours do.
 class Schedule {
  public:
   static constexpr nanoseconds kFirstPause = std::chrono::seconds(1);
@@ -26,9 +29,18 @@ class Schedule {
     BootTime when;
   };
 
-  // An interval of 0: nothing is ever due.
-  Schedule(size_t units, nanoseconds interval, BootTime start)
-      : interval_(interval), start_(start), units_(units, Unit{start, nanoseconds{}}) {}
+  // An interval of 0: nothing is ever due. The phase is below the interval.
+  Schedule(size_t units, nanoseconds interval, BootTime start, nanoseconds phase)
+      : interval_(interval), phase_(phase), units_(units, Unit{start, nanoseconds{}}) {}
+
+  // Of an instance: always the same one, somewhere in the interval.
+  static nanoseconds phase_of(std::string_view name, nanoseconds interval) {
+    if (interval.count() <= 0) return {};
+    uint64_t hash = 14695981039346656037ULL;  // FNV-1a
+    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+    hash ^= hash >> 32;  // names that differ in their last letter differ little before
+    return nanoseconds(static_cast<int64_t>(hash % static_cast<uint64_t>(interval.count())));
+  }
 
   // The unit that has waited longest, or will be due first.
   std::optional<Due> next() const {
@@ -40,12 +52,12 @@ class Schedule {
   // The unit was polled until `now` and answered. Returns how many slots it missed meanwhile.
   uint64_t answered(uint32_t unit, BootTime now) {
     Unit& u = units_[unit];
-    const int64_t slot = (now - start_) / interval_ + 1;
-    const int64_t previous = (u.due - start_) / interval_;
-    u.due = start_ + slot * interval_;
     const bool was_paused = u.pause.count() > 0;
-    u.pause = nanoseconds{};
-    return was_paused ? 0 : static_cast<uint64_t>(slot - previous - 1);
+    const BootTime earliest = was_paused ? now : std::max(now, u.due + interval_ / 2);
+    const BootTime due = slot_after(earliest);
+    const int64_t missed = (due - u.due - interval_ / 2) / interval_;
+    u = {due, nanoseconds{}};
+    return was_paused ? 0 : static_cast<uint64_t>(std::max<int64_t>(0, missed));
   }
 
   // The unit was polled until `now` and did not answer.
@@ -61,8 +73,13 @@ class Schedule {
     BootTime due;
     nanoseconds pause;  // the last one; 0 while it answers
   };
+  BootTime slot_after(BootTime time) const {
+    const nanoseconds since = time.time_since_epoch() - phase_;
+    const int64_t slot = since.count() < 0 ? 0 : since / interval_ + 1;
+    return BootTime(phase_ + slot * interval_);
+  }
   nanoseconds interval_;
-  BootTime start_;
+  nanoseconds phase_;  // of the slots, on the boot clock
   std::vector<Unit> units_;
 };
 

@@ -72,7 +72,9 @@ void Daemon::report_health() {
     if (const auto device = stating_device(topic)) reach.aside.emplace(*device);
   }
   auto samples = health_.report(gateway_facts(services, now), conditions, reach, now);
-  if (!samples.empty()) store_->append(std::move(samples));
+  if (samples.empty()) return;
+  supervisor_.add_meta(samples);
+  store_->append(std::move(samples));
 }
 
 // What is wrong with the configuration is told without a word of it.

@@ -201,6 +201,14 @@ void fields(Io& io, Is<Outcome> auto& v) {
 template <class Io>
 void fields(Io&, Is<Pong> auto&) {}
 template <class Io>
+void fields(Io& io, Is<Held> auto& v) {
+  io(v.time);
+  io.list(v.unchanged, kMaxReadings);
+  io.list(v.polled, kMaxReadings);
+}
+template <class Io>
+void fields(Io&, Is<Renew> auto&) {}
+template <class Io>
 void fields(Io& io, Is<Confined> auto& v) {
   io(v.in_force.calls);
   io(v.in_force.files);

@@ -39,6 +39,10 @@ struct Call {
   std::vector<std::optional<Value>> args;  // in the order of its table
   bool operator==(const Call&) const = default;
 };
+// What an attribute brings next leaves whatever it says: its device is another now.
+struct Renew {
+  bool operator==(const Renew&) const = default;
+};
 // Answered by Pong as soon as no call is running.
 struct Ping {
   bool operator==(const Ping&) const = default;
@@ -86,6 +90,15 @@ struct Samples {
   std::vector<Sample> samples;
   bool operator==(const Samples&) const = default;
 };
+// What one call into the plugin brought besides: good readings that say nothing new and stay in the
+// host, so that whoever asks how old a value is gets the right answer; and attributes that turned
+// out to come with every poll, of which silence means that something is wrong. After its Samples.
+struct Held {
+  BootTime time{};                  // of the newest of those readings
+  std::vector<uint32_t> unchanged;  // indices into the Declaration, each once
+  std::vector<uint32_t> polled;     // told once
+  bool operator==(const Held&) const = default;
+};
 // Sent when it changes, and with the first poll.
 struct UnitState {
   uint32_t unit = 0;
@@ -107,7 +120,7 @@ struct Pong {
 
 // The position in this list is the frame's type: append only.
 using Any = std::variant<Configure, Call, Ping, Described, Problem, Declared, Ready, Refused,
-                         Samples, UnitState, Outcome, Pong, Confined>;
+                         Samples, UnitState, Outcome, Pong, Confined, Held, Renew>;
 
 inline constexpr size_t kMaxMessage = size_t{1} << 20;
 inline constexpr size_t kHeaderSize = 16;

@@ -70,13 +70,16 @@ Condition named(Condition condition, const Instance& instance, const std::string
 Condition attribute_condition(const Instance::Attribute& attribute, const Condition& unit,
                               const Instance& instance, BootTime now) {
   if (unit.state != State::Good || attribute.latest_time == BootTime{}) return unit;
-  if (attribute.latest.quality == Quality::Good) return unit;
+  const Instance::Verdict verdict = instance.verdict(attribute, now);
+  if (verdict.quality == Quality::Good) return unit;
   // Since the first that failed, not since the last good one: those that say nothing new are not
   // sent by the host.
   const bool was_good = attribute.good_time != BootTime{};
-  if (was_good && now - attribute.bad_since < patience(instance)) return {};
-  std::string error = attribute.spec.name + ": " + std::string(name_of(attribute.latest.quality));
-  if (!attribute.latest.detail.empty()) error += " (" + attribute.latest.detail + ")";
+  const bool just_failed = attribute.latest.quality != Quality::Good && was_good &&
+                           now - attribute.bad_since < patience(instance);
+  if (just_failed) return {};
+  std::string error = attribute.spec.name + ": " + std::string(name_of(verdict.quality));
+  if (!verdict.detail.empty()) error += " (" + verdict.detail + ")";
   return {State::Bad, std::move(error)};
 }
 

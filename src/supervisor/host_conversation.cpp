@@ -57,6 +57,15 @@ struct HostConversation::Listener {
     return Turn::None;
   }
 
+  Result<Turn> operator()(message::Held&& held) const {
+    if (!serving() || !self.declaration_) return invalid("held readings before it was ready");
+    if (const auto good = vet(held, *self.declaration_, now); !good) {
+      return invalid("sent " + good.error().message);
+    }
+    if (self.sinks_.held) self.sinks_.held(held);
+    return Turn::None;
+  }
+
   Result<Turn> operator()(message::UnitState&& unit) const {
     if (!serving() || unit.unit >= self.config_.units.size()) {
       return invalid("sent the state of a unit that is not there");

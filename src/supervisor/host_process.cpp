@@ -426,6 +426,11 @@ void HostProcess::stop() {
   impl_->fire(HostEvent::Stop);
 }
 
+void HostProcess::renew() {
+  // One that does not even read this is hung, and its next process begins anew.
+  if (impl_->status.state == HostState::Up) (void)impl_->link->send(message::Renew{});
+}
+
 Result<> HostProcess::call(message::Call call) {
   const Status& now = impl_->status;
   if (now.state != HostState::Up) {

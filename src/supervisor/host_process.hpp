@@ -51,6 +51,7 @@ class HostProcess {
     // Only of declared attributes, with values of their types.
     std::function<void(message::Samples&&)> samples;
     std::function<void(const message::UnitState&)> unit_state;
+    std::function<void(const message::Held&)> held = {};  // of declared attributes; may be empty
     // Exactly one for each call() that succeeded: a host that ends has failed its calls.
     std::function<void(const message::Outcome&)> outcome;
     std::function<void()> state;  // status() has changed
@@ -77,6 +78,8 @@ class HostProcess {
   void stop();
   // Errors: Unavailable (the host is not Up), Full (it does not read).
   Result<> call(message::Call call);
+  // What each attribute brings next is to leave the host. One that is not Up has nothing to renew.
+  void renew();
   const Status& status() const;
 
  private:

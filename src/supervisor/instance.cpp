@@ -2,6 +2,9 @@
 #include "supervisor/instance.hpp"
 
 #include <algorithm>
+#include <utility>
+
+#include "base/text.hpp"
 
 namespace fieldpost {
 namespace {
@@ -10,6 +13,9 @@ namespace {
 // bound a plugin that goes wild for a minute would have what it reads afterwards stamped with hours
 // to come.
 constexpr auto kMaxAhead = std::chrono::seconds(3);
+
+// For what is stale: a host that is replaced is away for about so long.
+constexpr auto kLeastInterval = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -39,6 +45,7 @@ void Instance::rebind(const PluginConfig& config, const std::vector<DeviceConfig
     const auto it = before.find({units_[declared.unit].name, declared.spec.name});
     if (it != before.end()) a = it->second;
     a.spec = declared.spec;
+    a.rule = report_rule(declared, config.instance);
     a.unit = declared.unit;
     a.device = config.section_device[declared.section];
     a.symbol = symbols_->intern(declared.spec.name);
@@ -70,7 +77,55 @@ void Instance::on_unit_state(const message::UnitState& state, BootTime now) {
   unit.reason = state.reason;
 }
 
-void Instance::on_host_down() {
+void Instance::note_good(Attribute& attribute, BootTime time) {
+  if (attribute.good_time != BootTime{} && time > attribute.good_time) {
+    attribute.gap_before = std::exchange(attribute.gap, time - attribute.good_time);
+  }
+  attribute.good_time = time;
+  units_[attribute.unit].good_time = time;
+  units_[attribute.unit].read = true;
+}
+
+void Instance::on_held(const message::Held& held) {
+  for (const uint32_t index : held.polled) {
+    if (index < attributes_.size()) attributes_[index].polled = true;
+  }
+  for (const uint32_t index : held.unchanged) {
+    if (index >= attributes_.size()) continue;
+    Attribute& attribute = attributes_[index];
+    if (attribute.latest.quality != Quality::Good || attribute.latest_time == BootTime{}) continue;
+    ++counts_.held;
+    note_good(attribute, std::max(attribute.good_time, held.time));
+    attribute.latest_time = attribute.good_time;
+  }
+}
+
+Instance::Verdict Instance::verdict(const Attribute& a, BootTime now) const {
+  if (a.latest.quality != Quality::Good) return {a.latest.quality, a.latest.detail};
+  // A bus may be slower than it is asked to be; one long gap was an outage.
+  const nanoseconds pace = std::max(
+      {config_->instance.interval, std::min(a.gap, a.gap_before), nanoseconds(kLeastInterval)});
+  // What does not come with polls stands as long as somebody is there who would say otherwise.
+  const Unit& unit = units_[a.unit];
+  std::optional<BootTime> since = a.good_time;
+  if (!a.polled) {
+    since = unit.known && !unit.good ? std::optional(unit.since) : std::nullopt;
+    if (down_since_) since = down_since_;
+  }
+  if (since && a.rule.stale_after > 0 && now - *since > pace * int64_t{a.rule.stale_after}) {
+    const std::string silent = a.polled ? "no good reading for " : "nobody watches it for ";
+    return {Quality::Stale,
+            silent + format_duration(std::chrono::floor<std::chrono::seconds>(now - *since))};
+  }
+  // Of what is polled the host judges this, by the readings' own times.
+  if (!a.polled && a.rule.expect_change.count() > 0 && now - a.changed >= a.rule.expect_change) {
+    return {Quality::Stuck, "the same for " + format_duration(a.rule.expect_change) + " or longer"};
+  }
+  return {};
+}
+
+void Instance::on_host_down(BootTime now) {
+  if (!down_since_) down_since_ = now;
   for (Unit& unit : units_) unit.known = unit.read = false;
   for (Attribute& attribute : attributes_) attribute.fresh = false;
 }
@@ -86,13 +141,15 @@ bool Instance::accept(const Reading& reading, BootTime time) {
   if (!good && (!attribute.fresh || attribute.latest.quality == Quality::Good)) {
     attribute.bad_since = time;
   }
+  const bool same = good && attribute.latest_time != BootTime{} &&
+                    attribute.latest.quality == Quality::Good &&
+                    attribute.latest.value == reading.value;
+  if (good && !same) attribute.changed = time;
   attribute.latest = reading;
   attribute.latest_time = time;
   attribute.fresh = true;
   if (!good) return ++counts_.bad, false;
-  attribute.good_time = time;
-  units_[attribute.unit].good_time = time;
-  units_[attribute.unit].read = true;
+  note_good(attribute, time);
   return true;
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,12 +24,16 @@ class Instance {
     uint32_t unit = 0;
     size_t device = 0;        // index into devices()
     Symbol symbol = nullptr;  // its name
-    Reading latest;           // of any quality; attribute is meaningless before the first
-    BootTime latest_time{};   // epoch: none yet
-    bool fresh = false;       // latest is of the host that runs
-    BootTime good_time{};     // of the last good reading; epoch: none yet
-    BootTime bad_since{};     // of the first that was not good since
-    int64_t last_ms = 0;      // stamp of the newest point, so that none gets the same
+    ReportRule rule;
+    bool polled = false;              // it comes with every poll of its unit
+    Reading latest;                   // of any quality; attribute is meaningless before the first
+    BootTime latest_time{};           // epoch: none yet
+    bool fresh = false;               // latest is of the host that runs
+    BootTime good_time{};             // of the last good reading; epoch: none yet
+    nanoseconds gap{}, gap_before{};  // between the last good readings
+    BootTime changed{};               // since when good ones have had the value of the latest
+    BootTime bad_since{};             // of the first that was not good since
+    int64_t last_ms = 0;              // stamp of the newest point, so that none gets the same
   };
   struct Unit {
     std::string name;
@@ -44,9 +49,15 @@ class Instance {
     std::string name;
     Symbol id = nullptr;  // Losant id
   };
+  // What can be said of an attribute now.
+  struct Verdict {
+    Quality quality = Quality::Good;
+    std::string detail;  // why it is not good; may be empty
+  };
   struct Counts {
     int64_t samples = 0, readings = 0;
-    int64_t bad = 0;  // readings that were not good: not published
+    int64_t held = 0;  // good readings that said nothing new and stayed in the host
+    int64_t bad = 0;   // readings that were not good: not published
     // Readings of an attribute that was not declared, or of another type, or more of one attribute
     // than milliseconds, which are what a stamp counts.
     int64_t refused = 0;
@@ -75,7 +86,14 @@ class Instance {
   // was read: its host may declare nothing else. Errors: Invalid, in words that follow "declared".
   Result<> vet(const Declaration& declared) const;
   void on_unit_state(const message::UnitState& state, BootTime now);
-  void on_host_down();
+  void on_host_up() { down_since_.reset(); }
+  void on_host_down(BootTime now);
+  void on_held(const message::Held& held);
+
+  // Of an attribute of this that has been read: the quality of its latest reading, or, where that
+  // was good, `stale` when what should have confirmed it since did not come, and `stuck` when it
+  // should have changed. Also where the host is dead or hung.
+  Verdict verdict(const Attribute& attribute, BootTime now) const;
 
   // One DeviceSample for each sample and device that has good readings in it, in order. Two points
   // of an attribute never get the same millisecond: the later one moves to the next.
@@ -83,12 +101,14 @@ class Instance {
 
  private:
   bool accept(const Reading& reading, BootTime time);
+  void note_good(Attribute& attribute, BootTime time);
 
   const PluginConfig* config_;
   SymbolTable* symbols_;
   std::vector<Device> devices_;  // of the whole configuration
   std::vector<Attribute> attributes_;
   std::vector<Unit> units_;
+  std::optional<BootTime> down_since_;  // of the host
   Counts counts_;
 };
 

@@ -68,6 +68,7 @@ HostProcess::Sinks Supervisor::sinks_of(Entry& entry) {
               [&entry](const message::UnitState& state) {
                 entry.instance.on_unit_state(state, BootClock::now());
               },
+          .held = [&entry](const message::Held& held) { entry.instance.on_held(held); },
           .outcome = [this](const message::Outcome& outcome) { sinks_.outcome(outcome); },
           .state = [this, &entry] { on_state(entry); }};
 }
@@ -75,9 +76,10 @@ HostProcess::Sinks Supervisor::sinks_of(Entry& entry) {
 void Supervisor::on_state(Entry& entry) {
   const HostProcess::Status& status = entry.host->status();
   if (status.state != HostState::Up && status.state != HostState::Starting) {
-    entry.instance.on_host_down();
+    entry.instance.on_host_down(BootClock::now());
     sinks_.down(entry.config->name, status.reason);
   }
+  if (status.state == HostState::Up) entry.instance.on_host_up();
   sinks_.changed();
   if (status.state != HostState::Down) return;
   auto settler = loop_->after(std::chrono::microseconds(0), [this] { settle(); });
@@ -119,7 +121,12 @@ void Supervisor::apply(const Config& config) {
     entries_[pair.after] = make(wanted);
   };
   std::ranges::for_each(changes.unchanged, keep_if_current);
-  std::ranges::for_each(changes.remapped, keep_if_current);
+  for (const auto& pair : changes.remapped) {
+    keep_if_current(pair);
+    // A value that stands still would reach its new device late, or never.
+    const auto& entry = entries_[pair.after];
+    if (entry->host) entry->host->renew();
+  }
   for (const size_t i : changes.added) entries_[i] = make(config.plugins[i]);
   for (const auto& pair : changes.changed) entries_[pair.after] = make(config.plugins[pair.after]);
   // Last: a host that stops calls back, and what it calls looks at all entries.
@@ -196,6 +203,13 @@ Result<> Supervisor::restart(std::string_view instance) {
   return {};
 }
 
+void Supervisor::add_meta(std::vector<DeviceSample>& samples) {
+  if (!config_.uplink.meta) return;
+  std::vector<const Instance*> instances;
+  for (const auto& entry : entries_) instances.push_back(&entry->instance);
+  notes_.add_to(samples, instances);
+}
+
 int Supervisor::up() const {
   return static_cast<int>(std::ranges::count_if(entries_, [](const auto& entry) {
     return entry->host && entry->host->status().state == HostState::Up;
@@ -223,12 +237,13 @@ Json to_json(const Instance& instance, const Instance::Attribute& a, BootTime no
             {"type", name_of(a.spec.type)}};
   if (!a.spec.unit.empty()) json["unit"] = a.spec.unit;
   if (a.latest_time == BootTime{}) return json;
-  json["quality"] = name_of(a.latest.quality);
+  const Instance::Verdict verdict = instance.verdict(a, now);
+  json["quality"] = name_of(verdict.quality);
   json["age_s"] = seconds(now - a.latest_time);
-  if (a.latest.quality == Quality::Good) {
+  if (verdict.quality == Quality::Good) {
     json["value"] = fieldpost::to_json(a.latest.value);
   } else {
-    json["detail"] = a.latest.detail;
+    json["detail"] = verdict.detail;
   }
   if (a.good_time != BootTime{}) json["good_s"] = seconds(now - a.good_time);
   return json;
@@ -269,6 +284,7 @@ Json to_json(const Supervisor::Entry& entry, BootTime now) {
   const Instance::Counts& c = entry.instance.counts();
   json["samples"] = c.samples;
   json["readings"] = c.readings;
+  json["held"] = c.held;
   json["bad"] = c.bad;
   json["refused"] = c.refused;
   json["units"] = Json::array();

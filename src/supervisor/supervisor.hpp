@@ -57,6 +57,10 @@ class Supervisor {
   // Errors: NotFound, Unavailable (it cannot run; the message says why).
   Result<> restart(std::string_view instance);
 
+  // To samples that the agent takes of itself, where `uplink.meta` asks for it: the quality of what
+  // their devices have, so that a change of it arrives though no reading does.
+  void add_meta(std::vector<DeviceSample>& samples);
+
   void watch(bool on) { watching_ = on; }
 
   struct Entry {

@@ -53,4 +53,19 @@ Result<> vet(const message::Samples& samples, const Declaration& declaration, Bo
   return {};
 }
 
+Result<> vet(const message::Held& held, const Declaration& declaration, BootTime now) {
+  if (held.time < BootTime{} || held.time > now + kFutureAllowed) {
+    return invalid("readings of a time that has not come");
+  }
+  for (const auto* list : {&held.unchanged, &held.polled}) {
+    for (const uint32_t attribute : *list) {
+      if (attribute >= declaration.attributes.size()) {
+        return invalid("word of attribute " + std::to_string(attribute) +
+                       ", which it did not declare");
+      }
+    }
+  }
+  return {};
+}
+
 }  // namespace fieldpost

@@ -67,14 +67,16 @@ TEST_F(Report, OfARowGoesBeforeThatOfItsUnitAndOfTheInstance) {
   ASSERT_EQ(config.reports.size(), 4u);
   EXPECT_EQ(config.reports[0], (ReportRule{.when = When::Always, .period = 5min}));
   EXPECT_EQ(config.reports[1], (ReportRule{.when = When::Always, .deadband = 2, .period = 5min}));
-  EXPECT_EQ(
-      config.reports[2],
-      (ReportRule{.when = When::Change, .deadband = 2, .deadband_percent = 5, .period = 5min,
-                            .plugins_own = ReportKeys::Scale}));
-  EXPECT_EQ(
-      config.reports[3],
-      (ReportRule{
-          .when = When::Always, .deadband = 2, .period = 5min, .min = -40, .expect_change = 6h,
+  EXPECT_EQ(config.reports[2], (ReportRule{.when = When::Change,
+                                           .deadband = 2,
+                                           .deadband_percent = 5,
+                                           .period = 5min,
+                                           .plugins_own = ReportKeys::Scale}));
+  EXPECT_EQ(config.reports[3], (ReportRule{.when = When::Always,
+                                           .deadband = 2,
+                                           .period = 5min,
+                                           .min = -40,
+                                           .expect_change = 6h,
                                            .plugins_own = ReportKeys::Scale}));
   EXPECT_EQ(config.named_reports,
             (std::vector<NamedReportKeys>{{"b", {ReportKeys::Max, {.max = 0.5}}}}));
@@ -165,8 +167,7 @@ TEST_F(Report, AScaleThatCannotBeIsSaidAtItsPlace) {
   const std::string gpio =
       "[[plugin]]\nname = \"io\"\ntype = \"gpio\"\noptions.chip = \"gpiochip0\"\n"
       "[[plugin.input]]\nattribute = \"a\"\noffset = 1\nscale = 0\n";
-  EXPECT_EQ(words(gpio),
-            Lines{"11:9: plugin.input.scale: expected a number other than 0, got 0"});
+  EXPECT_EQ(words(gpio), Lines{"11:9: plugin.input.scale: expected a number other than 0, got 0"});
   EXPECT_EQ(words(kPlugin + "scale = 2\n" + row("a", "")).size(), 1u);  // of one value alone
   // Limits that only together leave no value.
   EXPECT_EQ(words(kPlugin + row("a", "valid_min = 5\n") + named + "valid_max = 4\n"),

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/unique_fd.hpp"
 #include "host/line_log.hpp"
 #include "host/packed_config.hpp"
@@ -16,7 +18,7 @@ using namespace std::chrono_literals;
 constexpr BootTime kStart{1000s};
 
 TEST(Schedule, KeepsItsSlotsHoweverLongACallTakes) {
-  Schedule schedule(1, 100ms, kStart);
+  Schedule schedule(1, 100ms, kStart, 0ms);
   EXPECT_EQ(schedule.next()->when, kStart);
   EXPECT_EQ(schedule.answered(0, kStart + 30ms), 0u);
   EXPECT_EQ(schedule.next()->when, kStart + 100ms);
@@ -25,13 +27,13 @@ TEST(Schedule, KeepsItsSlotsHoweverLongACallTakes) {
 }
 
 TEST(Schedule, SkipsAndCountsWhatItMissed) {
-  Schedule schedule(1, 100ms, kStart);
+  Schedule schedule(1, 100ms, kStart, 0ms);
   EXPECT_EQ(schedule.answered(0, kStart + 350ms), 3u);  // 100, 200 and 300 ms
   EXPECT_EQ(schedule.next()->when, kStart + 400ms);
 }
 
 TEST(Schedule, ServesTheUnitThatWaitedLongest) {
-  Schedule schedule(3, 100ms, kStart);
+  Schedule schedule(3, 100ms, kStart, 0ms);
   EXPECT_EQ(schedule.next()->unit, 0u);
   (void)schedule.answered(0, kStart + 150ms);  // slower than the interval
   EXPECT_EQ(schedule.next()->unit, 1u);
@@ -40,7 +42,7 @@ TEST(Schedule, ServesTheUnitThatWaitedLongest) {
 }
 
 TEST(Schedule, ASilentUnitIsProbedLessAndLessOften) {
-  Schedule schedule(2, 100ms, kStart);
+  Schedule schedule(2, 100ms, kStart, 0ms);
   BootTime now = kStart;
   nanoseconds expected = 1s;
   for (int i = 0; i < 10; ++i) {
@@ -55,7 +57,7 @@ TEST(Schedule, ASilentUnitIsProbedLessAndLessOften) {
 }
 
 TEST(Schedule, AUnitThatIsBackIsInItsSlotAgainAndHasMissedNothing) {
-  Schedule schedule(1, 100ms, kStart);
+  Schedule schedule(1, 100ms, kStart, 0ms);
   schedule.silent(0, kStart);
   EXPECT_EQ(schedule.answered(0, kStart + 1s + 10ms), 0u);
   EXPECT_EQ(schedule.next()->when, kStart + 1100ms);
@@ -64,13 +66,42 @@ TEST(Schedule, AUnitThatIsBackIsInItsSlotAgainAndHasMissedNothing) {
 }
 
 TEST(Schedule, ALongIntervalIsNotShortenedByProbing) {
-  Schedule schedule(1, 5min, kStart);
+  Schedule schedule(1, 5min, kStart, 0ms);
   schedule.silent(0, kStart);
   schedule.silent(0, kStart);
   EXPECT_EQ(schedule.next()->when, kStart + 5min);
 }
 
-TEST(Schedule, WithoutAnIntervalNothingIsDue) { EXPECT_FALSE(Schedule(3, 0s, kStart).next()); }
+TEST(Schedule, WithoutAnIntervalNothingIsDue) { EXPECT_FALSE(Schedule(3, 0s, kStart, 0s).next()); }
+
+TEST(Schedule, BeginsAtOnceAndThenKeepsToItsPhase) {
+  Schedule schedule(1, 100ms, kStart, 30ms);
+  EXPECT_EQ(schedule.next()->when, kStart);
+  EXPECT_EQ(schedule.answered(0, kStart + 1ms), 0u);
+  EXPECT_EQ(schedule.next()->when, kStart + 130ms);  // 30 ms would be at once again
+  EXPECT_EQ(schedule.answered(0, kStart + 131ms), 0u);
+  EXPECT_EQ(schedule.next()->when, kStart + 230ms);
+  EXPECT_EQ(schedule.answered(0, kStart + 500ms), 2u);  // 330 and 430
+  EXPECT_EQ(schedule.next()->when, kStart + 530ms);
+}
+
+// A gateway that is up for less than the interval.
+TEST(Schedule, APhaseThatIsStillToComeIsTheNextSlot) {
+  Schedule schedule(1, 24h, BootTime(1min), 20h);
+  (void)schedule.answered(0, BootTime(1min));
+  EXPECT_EQ(schedule.next()->when, BootTime(20h));
+}
+
+TEST(Schedule, TenInstancesOfOneIntervalDoNotFireTogether) {
+  std::vector<nanoseconds> phases;
+  for (int i = 0; i < 10; ++i) phases.push_back(Schedule::phase_of("plc-" + std::to_string(i), 1s));
+  std::ranges::sort(phases);
+  EXPECT_GE(phases.front(), 0s);
+  EXPECT_LT(phases.back(), 1s);
+  for (size_t i = 2; i < phases.size(); ++i) EXPECT_GT(phases[i] - phases[i - 2], 10ms);
+  EXPECT_GT(phases.back() - phases.front(), 500ms);
+  EXPECT_EQ(Schedule::phase_of("plc-1", 1s), Schedule::phase_of("plc-1", 1s));
+}
 
 std::string drained(int fd) {
   std::string text(1 << 20, '\0');

@@ -161,6 +161,46 @@ TEST_F(ReportFilterTest, WhatDoesNotChangeThoughItShouldIsStuckUntilItDoes) {
   EXPECT_FALSE(pass(603, 21.1));
 }
 
+TEST_F(ReportFilterTest, TellsWhichGoodOnesItHeldBack) {
+  use({.when = When::Change});
+  EXPECT_TRUE(pass(1, 1.0));
+  EXPECT_FALSE(filter_.take_held());
+  EXPECT_FALSE(pass(2, 1.0));
+  EXPECT_FALSE(pass(3, 1.0));
+  EXPECT_EQ(filter_.take_held(), (message::Held{BootTime(3s), {0}, {}}));
+  EXPECT_FALSE(filter_.take_held());
+  EXPECT_FALSE(pass(4, 1.0));
+  EXPECT_EQ(filter_.take_held(), (message::Held{BootTime(4s), {0}, {}}));
+  EXPECT_TRUE(bad(5, "no answer"));
+  EXPECT_FALSE(bad(6, "no answer"));
+  EXPECT_FALSE(filter_.take_held());
+}
+
+TEST_F(ReportFilterTest, AfterARenewalTheSameValueLeavesOnce) {
+  use({.when = When::Change});
+  EXPECT_TRUE(pass(1, 1.0));
+  filter_.renew();
+  EXPECT_TRUE(pass(2, 1.0));
+  EXPECT_FALSE(pass(3, 1.0));
+}
+
+TEST_F(ReportFilterTest, WhatComesWithTwoPollsInARowComesWithPolls) {
+  use({.when = When::Always});
+  const auto polled = [&](double second, bool reads) {
+    filter_.poll_begins(0);
+    if (reads) (void)pass(second, 1.0);
+    filter_.poll_ends();
+    const auto held = filter_.take_held();
+    return held ? held->polled : std::vector<uint32_t>();
+  };
+  EXPECT_TRUE(polled(1, true).empty());
+  (void)pass(1.5, 1.0);  // an event
+  EXPECT_TRUE(polled(2, false).empty());
+  EXPECT_TRUE(polled(3, true).empty());
+  EXPECT_EQ(polled(4, true), (std::vector<uint32_t>{0}));
+  EXPECT_TRUE(polled(5, true).empty());  // told once
+}
+
 TEST_F(ReportFilterTest, TakesOneOfASampleAndLeavesTheOther) {
   Declaration declaration;
   declaration.attributes = {{.spec = {.name = "all"}, .unit = 0, .section = 1},

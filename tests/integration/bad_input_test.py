@@ -2,7 +2,9 @@
 """Input that nobody wants, out of plugins and out of programs on the machine. What is wrong is left
 out, said and counted; every good reading around it arrives.
 """
+import os
 import pathlib
+import signal
 import sys
 import time
 import unittest
@@ -72,6 +74,29 @@ class BadInputTest(SiteTest):
         eventually(lambda: self.delivered(attribute="limited") == [50, 99])
         eventually(lambda: self.delivered(attribute="level") == [50, 56])
         self.assertEqual(missing(self.delivered()), [])
+
+    def attribute(self, name, plugin="plc"):
+        return next(a for a in self.agent.plugin(plugin)["attributes"] if a["name"] == name)
+
+    def test_ages_are_those_of_readings_also_of_those_that_stay_and_of_a_host_that_hangs(self):
+        """Registers that stand still, the second scaled by name; then their process stops."""
+        rows = "".join(f'[[plugin.register]]\nattribute = "{name}"\ntable = "holding"\naddress = {at}\n'
+                       for name, at in (("level", 10), ("scaled", 11)))
+        rows += ('[[plugin.attribute]]\nattribute = "scaled"\nscale = 0.1\noffset = -5\nunit = "degC"\n'
+                 'decimals = 0\n')
+        self.start(lambda port: modbus(port, rows=counter() + rows, options='report = "change"'),
+                   do=["count 1 holding 0 2", "set 1 holding 10 50 253"])
+        eventually(lambda: self.agent.plugin("plc")["held"] > 60)
+        self.assertEqual(self.delivered(attribute="scaled"), [20])
+        self.assertEqual(self.attribute("scaled")["unit"], "degC")
+        for name in ("level", "scaled"):
+            eventually(lambda name=name: self.attribute(name)["good_s"] < 0.5)
+            self.assertEqual(self.attribute(name)["quality"], "good")
+        os.kill(self.agent.plugin("plc")["pid"], signal.SIGSTOP)
+        eventually(lambda: self.attribute("level")["quality"] == "stale", 20)
+        self.assertIn("level: stale (no good reading for ", self.agent.cli("status").stdout)
+        eventually(lambda: self.attribute("level")["quality"] == "good", 40)  # replaced, as it hung
+        self.assertEqual(self.delivered(attribute="scaled")[0], 20)
 
     def test_values_that_cannot_be_sent_cost_their_neighbours_nothing(self):
         self.bad_neighbours(online=True)

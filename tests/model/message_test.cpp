@@ -71,7 +71,9 @@ std::vector<Any> one_of_each() {
           message::UnitState{2, false, "silent"},
           message::Outcome{UINT64_MAX, message::Outcome::Status::Failed, Value(false), "why"},
           message::Pong{},
-          message::Confined{{.calls = true}}};
+          message::Confined{{.calls = true}},
+          message::Held{BootTime(std::chrono::nanoseconds(5)), {0, 300, 7}, {1}},
+          message::Renew{}};
 }
 
 TEST(Message, EachComesBackAsItWas) {

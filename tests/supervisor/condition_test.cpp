@@ -153,8 +153,18 @@ TEST_F(ConditionTest, AUnitThatIsNeverPolledIsGoodOnceItWasRead) {
   EXPECT_EQ(all()[1], kUnknown) << "of a dead one that lives from events nothing is claimed";
   reading(0, Quality::Good);
   EXPECT_EQ(all()[1], kGood);
-  instance_->on_host_down();
+  instance_->on_host_down(now_);
   EXPECT_EQ(all()[1], kUnknown) << "that was with the host before";
+}
+
+TEST_F(ConditionTest, AnAttributeThatItsUnitsPollsNoLongerBringIsStale) {
+  unit(0, true);
+  reading(0, Quality::Good);
+  reading(1, Quality::Good);
+  instance_->on_held({now_, {}, {0, 1}});
+  now_ += 4s;
+  reading(1, Quality::Good);
+  EXPECT_EQ(all()[1], (Condition{State::Good, "line, unit-1: a: stale (no good reading for 4s)"}));
 }
 
 // Its chip was never there, say: it has no poll to fail.
@@ -169,7 +179,7 @@ TEST_F(ConditionTest, AUnitThatIsNeverPolledIsBadWhenAllThatItSaysIs) {
   reading(1, Quality::Good);
   EXPECT_EQ(all()[1], (Condition{State::Good, "line, unit-1: a: comm-error (no chip)"}));
   reading(1, Quality::CommError);
-  instance_->on_host_down();
+  instance_->on_host_down(now_);
   EXPECT_EQ(all()[1], kUnknown) << "the host that said so is gone";
 }
 

@@ -129,13 +129,94 @@ TEST_F(InstanceTest, RebindingKeepsTheReadingsOfEachUnit) {
   EXPECT_EQ(instance_->attributes()[2].good_time, BootTime{});
 }
 
+class StaleTest : public InstanceTest {
+ protected:
+  StaleTest() {
+    config_.instance.interval = 2s;
+    config_.instance.reports.resize(3);
+    instance_.emplace(config_, devices_, symbols_);
+    instance_->on_unit_state({0, true, ""}, BootTime(1s));
+  }
+  void polled() { instance_->on_held({BootTime(0s), {}, {0}}); }
+  void read(int64_t ms, double value = 1) {
+    (void)instance_->on_samples(sample(ms, {{0, Quality::Good, value, ""}}));
+  }
+  Instance::Verdict at(BootTime now) const {
+    return instance_->verdict(instance_->attributes()[0], now);
+  }
+};
+
+TEST_F(StaleTest, WhatComesWithPollsIsStaleWhenThreeBroughtNothingGood) {
+  polled();
+  read(10'000);
+  EXPECT_EQ(at(BootTime(16s)).quality, Quality::Good);
+  EXPECT_EQ(at(BootTime(17s)).quality, Quality::Stale);
+  EXPECT_EQ(at(BootTime(17s)).detail, "no good reading for 7s");
+  instance_->on_host_down(BootTime(20s));  // nor does it matter why
+  EXPECT_EQ(at(BootTime(3610s)).detail, "no good reading for 1h");
+  read(3'611'000);
+  EXPECT_EQ(at(BootTime(3612s)).quality, Quality::Good);
+  EXPECT_EQ(at(BootTime(3620s)).quality, Quality::Stale);  // the outage was not its pace
+}
+
+TEST_F(StaleTest, WhatTheHostHoldsBackWasReadAllTheSame) {
+  polled();
+  read(10'000);
+  instance_->on_held({BootTime(15s), {0}, {}});
+  EXPECT_EQ(instance_->attributes()[0].good_time, BootTime(15s));
+  EXPECT_EQ(instance_->attributes()[0].latest_time, BootTime(15s));
+  EXPECT_EQ(at(BootTime(20s)).quality, Quality::Good);
+  EXPECT_EQ(instance_->counts().held, 1);
+}
+
+TEST_F(StaleTest, ABusThatIsSlowerThanItsIntervalIsNotStale) {
+  polled();
+  for (const int64_t ms : {10'000, 20'000, 30'000}) read(ms);
+  EXPECT_EQ(at(BootTime(59s)).quality, Quality::Good);
+  EXPECT_EQ(at(BootTime(61s)).quality, Quality::Stale);
+}
+
+TEST_F(StaleTest, WhatComesFromEventsStandsAsLongAsSomebodyWatches) {
+  read(10'000);
+  EXPECT_EQ(at(BootTime(10h)).quality, Quality::Good);
+  instance_->on_unit_state({0, false, "no chip"}, BootTime(11h));
+  EXPECT_EQ(at(BootTime(11h + 6s)).quality, Quality::Good);
+  EXPECT_EQ(at(BootTime(11h + 7s)).detail, "nobody watches it for 7s");
+  instance_->on_unit_state({0, true, ""}, BootTime(12h));
+  instance_->on_host_down(BootTime(12h));
+  instance_->on_host_down(BootTime(13h));
+  EXPECT_EQ(at(BootTime(14h)).detail, "nobody watches it for 2h");
+  instance_->on_host_up();
+  EXPECT_EQ(at(BootTime(14h)).quality, Quality::Good);
+}
+
+TEST_F(StaleTest, AnEventThatShouldHaveComeIsMissedWithoutAReading) {
+  config_.instance.reports[1].expect_change = 1min;
+  instance_.emplace(config_, devices_, symbols_);
+  read(10'000);
+  read(40'000);  // the same
+  EXPECT_EQ(at(BootTime(69s)).quality, Quality::Good);
+  EXPECT_EQ(at(BootTime(70s)).quality, Quality::Stuck);
+  EXPECT_EQ(at(BootTime(70s)).detail, "the same for 1min or longer");
+  read(80'000, 2);
+  EXPECT_EQ(at(BootTime(81s)).quality, Quality::Good);
+}
+
+TEST_F(StaleTest, OfZeroNeverIs) {
+  config_.instance.reports[1].stale_after = 0;
+  instance_.emplace(config_, devices_, symbols_);
+  polled();
+  read(10'000);
+  EXPECT_EQ(at(BootTime(100h)).quality, Quality::Good);
+}
+
 TEST_F(InstanceTest, UnitStatesAreKeptWithTheirSince) {
   instance_->on_unit_state({1, false, "no answer"}, BootTime(1s));
   instance_->on_unit_state({1, false, "still none"}, BootTime(5s));
   EXPECT_EQ(instance_->units()[1].since, BootTime(1s));
   EXPECT_EQ(instance_->units()[1].reason, "still none");
   instance_->on_unit_state({7, true, ""}, BootTime(6s));  // no such unit: ignored
-  instance_->on_host_down();
+  instance_->on_host_down(BootTime(6s));
   EXPECT_FALSE(instance_->units()[1].known);
 }
 

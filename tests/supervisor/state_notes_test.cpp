@@ -94,5 +94,20 @@ TEST_F(StateNotesTest, ASampleIsNotToldOfWhatCameLater) {
   EXPECT_EQ(samples[1].points.size(), 4U) << "one reading, its number, quality and age";
 }
 
+// A reading that does not come takes no state with it: the agent's own report does.
+TEST_F(StateNotesTest, AReportOfTheAgentsOwnHasTheQualitiesOfItsDevice) {
+  (void)take(1000, {good(0), good(2)});
+  instance_->on_held({BootTime(1s), {}, {0, 2}});
+  std::vector<DeviceSample> samples{
+      {.device = instance_->devices()[0].id, .time = {9000, CaptureTime::Base::ThisBoot}}};
+  const Instance* const all[] = {&*instance_};
+  notes_.add_to(samples, all);
+  std::map<std::string, Value> meta;
+  for (const Point& point : samples[0].points) meta[point.attribute->substr(1)] = point.value;
+  EXPECT_EQ(
+      meta,
+      (Meta{{"sequence", 2.0}, {"quality:volt", std::string("stale")}, {"good_age:volt", 8000.0}}));
+}
+
 }  // namespace
 }  // namespace fieldpost
