@@ -20,8 +20,8 @@
  * Versions. MAJOR changes when anything here is removed or altered, MINOR when something is added
  * at the end of a struct. A host loads a plugin if the majors are equal and the plugin's minor is
  * not newer than the host's; it reads only the first `size` bytes of a plugin's struct. While
- * MAJOR is 0 the minors must be equal too.
- *   0.1  first form
+ * MAJOR is 0 a minor may alter things too, which this log would say; older plugins then do not
+ * load. 0.1  first form 0.2  fp_host.keep, fp_host.kept; plugins of 0.1 load
  */
 #ifndef FIELDPOST_PLUGIN_H
 #define FIELDPOST_PLUGIN_H
@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 #define FP_ABI_MAJOR 0u
-#define FP_ABI_MINOR 1u
+#define FP_ABI_MINOR 2u
 #define FP_EXPORT __attribute__((visibility("default")))
 
 /* What a call ended with. The text that goes with a failure is given with fp_host.error. */
@@ -65,7 +65,7 @@ typedef struct fp_value {
 /* ---- Tables: what a plugin can be told, and what it has. ------------------------------------ */
 
 #define FP_OPT_TEXT 1u
-#define FP_OPT_INTEGER 2u   /* arrives as FP_NUMBER, a whole one */
+#define FP_OPT_INTEGER 2u /* arrives as FP_NUMBER, a whole one */
 #define FP_OPT_NUMBER 3u
 #define FP_OPT_BOOLEAN 4u
 #define FP_OPT_DURATION 5u  /* written "250ms", "5s", "1h"; arrives as FP_NUMBER, in seconds */
@@ -73,10 +73,11 @@ typedef struct fp_value {
 #define FP_OPT_ATTRIBUTE 7u /* names an attribute: ^[0-9a-zA-Z_-]{1,255}$; arrives as FP_STRING */
 #define FP_OPT_COMMAND 8u   /* names a command: 1..255 bytes; arrives as FP_STRING */
 
-#define FP_OPT_REQUIRED 1u  /* flag: must be given */
-#define FP_OPT_EXCLUSIVE 2u /* flag: no two instances may have the same value: a serial port, a
-                             * server. What follows '?' does not count, nor does it matter by which
-                             * of its names a device file is called. */
+#define FP_OPT_REQUIRED 1u /* flag: must be given */
+#define FP_OPT_EXCLUSIVE                                                     \
+  2u /* flag: no two instances may have the same value: a serial port, a     \
+      * server. What follows '?' does not count, nor does it matter by which \
+      * of its names a device file is called. */
 
 /* One option, or one argument of a command. The gateway checks values against it before the
  * plugin sees them, and makes error messages, help, example file and manual from it. In a table,
@@ -138,6 +139,8 @@ typedef uint32_t fp_section;
 #define FP_OUT_OF_RANGE 3u /* the device says, or the limits say, that it cannot be */
 #define FP_STUCK 4u        /* it does not change although it should */
 
+#define FP_MAX_KEPT 256u /* keys that one instance may keep */
+
 typedef struct fp_reading {
   uint32_t size;      /* sizeof(fp_reading) */
   uint32_t attribute; /* as declare_attribute returned it */
@@ -149,7 +152,7 @@ typedef struct fp_reading {
 
 /* Valid from declare until close has returned. `ctx` is the first argument of every function. */
 typedef struct fp_host {
-  uint32_t size; /* sizeof(fp_host) of the host; what lies beyond it is not there */
+  uint32_t size;    /* sizeof(fp_host) of the host; what lies beyond it is not there */
   uint32_t n_units; /* at least 1 */
   void* ctx;
 
@@ -182,6 +185,18 @@ typedef struct fp_host {
   void (*error)(void* ctx, fp_str message);
   /* `priority` is one of syslog(3)'s: 3 error, 4 warning, 5 notice, 6 info, 7 debug. */
   void (*log)(void* ctx, int32_t priority, fp_str message);
+
+  /* Whole numbers that outlive the process, such as totals: a kill of the plugin, of the agent and
+   * an upgrade cost at most what came in the last second, a power cut at most the last ten minutes;
+   * of what was emitted after keep() only a power cut can take anything back. They belong to the
+   * instance, by its name and type. Cheap: nothing is written by the call itself.
+   *
+   * keep, from open to close: FP_E_INVALID, and a line in the log, if the key is not of the form
+   * ^[0-9a-zA-Z_-]{1,255}$ or this process has kept FP_MAX_KEPT others. Keys of earlier processes
+   * that this one does not keep stay until there is no room for them. */
+  fp_status (*keep)(void* ctx, const char* key, int64_t value);
+  /* What was kept last; from open on. FP_E_UNSUPPORTED: nothing. */
+  fp_status (*kept)(void* ctx, const char* key, int64_t* ret_value);
 } fp_host;
 
 /* ---- What the plugin offers. ----------------------------------------------------------------- */
@@ -195,18 +210,18 @@ typedef struct fp_host {
 
 /* One command to run. */
 typedef struct fp_call {
-  uint32_t size;    /* sizeof(fp_call) of the host */
-  uint32_t command; /* as declare_command returned it */
+  uint32_t size;        /* sizeof(fp_call) of the host */
+  uint32_t command;     /* as declare_command returned it */
   const fp_value* args; /* in the order of the command's table; type 0: not given, no fallback */
   size_t n_args;
 } fp_call;
 
 typedef struct fp_plugin {
-  uint32_t abi_major; /* FP_ABI_MAJOR */
-  uint32_t abi_minor; /* FP_ABI_MINOR */
-  uint32_t size;      /* sizeof(fp_plugin) */
-  uint32_t needs;     /* FP_NEEDS_... */
-  const char* type;   /* must equal the file's name without .so */
+  uint32_t abi_major;  /* FP_ABI_MAJOR */
+  uint32_t abi_minor;  /* FP_ABI_MINOR */
+  uint32_t size;       /* sizeof(fp_plugin) */
+  uint32_t needs;      /* FP_NEEDS_... */
+  const char* type;    /* must equal the file's name without .so */
   const char* version; /* the plugin's own, shown to people */
   const char* summary; /* one sentence: what it reads or drives */
   const fp_option* options;

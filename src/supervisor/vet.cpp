@@ -53,4 +53,11 @@ Result<> vet(const message::Samples& samples, const Declaration& declaration, Bo
   return {};
 }
 
+Result<> vet(const message::Keep& keep) {
+  for (const KeptValue& value : keep.values) {
+    if (!is_attribute_name(value.key)) return invalid("a value with a bad key");
+  }
+  return {};
+}
+
 }  // namespace fieldpost

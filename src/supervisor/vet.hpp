@@ -14,5 +14,6 @@ namespace fieldpost {
 // Errors of all: Invalid, with what is wrong.
 Result<> vet(const Declaration& declaration, const InstanceConfig& config);
 Result<> vet(const message::Samples& samples, const Declaration& declaration, BootTime now);
+Result<> vet(const message::Keep& keep);
 
 }  // namespace fieldpost
