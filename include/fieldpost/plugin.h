@@ -20,8 +20,10 @@
  * Versions. MAJOR changes when anything here is removed or altered, MINOR when something is added
  * at the end of a struct. A host loads a plugin if the majors are equal and the plugin's minor is
  * not newer than the host's; it reads only the first `size` bytes of a plugin's struct. While
- * MAJOR is 0 the minors must be equal too.
+ * MAJOR is 0 a minor may alter things too, which would be said here; older plugins then do not
+ * load.
  *   0.1  first form
+ *   0.2  fp_host.keep, fp_host.kept, fp_host.deadline_ns, FP_E_UNCERTAIN; plugins of 0.1 load
  */
 #ifndef FIELDPOST_PLUGIN_H
 #define FIELDPOST_PLUGIN_H
@@ -34,7 +36,7 @@ extern "C" {
 #endif
 
 #define FP_ABI_MAJOR 0u
-#define FP_ABI_MINOR 1u
+#define FP_ABI_MINOR 2u
 #define FP_EXPORT __attribute__((visibility("default")))
 
 /* What a call ended with. The text that goes with a failure is given with fp_host.error. */
@@ -139,6 +141,8 @@ typedef uint32_t fp_section;
 #define FP_OUT_OF_RANGE 3u /* the device says, or the limits say, that it cannot be */
 #define FP_STUCK 4u        /* it does not change although it should */
 
+#define FP_MAX_KEPT 256u /* keys that one instance may keep */
+
 typedef struct fp_reading {
   uint32_t size;      /* sizeof(fp_reading) */
   uint32_t attribute; /* as declare_attribute returned it */
@@ -183,6 +187,18 @@ typedef struct fp_host {
   void (*error)(void* ctx, fp_str message);
   /* `priority` is one of syslog(3)'s: 3 error, 4 warning, 5 notice, 6 info, 7 debug. */
   void (*log)(void* ctx, int32_t priority, fp_str message);
+
+  /* Whole numbers that outlive the process, such as totals: a kill of the plugin, of the agent and
+   * an upgrade cost at most what came in the last second, a power cut at most the last ten minutes;
+   * of what was emitted after keep() only a power cut can take anything back. They belong to the
+   * instance, by its name and type. Cheap: nothing is written by the call itself.
+   *
+   * keep, from open to close: FP_E_INVALID, and a line in the log, if the key is not of the form
+   * ^[0-9a-zA-Z_-]{1,255}$ or this process has kept FP_MAX_KEPT others. Keys of earlier processes
+   * that this one does not keep stay until there is no room for them. */
+  fp_status (*keep)(void* ctx, const char* key, int64_t value);
+  /* What was kept last; from open on. FP_E_UNSUPPORTED: nothing. */
+  fp_status (*kept)(void* ctx, const char* key, int64_t* ret_value);
 
   /* What any call may take, the instance's `deadline`: after that the process is killed. Time-outs
    * that together may exceed it are a problem to report in declare. */

@@ -199,6 +199,20 @@ class Host : public Context {
   void emit(uint32_t attribute, Value value) const {
     emit({{attribute, std::move(value), {}, {}}});
   }
+
+  // A whole number for the next process of this instance: see fp_host.keep. Keep it before a
+  // reading tells of it. At most FP_MAX_KEPT keys, formed like the names of attributes.
+  void keep(const std::string& key, int64_t value) const {
+    if (raw_->keep(raw_->ctx, key.c_str(), value) != FP_OK) {
+      throw std::logic_error("the host does not keep '" + key + "'");
+    }
+  }
+  // What was kept last, by this process or one before it.
+  std::optional<int64_t> kept(const std::string& key) const {
+    int64_t value = 0;
+    const fp_status status = raw_->kept(raw_->ctx, key.c_str(), &value);
+    return status == FP_OK ? std::optional(value) : std::nullopt;
+  }
 };
 
 // A command to run; arguments in the order of its table.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// gpio: levels and edges of a GPIO chip's lines, and outputs by command. README.md is its manual.
+// gpio: levels, edges and pulses of a GPIO chip's lines, and outputs by command. README.md is its
+// manual.
 //
 // The chip may be absent, vanish and come back, and any line may be held by somebody else: each
 // line is taken on its own, and what is missing is looked for again every few seconds by a timer of
@@ -15,6 +16,8 @@
 #include <cerrno>
 #include <system_error>
 
+#include "clocks.hpp"
+#include "counting.hpp"
 #include "edges.hpp"
 #include "plan.hpp"
 #include "tables.hpp"
@@ -29,24 +32,6 @@ constexpr int64_t kLookEvery = 2'000'000'000;
 constexpr int kWarning = 4, kNotice = 5;  // syslog(3)
 constexpr size_t kBatch = 16;             // edges read at once, and
 constexpr int kBatches = 16;              // as often for one line before others have their turn
-
-int64_t now_of(clockid_t clock) {
-  timespec t{};
-  (void)clock_gettime(clock, &t);  // cannot fail with these clocks
-  return t.tv_sec * int64_t{1'000'000'000} + t.tv_nsec;
-}
-
-// Read again while something came between the readings.
-Clocks read_clocks() {
-  for (int tries = 5;; --tries) {
-    const int64_t before = now_of(CLOCK_MONOTONIC);
-    const int64_t boottime = now_of(CLOCK_BOOTTIME);
-    const int64_t after = now_of(CLOCK_MONOTONIC);
-    if (after - before <= 2 * Clocks::kAccuracy || tries == 1) {
-      return {before + (after - before) / 2, boottime};
-    }
-  }
-}
 
 class Fd {
  public:
@@ -95,7 +80,8 @@ class Gpio {
       inputs_.push_back({row, EdgeFilter(row.config.edge, row.debounce_ns), nullptr, {}});
     }
     for (const OutputRow& row : plan.outputs) outputs_.push_back({row, nullptr, {}});
-    watch(timer_.get(), nullptr);
+    for (const CounterRow& row : plan.counters) counters_.push_back(remembered(host, row));
+    watch(timer_.get(), kTimer);
     look(host, read_clocks().monotonic);
     arm();
   }
@@ -106,8 +92,16 @@ class Gpio {
     std::vector<sdk::Reading> readings;
     size_t failed = 0;
     const int64_t now = read_clocks().monotonic;
-    for (Input& input : inputs_) failed += read(input, now, readings) ? 0 : 1;
-    for (Output& output : outputs_) failed += read(output, readings) ? 0 : 1;
+    for (Input& input : inputs_) {
+      failed += read(input, now, readings) ? 0 : 1;
+      drain_counters();
+    }
+    for (Output& output : outputs_) {
+      failed += read(output, readings) ? 0 : 1;
+      drain_counters();
+    }
+    for (Counter& counter : counters_) failed += gpio::read(counter, readings);
+    keep(host);
     arm();
     if (readings.empty()) return;  // all of them bounce
     if (failed == readings.size()) throw sdk::IoError(readings.front().detail);
@@ -124,7 +118,7 @@ class Gpio {
   std::optional<sdk::Value> command(sdk::Host& host, const sdk::Call& call) {
     const auto found =
         std::ranges::find(outputs_, call.command(), [](const Output& o) { return o.row.command; });
-    if (found == outputs_.end()) throw sdk::ConfigError("no such command");
+    if (found == outputs_.end()) return set_total(host, call);
     if (!found->line) look(host, read_clocks().monotonic);
     if (!found->line) throw sdk::IoError(found->fault);
     const bool wanted = call.boolean(0);
@@ -154,13 +148,20 @@ class Gpio {
     const Clocks now = read_clocks();
     std::vector<Edged> edged;
     for (int i = 0; i < n; ++i) {
-      if (ready[static_cast<size_t>(i)].data.ptr != nullptr) {
-        take_edges(*static_cast<Input*>(ready[static_cast<size_t>(i)].data.ptr), now, edged);
+      const uint64_t which = ready[static_cast<size_t>(i)].data.u64;
+      if (which < inputs_.size()) {
+        take_edges(inputs_[which], now, edged);
+      } else if (which != kTimer) {
+        if (take_edges(counters_[which - inputs_.size()], now) == 0) next_look_ = 0;
       }
     }
     for (Input& input : inputs_) {
       if (input.line) note(input, input.filter.on_time(now.monotonic), edged);
     }
+    for (Counter& counter : counters_) {
+      if (counter.line) counter.pulses.on_time(now.monotonic);
+    }
+    keep(host);
     std::ranges::stable_sort(edged, {}, &Edged::at);
     for (const Edged& e : edged) {
       host.emit({{e.attribute, e.level, FP_GOOD, {}}}, to_boottime(e.at, now));
@@ -171,21 +172,42 @@ class Gpio {
   }
 
   void take_edges(Input& input, const Clocks& now, std::vector<Edged>& ret) {
+    const Taken taken = take_edges(input, [&](const EdgeEvent& e) {
+      note(input, input.filter.on_edge(e.rising, edge_time(e.monotonic_ns, now)), ret);
+    });
+    // Woken for nothing: the chip is gone (Linux 6.6 and later tell so), or seems to be.
+    if (taken.all == 0) next_look_ = 0;
+  }
+
+  size_t take_edges(Counter& counter, const Clocks& now) {
+    const Taken taken = take_edges(counter, [&](const EdgeEvent& e) {
+      counter.pulses.on_edge(e, edge_time(e.monotonic_ns, now));
+    });
+    if (!buffer_.numbered && taken.first >= buffer_.edges) counter.pulses.overrun();
+    return taken.all;
+  }
+
+  struct Taken {
+    size_t first = 0, all = 0;  // edges: by the first call, by all
+  };
+  // Hands over the edges that wait.
+  template <class Row, class Use>
+  Taken take_edges(Row& row, Use use) {
     std::array<EdgeEvent, kBatch> events;
+    Taken taken;
     try {
       for (int i = 0; i < kBatches; ++i) {
-        const size_t n = input.line->read_edges(events);
-        // Woken for nothing: the chip is gone (Linux 6.6 and later tell so), or seems to be.
-        if (n == 0 && i == 0) next_look_ = 0;
-        for (const EdgeEvent& e : std::span(events).first(n)) {
-          note(input, input.filter.on_edge(e.rising, edge_time(e.monotonic_ns, now)), ret);
-        }
-        if (n < events.size()) return;
+        const size_t n = row.line->read_edges(events);
+        for (const EdgeEvent& e : std::span(events).first(n)) use(e);
+        if (i == 0) taken.first = n;
+        taken.all += n;
+        if (n < events.size()) break;
       }
     } catch (const LineError& e) {
-      drop(input, e);
+      drop(row, e);
       next_look_ = 0;
     }
+    return taken;
   }
 
   static void note(const Input& input, const std::optional<Change>& change,
@@ -201,15 +223,21 @@ class Gpio {
         next = std::min(next, *deadline);
       }
     }
+    for (const Counter& counter : counters_) {
+      if (const auto deadline = counter.pulses.deadline(); counter.line && deadline) {
+        next = std::min(next, *deadline);
+      }
+    }
     next = std::max<int64_t>(next, 1);  // 0 would disarm it
     const itimerspec when{{}, {next / 1'000'000'000, next % 1'000'000'000}};
     (void)timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
   }
 
-  void watch(int fd, Input* input) {
+  // `which`: an input, or a counter behind the last of these, or kTimer.
+  void watch(int fd, uint64_t which) {
     epoll_event event{};
     event.events = EPOLLIN;
-    event.data.ptr = input;
+    event.data.u64 = which;
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
       throw std::system_error(errno, std::generic_category(), "epoll_ctl");
     }
@@ -248,6 +276,38 @@ class Gpio {
     }
   }
 
+  // ---- Counting.
+
+  // Reading a line may take long (an expander on I2C): what comes meanwhile must not fill up the
+  // kernel's buffers.
+  void drain_counters() {
+    if (counters_.empty()) return;
+    const Clocks now = read_clocks();
+    for (Counter& counter : counters_) {
+      if (counter.line) (void)take_edges(counter, now);
+    }
+  }
+
+  void keep(sdk::Host& host) {
+    for (Counter& counter : counters_) gpio::keep(host, counter);
+  }
+
+  std::optional<sdk::Value> set_total(sdk::Host& host, const sdk::Call& call) {
+    const auto found = std::ranges::find(counters_, std::optional(call.command()),
+                                         [](const Counter& c) { return c.row.command; });
+    if (found == counters_.end()) throw sdk::ConfigError("no such command");
+    pump(host);  // what came before the command is not to be added to its value
+    found->pulses.set(static_cast<int64_t>(call.number(0)), found->pulses.missed());
+    keep(host);
+    arm();
+    const auto total = static_cast<double>(found->pulses.total());
+    if (found->line) host.emit(found->row.total, total);
+    return total;
+  }
+
+  static bool failed(const Counter& counter, std::vector<sdk::Reading>& ret) {
+    return gpio::failed(counter, ret) == 0;
+  }
   template <class Row>
   static bool failed(const Row& row, std::vector<sdk::Reading>& ret) {
     ret.push_back({row.row.attribute, false, FP_COMM_ERROR, row.fault});
@@ -264,6 +324,7 @@ class Gpio {
     std::vector<sdk::Reading> taken;
     for (Input& input : inputs_) take(host, input, taken);
     for (Output& output : outputs_) take(host, output, taken);
+    for (Counter& counter : counters_) take(host, counter, taken);
     if (!taken.empty()) host.emit(taken);
   }
 
@@ -279,6 +340,7 @@ class Gpio {
       std::vector<sdk::Reading> readings;
       for (Input& input : inputs_) miss(input, chip_fault_, readings);
       for (Output& output : outputs_) miss(output, chip_fault_, readings);
+      for (Counter& counter : counters_) miss(counter, chip_fault_, readings);
       if (!readings.empty()) host.emit(readings);
       return false;
     }
@@ -293,6 +355,7 @@ class Gpio {
     std::vector<sdk::Reading> readings;
     for (Input& input : inputs_) lose(input, why, readings);
     for (Output& output : outputs_) lose(output, why, readings);
+    for (Counter& counter : counters_) lose(counter, why, readings);
     chip_.reset();  // after its lines
     host.emit(readings);
   }
@@ -323,8 +386,7 @@ class Gpio {
         throw LineError(EINVAL, "no line " + std::to_string(offset) + " on " + chip_->info().name +
                                     ": it has 0 to " + std::to_string(names_.size() - 1));
       }
-      const bool level = request(row, offset);
-      ret.push_back({row.row.attribute, level, FP_GOOD, {}});
+      ret.push_back(request(row, offset));
       if (!row.fault.empty()) host.log(kNotice, to_string(name) + " is there again");
       row.fault.clear();
     } catch (const LineError& e) {
@@ -336,20 +398,34 @@ class Gpio {
     }
   }
 
-  bool request(Input& input, unsigned offset) {
+  // Each returns the first reading of the line.
+
+  sdk::Reading request(Input& input, unsigned offset) {
     InputConfig config = input.row.config;
     config.edge = input.filter.needed();
     input.line = chip_->request_input(offset, config);
     // Edges between the request and this reading come again as events, which does no harm.
     const bool level = input.line->level();
     input.filter.start(level);
-    if (input.line->fd() >= 0) watch(input.line->fd(), &input);
-    return level;
+    if (input.line->fd() >= 0) {
+      watch(input.line->fd(), static_cast<uint64_t>(&input - inputs_.data()));
+    }
+    return {input.row.attribute, level, FP_GOOD, {}};
   }
 
-  bool request(Output& output, unsigned offset) {
+  sdk::Reading request(Output& output, unsigned offset) {
     output.line = chip_->request_output(offset, output.row.config);
-    return output.line->level();
+    return {output.row.attribute, output.line->level(), FP_GOOD, {}};
+  }
+
+  sdk::Reading request(Counter& counter, unsigned offset) {
+    InputConfig config = counter.row.config;
+    config.edge = counter.pulses.needed();
+    counter.line = chip_->request_input(offset, config);
+    counter.pulses.start(counter.line->level(), monotonic_now());
+    const auto index = static_cast<uint64_t>(&counter - counters_.data());
+    watch(counter.line->fd(), inputs_.size() + index);
+    return {counter.row.total, static_cast<double>(counter.pulses.total()), FP_GOOD, {}};
   }
 
   // A held line failed. Letting it go makes the next look take it anew.
@@ -359,14 +435,18 @@ class Gpio {
     row.fault = why.what();
   }
 
+  static constexpr uint64_t kTimer = UINT64_MAX;
+
   std::string wanted_;
   Fd epoll_, timer_;
   int64_t next_look_ = 0;  // CLOCK_MONOTONIC
   std::unique_ptr<Chip> chip_;
   std::string chip_fault_;
   std::vector<std::string> names_;  // of the chip's lines
-  std::vector<Input> inputs_;       // not resized: epoll points into it; after chip_: go first
+  const EdgeBuffer buffer_ = edge_buffer();
+  std::vector<Input> inputs_;  // not resized, as epoll has their indices; after chip_: go first
   std::vector<Output> outputs_;
+  std::vector<Counter> counters_;
 };
 
 }  // namespace
@@ -374,7 +454,7 @@ class Gpio {
 
 FP_PLUGIN(gpio::Gpio, {.type = "gpio",
                        .version = "0.1.0",
-                       .summary = "Reads and drives the lines of a GPIO chip.",
+                       .summary = "Reads, counts and drives the lines of a GPIO chip.",
                        .needs = FP_NEEDS_DEVICES,
                        .options = gpio::kOptions,
                        .tables = gpio::kTables,

@@ -152,6 +152,10 @@ class ChipV1 final : public Chip {
 
 }  // namespace
 
+// Linux has 16 for each line that is requested in this way (gpiolib-cdev.c, struct
+// lineevent_state).
+EdgeBuffer edge_buffer() { return {.numbered = false, .edges = 16}; }
+
 std::vector<ChipInfo> list_chips() {
   std::vector<ChipInfo> chips;
   for (const std::string& path : chip_paths()) {

@@ -16,6 +16,9 @@ namespace {
 
 constexpr char kConsumer[] = "fieldpost";
 constexpr size_t kBuffered = 64;  // edges taken at once
+// Waiting in the kernel for one request: no more than this (GPIO_V2_LINES_MAX * 16 of
+// linux/gpio.h).
+constexpr size_t kWaiting = 1024;
 
 template <auto Free>
 struct Deleter {
@@ -198,6 +201,7 @@ class ChipV2 final : public Chip {
     const ConfigHandle lines = config_of(offset, settings);
     const auto who = owned<RequestConfigHandle>(gpiod_request_config_new());
     gpiod_request_config_set_consumer(who.get(), kConsumer);
+    gpiod_request_config_set_event_buffer_size(who.get(), kWaiting);  // without edges: ignored
     RequestHandle request(gpiod_chip_request_lines(chip_.get(), who.get(), lines.get()));
     if (!request) {
       const int error = errno;
@@ -214,6 +218,8 @@ class ChipV2 final : public Chip {
 };
 
 }  // namespace
+
+EdgeBuffer edge_buffer() { return {.numbered = true, .edges = kWaiting}; }
 
 std::vector<ChipInfo> list_chips() {
   std::vector<ChipInfo> chips;

@@ -87,6 +87,13 @@ class Chip {
 
 // ---- Implemented by the backend that is linked. ---------------------------------------------
 
+// How the kernel buffers the edges of a line until they are read. What finds no room is lost: of
+// numbered edges the oldest, else the newest.
+struct EdgeBuffer {
+  bool numbered = false;  // EdgeEvent::sequence is known
+  size_t edges = 0;       // for so many there is room
+};
+EdgeBuffer edge_buffer();
 // The chips that can be opened, in the order of their numbers.
 std::vector<ChipInfo> list_chips();
 // Errors: LineError.

@@ -59,6 +59,56 @@ InputRow input_of(sdk::Declare& declare, const sdk::Section& row, std::set<std::
   return input;
 }
 
+// The attribute that an option of the row names, if it does.
+std::optional<uint32_t> attribute_of(sdk::Declare& declare, const sdk::Section& row,
+                                     const char* option, const char* unit, const char* help) {
+  if (!row.has(option)) return std::nullopt;
+  const std::string name = row.text(option);
+  return declare.attribute(0, row,
+                           sdk::Attribute{.name = name.c_str(), .unit = unit, .help = help});
+}
+
+CounterRow counter_of(sdk::Declare& declare, const sdk::Section& row,
+                      std::set<std::string>& taken) {
+  CounterRow counter;
+  counter.line = line_of(declare, row, taken);
+  counter.config = {row.boolean("active_low"), bias_of(row.text("bias")), Edge::None};
+  counter.pulses = {.edge = edge_of(row.text("edge")),
+                    .hold_ns = row.duration("debounce").count(),
+                    .width = row.has("width"),
+                    .window_ns = row.duration("rate_window").count(),
+                    .idle_ns = row.duration("frequency_timeout").count()};
+  counter.kept_total = row.text("attribute");
+  counter.total = attribute_of(declare, row, "attribute", "", kCounterHelp.total).value_or(0);
+  counter.rate = attribute_of(declare, row, "rate", "1/s", kCounterHelp.rate);
+  counter.frequency = attribute_of(declare, row, "frequency", "Hz", kCounterHelp.frequency);
+  counter.width = attribute_of(declare, row, "width", "s", kCounterHelp.width);
+  counter.missed = attribute_of(declare, row, "missed", "", kCounterHelp.missed);
+  if (counter.missed) counter.kept_missed = row.text("missed");
+  if (row.has("command")) {
+    const std::string command = row.text("command");
+    counter.command = declare.command(0, row,
+                                      sdk::Command{.name = command.c_str(),
+                                                   .help = kCommands[1].help,
+                                                   .args = kTotalArguments,
+                                                   .output = counter.kept_total.c_str(),
+                                                   .readback = counter.kept_total.c_str(),
+                                                   .idempotent = true});
+  }
+  return counter;
+}
+
+// The host keeps so many values of an instance, and no more.
+void check_kept(sdk::Declare& declare, const std::vector<CounterRow>& counters) {
+  size_t kept = counters.size();
+  for (const CounterRow& counter : counters) kept += counter.missed ? 1 : 0;
+  if (kept <= FP_MAX_KEPT) return;
+  declare.problem(declare.options(), nullptr,
+                  "expected at most " + std::to_string(FP_MAX_KEPT) +
+                      " totals and counts of missed edges, got " + std::to_string(kept) +
+                      ": divide them among several instances");
+}
+
 OutputRow output_of(sdk::Declare& declare, const sdk::Section& row, std::set<std::string>& taken) {
   OutputRow output;
   output.line = line_of(declare, row, taken);
@@ -93,9 +143,14 @@ Plan::Plan(sdk::Declare& declare) : chip(declare.options().text("chip")) {
   for (const sdk::Section& row : declare.options().rows("output")) {
     outputs.push_back(output_of(declare, row, taken));
   }
-  if (inputs.empty() && outputs.empty()) {
-    declare.problem(declare.options(), nullptr,
-                    "expected at least one [[plugin.input]] or [[plugin.output]]");
+  for (const sdk::Section& row : declare.options().rows("counter")) {
+    counters.push_back(counter_of(declare, row, taken));
+  }
+  check_kept(declare, counters);
+  if (inputs.empty() && outputs.empty() && counters.empty()) {
+    declare.problem(
+        declare.options(), nullptr,
+        "expected at least one [[plugin.input]], [[plugin.output]] or [[plugin.counter]]");
   }
 }
 

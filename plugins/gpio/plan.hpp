@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "counter.hpp"
 #include "lines.hpp"
 
 namespace gpio {
@@ -35,11 +36,22 @@ struct OutputRow {
   OutputConfig config;
 };
 
+struct CounterRow {
+  uint32_t total = 0;  // attributes; those that are not asked for are not there
+  std::optional<uint32_t> rate, frequency, width, missed;
+  std::optional<uint32_t> command;  // that sets the total
+  LineName line;
+  InputConfig config;  // but `edge`
+  PulseCounter::Config pulses;
+  std::string kept_total, kept_missed;  // the keys under which they outlive us
+};
+
 struct Plan {
   explicit Plan(fieldpost::sdk::Declare& declare);
   std::string chip;
   std::vector<InputRow> inputs;
   std::vector<OutputRow> outputs;
+  std::vector<CounterRow> counters;
 };
 
 }  // namespace gpio

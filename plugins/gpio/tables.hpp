@@ -30,16 +30,24 @@ inline constexpr fieldpost::sdk::Option kActiveLow{.name = "active_low",
                                                    .fallback = "false",
                                                    .help = "Whether a low voltage means true."};
 
+inline constexpr fieldpost::sdk::Option kBias{.name = "bias",
+                                              .type = FP_OPT_CHOICE,
+                                              .fallback = "as-is",
+                                              .help = "The chip's own resistor on the line.",
+                                              .choices = "as-is|disabled|pull-up|pull-down"};
+inline constexpr fieldpost::sdk::Option kDebounce{
+    .name = "debounce",
+    .type = FP_OPT_DURATION,
+    .fallback = "0s",
+    .help = "How long a level must stand before an edge counts.",
+    .max = 60};
+
 inline constexpr fp_option kInput[] = {
     kAttribute,
     kLine,
     kOffset,
     kActiveLow,
-    fieldpost::sdk::Option{.name = "bias",
-                           .type = FP_OPT_CHOICE,
-                           .fallback = "as-is",
-                           .help = "The chip's own resistor on the line.",
-                           .choices = "as-is|disabled|pull-up|pull-down"},
+    kBias,
     fieldpost::sdk::Option{
         .name = "edge",
         .type = FP_OPT_CHOICE,
@@ -47,11 +55,61 @@ inline constexpr fp_option kInput[] = {
         .help = "Changes to report at once, with the kernel's time; the level is read "
                 "every interval in any case.",
         .choices = "none|rising|falling|both"},
-    fieldpost::sdk::Option{.name = "debounce",
+    kDebounce,
+};
+
+// What the attributes of a counter are; the same where a row declares them and in the help.
+inline constexpr struct {
+  const char* total = "How many pulses there were, from the first on; survives restarts.";
+  const char* rate = "Pulses per second, over rate_window.";
+  const char* frequency = "From the kernel's times of the edges since the last reading.";
+  const char* width =
+      "How long the pulses since the last reading were active, on average; none if there was none.";
+  const char* missed = "Edges that came faster than they were read; survives restarts.";
+} kCounterHelp;
+
+inline constexpr fp_option kCounter[] = {
+    fieldpost::sdk::Option{.name = "attribute",
+                           .type = FP_OPT_ATTRIBUTE,
+                           .required = true,
+                           .help = "The attribute that shows the total."},
+    kLine,
+    kOffset,
+    kActiveLow,
+    kBias,
+    fieldpost::sdk::Option{.name = "edge",
+                           .type = FP_OPT_CHOICE,
+                           .fallback = "rising",
+                           .help = "What counts: becoming active, becoming inactive, or each.",
+                           .choices = "rising|falling|both"},
+    kDebounce,
+    fieldpost::sdk::Option{.name = "command",
+                           .type = FP_OPT_COMMAND,
+                           .help = "A command that sets the total, with the argument value."},
+    fieldpost::sdk::Option{.name = "rate",
+                           .type = FP_OPT_ATTRIBUTE,
+                           .help = "An attribute for the pulses per second."},
+    fieldpost::sdk::Option{.name = "rate_window",
                            .type = FP_OPT_DURATION,
-                           .fallback = "0s",
-                           .help = "How long a level must stand before an edge counts.",
-                           .max = 60},
+                           .fallback = "60s",
+                           .help = "The time over which rate is taken.",
+                           .min = 1,
+                           .max = 86'400},
+    fieldpost::sdk::Option{.name = "frequency",
+                           .type = FP_OPT_ATTRIBUTE,
+                           .help = "An attribute for the frequency, in Hz."},
+    fieldpost::sdk::Option{.name = "frequency_timeout",
+                           .type = FP_OPT_DURATION,
+                           .fallback = "10s",
+                           .help = "So long after the last pulse the frequency is 0.",
+                           .min = 0.001,
+                           .max = 86'400},
+    fieldpost::sdk::Option{.name = "width",
+                           .type = FP_OPT_ATTRIBUTE,
+                           .help = "An attribute for the mean width of the pulses, in s."},
+    fieldpost::sdk::Option{.name = "missed",
+                           .type = FP_OPT_ATTRIBUTE,
+                           .help = "An attribute for the number of edges that were missed."},
 };
 
 inline constexpr fp_option kOutput[] = {
@@ -75,14 +133,28 @@ inline constexpr fp_option kOutput[] = {
 inline constexpr fp_table kTables[] = {
     fieldpost::sdk::Table{.name = "input", .help = "A line to read.", .options = kInput},
     fieldpost::sdk::Table{.name = "output", .help = "A line to drive.", .options = kOutput},
+    fieldpost::sdk::Table{
+        .name = "counter", .help = "A line whose pulses are counted.", .options = kCounter},
 };
 
 inline constexpr fp_attribute kAttributes[] = {
     fieldpost::sdk::Attribute{.name = "<attribute>",
                               .type = FP_BOOLEAN,
                               .help = "The level of the line: true is active."},
+    fieldpost::sdk::Attribute{.name = "<total>", .help = kCounterHelp.total},
+    fieldpost::sdk::Attribute{.name = "<rate>", .unit = "1/s", .help = kCounterHelp.rate},
+    fieldpost::sdk::Attribute{.name = "<frequency>", .unit = "Hz", .help = kCounterHelp.frequency},
+    fieldpost::sdk::Attribute{.name = "<width>", .unit = "s", .help = kCounterHelp.width},
+    fieldpost::sdk::Attribute{.name = "<missed>", .help = kCounterHelp.missed},
 };
 
+inline constexpr fp_option kTotalArguments[] = {
+    fieldpost::sdk::Option{.name = "value",
+                           .type = FP_OPT_INTEGER,
+                           .required = true,
+                           .help = "The total to go on from.",
+                           .max = 9'007'199'254'740'992},
+};
 inline constexpr fp_option kArguments[] = {
     fieldpost::sdk::Option{.name = "value",
                            .type = FP_OPT_BOOLEAN,
@@ -96,6 +168,12 @@ inline constexpr fp_command kCommands[] = {
                             .args = kArguments,
                             .output = "<attribute>",
                             .readback = "<attribute>",
+                            .idempotent = true},
+    fieldpost::sdk::Command{.name = "<set-total>",
+                            .help = "Sets the total of a counter, and answers with it.",
+                            .args = kTotalArguments,
+                            .output = "<total>",
+                            .readback = "<total>",
                             .idempotent = true},
 };
 

@@ -63,6 +63,7 @@ struct RawHost : sdk::Host {
 struct SignalPlan {
   SignalSpec spec;
   uint32_t attribute = 0;
+  std::string key;  // under which a counter is kept; empty: it is not
 };
 
 struct UnitPlan {
@@ -108,7 +109,7 @@ struct Plan {
     spec.seed = seed_of(static_cast<uint64_t>(declare.options().integer("seed")), unit, name);
     const uint32_t index = declare.attribute(
         unit, section, sdk::Attribute{.name = name.c_str(), .type = type_of(spec.shape)});
-    units[unit].signals.push_back({std::move(spec), index});
+    units[unit].signals.push_back({std::move(spec), index, {}});
   }
 
   void few(sdk::Declare& declare, unsigned unit, const Section& section) {
@@ -130,6 +131,10 @@ struct Plan {
                     .texts = split(row.text("texts"), '|')};
     const Shape shape = spec.shape;
     add(declare, unit, row, attribute, std::move(spec));
+    if (row.boolean("kept")) {
+      units[unit].signals.back().key = std::to_string(unit) + "-" + attribute;
+      if (shape != Shape::Counter) declare.problem(row, "kept", "needs shape = \"counter\"");
+    }
     if (!row.has("command")) return;
     const uint32_t type = type_of(shape);
     const sdk::Option value{.name = "value",
@@ -232,7 +237,11 @@ class Sim {
     if (plan_.fault.fault == Fault::Refuse) misbehave(plan_.fault.fault, host, 0);
     for (const UnitPlan& unit : plan_.units) {
       units_.emplace_back();
-      for (const SignalPlan& s : unit.signals) units_.back().signals.emplace_back(s.spec);
+      for (const SignalPlan& s : unit.signals) {
+        Signal& signal = units_.back().signals.emplace_back(s.spec);
+        const auto kept = s.key.empty() ? std::nullopt : host.kept(s.key);
+        if (kept) signal.set(static_cast<double>(*kept) + s.spec.step);
+      }
     }
     if (plan_.csv) replay_.emplace(*plan_.csv);
     if (host.options().has("events")) start_events(host.options().duration("events"));
@@ -297,10 +306,10 @@ class Sim {
     const double seconds = std::chrono::duration<double>(boot_time()).count();
     std::vector<sdk::Reading> sample;
     for (size_t i = 0; i < units_[unit].signals.size(); ++i) {
-      sample.push_back({plan_.units[unit].signals[i].attribute,
-                        units_[unit].signals[i].next(seconds),
-                        FP_GOOD,
-                        {}});
+      const SignalPlan& plan = plan_.units[unit].signals[i];
+      sdk::Value value = units_[unit].signals[i].next(seconds);
+      if (!plan.key.empty()) host.keep(plan.key, static_cast<int64_t>(std::get<double>(value)));
+      sample.push_back({plan.attribute, std::move(value), FP_GOOD, {}});
     }
     if (!sample.empty()) host.emit(sample);
   }

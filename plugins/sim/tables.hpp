@@ -73,7 +73,7 @@ inline constexpr std::array<fp_option, 3> kUnitRow{{
                 .help = "how many polls of it are good before"},
 }};
 
-inline constexpr std::array<fp_option, 9> kSignalRow{{
+inline constexpr std::array<fp_option, 10> kSignalRow{{
     sdk::Option{.name = "attribute",
                 .type = FP_OPT_ATTRIBUTE,
                 .required = true,
@@ -101,6 +101,10 @@ inline constexpr std::array<fp_option, 9> kSignalRow{{
                 .type = FP_OPT_NUMBER,
                 .fallback = "1",
                 .help = "of counter with each poll; of random_walk at most"},
+    sdk::Option{.name = "kept",
+                .type = FP_OPT_BOOLEAN,
+                .fallback = "false",
+                .help = "whether a counter goes on where the process before this one stopped"},
     sdk::Option{.name = "decimals",
                 .type = FP_OPT_INTEGER,
                 .fallback = "3",

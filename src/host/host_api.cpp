@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "host/tables.hpp"
+#include "model/names.hpp"
 
 namespace fieldpost {
 namespace {
@@ -38,8 +39,10 @@ std::string_view view(fp_str text) {
 
 }  // namespace
 
-HostApi::HostApi(const InstanceConfig& config, LineLog& log, Sink sink)
+HostApi::HostApi(const InstanceConfig& config, const std::vector<KeptValue>& kept, LineLog& log,
+                 Sink sink)
     : config_(config), log_(log), sink_(std::move(sink)) {
+  for (const KeptValue& value : kept) kept_[value.key] = value.value;
   raw_.size = sizeof raw_;
   raw_.n_units = static_cast<uint32_t>(config.units.size());
   raw_.ctx = this;
@@ -80,6 +83,17 @@ HostApi::HostApi(const InstanceConfig& config, LineLog& log, Sink sink)
   };
   raw_.log = [](void* ctx, int32_t priority, fp_str message) noexcept {
     static_cast<HostApi*>(ctx)->log_.write(priority, view(message));
+  };
+  raw_.keep = [](void* ctx, const char* key, int64_t value) noexcept {
+    return static_cast<HostApi*>(ctx)->keep(key, value);
+  };
+  raw_.kept = [](void* ctx, const char* key, int64_t* ret) noexcept -> fp_status {
+    const auto& self = *static_cast<HostApi*>(ctx);
+    if (self.phase_ == Phase::Declaring || key == nullptr || ret == nullptr) return FP_E_INVALID;
+    const auto found = self.kept_.find(std::string_view(key));
+    if (found == self.kept_.end()) return FP_E_UNSUPPORTED;
+    *ret = found->second;
+    return FP_OK;
   };
 }
 
@@ -240,6 +254,35 @@ fp_status HostApi::emit(int64_t boottime_ns, const fp_reading* readings, size_t 
   sample_readings_ += sample->readings.size();
   samples_.push_back(*std::move(sample));
   return FP_OK;
+}
+
+fp_status HostApi::keep(const char* key, int64_t value) {
+  const std::string_view name = key == nullptr ? "" : key;
+  const auto refuse = [&](const std::string& why) {
+    log_.write(4, "'" + printable(name, 64) + "' is not kept: " + why);
+    return FP_E_INVALID;
+  };
+  if (phase_ == Phase::Declaring) return refuse("nothing can be kept from declare");
+  if (!is_attribute_name(name)) {
+    return refuse("a key has 1 to 255 letters, digits, underscores or hyphens");
+  }
+  std::string text(name);
+  if (!own_keys_.contains(text) && own_keys_.size() >= kMaxKept) {
+    return refuse("this process has kept " + std::to_string(kMaxKept) + " others");
+  }
+  const bool known = kept_.contains(text);
+  int64_t& kept = kept_[text];
+  own_keys_.insert(text);
+  if (known && kept == value) return FP_OK;
+  kept = value;
+  news_.insert(std::move(text));
+  return FP_OK;
+}
+
+message::Keep HostApi::take_kept() {
+  message::Keep keep;
+  for (const std::string& key : std::exchange(news_, {})) keep.values.push_back({key, kept_[key]});
+  return keep;
 }
 
 message::Samples HostApi::take_samples() {

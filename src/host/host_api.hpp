@@ -7,6 +7,8 @@
 #include <fieldpost/plugin.h>
 
 #include <functional>
+#include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +16,7 @@
 #include "host/line_log.hpp"
 #include "host/packed_config.hpp"
 #include "host/report_filter.hpp"
+#include "model/kept_value.hpp"
 #include "model/message.hpp"
 #include "model/plugin_info.hpp"
 
@@ -28,7 +31,9 @@ class HostApi {
   using Sink = std::function<void(message::Samples&&)>;
 
   // `log` outlives this object. Not movable: the plugin keeps a pointer to it.
-  HostApi(const InstanceConfig& config, LineLog& log, Sink sink);
+  // `kept` is what processes before this one have kept.
+  HostApi(const InstanceConfig& config, const std::vector<KeptValue>& kept, LineLog& log,
+          Sink sink);
   HostApi(const HostApi&) = delete;
   HostApi& operator=(const HostApi&) = delete;
 
@@ -48,8 +53,12 @@ class HostApi {
   // What the call that has just ended said about its failure, and what it emitted.
   std::string take_error() { return std::exchange(error_, {}); }
   message::Samples take_samples();
+  // What is kept and was not taken yet. To be sent before the samples that were emitted until now.
+  bool has_kept() const { return !news_.empty(); }
+  message::Keep take_kept();
 
  private:
+  fp_status keep(const char* key, int64_t value);
   fp_status get(fp_section section, const char* option, fp_value* ret) const;
   int32_t declare_attribute(uint32_t unit, fp_section section, const fp_attribute* row);
   int32_t declare_command(uint32_t unit, fp_section section, const fp_command* row);
@@ -72,6 +81,9 @@ class HostApi {
   std::string difference_;
   std::vector<message::Problem> problems_;
   std::string error_;
+  std::map<std::string, int64_t, std::less<>> kept_;
+  std::set<std::string> own_keys_;  // that this process has kept
+  std::set<std::string> news_;      // of which nobody was told
   ReportFilter filter_;
   std::vector<Sample> samples_;
   size_t sample_bytes_ = 0, sample_readings_ = 0;  // at most, of samples_

@@ -25,6 +25,7 @@ static_assert(offsetof(fp_plugin, abi_minor) == offsetof(Preamble, abi_minor));
 static_assert(offsetof(fp_plugin, size) == offsetof(Preamble, size));
 
 constexpr size_t kSmallestPlugin = sizeof(fp_plugin);  // of ABI 0.1; stays when the struct grows
+constexpr uint32_t kOldestMinor = 1;                   // of this major; nothing was altered since
 
 Error invalid(std::string message) { return {Errc::Invalid, std::move(message)}; }
 
@@ -64,8 +65,7 @@ Result<> check_abi(uint32_t major, uint32_t minor) {
   if (major > FP_ABI_MAJOR || (major == FP_ABI_MAJOR && minor > FP_ABI_MINOR)) {
     return invalid(both + "upgrade fieldpost");
   }
-  // Before 1.0 a minor may change anything.
-  if (major != FP_ABI_MAJOR || (major == 0 && minor != FP_ABI_MINOR)) {
+  if (major != FP_ABI_MAJOR || minor < kOldestMinor) {
     return invalid(both + "upgrade or rebuild the plugin");
   }
   return {};

@@ -20,6 +20,7 @@ using std::chrono::seconds;
 constexpr int kMessagesInARow = 16;                // before a poll that is due gets its turn
 constexpr nanoseconds kLongestWait = seconds(10);  // poll(2) does not count a suspended machine
 constexpr nanoseconds kMissedEvery = seconds(60);  // between log lines about missed slots
+constexpr nanoseconds kKeepEvery = seconds(1);     // that no reading tells of
 
 const char* meaning(fp_status status) {
   switch (status) {
@@ -83,7 +84,7 @@ HostExit give_up(LineLog& log, const std::string& why) {
 
 }  // namespace
 
-std::expected<InstanceConfig, HostExit> receive_config(Channel& channel) {
+std::expected<message::Configure, HostExit> receive_config(Channel& channel) {
   LineLog log(STDERR_FILENO);
   auto message = channel.wait_for_message();
   if (!message && message.error().code == Errc::Unavailable) return std::unexpected(HostExit::Done);
@@ -95,14 +96,16 @@ std::expected<InstanceConfig, HostExit> receive_config(Channel& channel) {
   if (!is_sound(configure->config)) {
     return std::unexpected(give_up(log, "its configuration names a row that is not there"));
   }
-  return std::move(configure->config);
+  return std::move(*configure);
 }
 
-Runner::Runner(const Plugin& plugin, Channel& channel, InstanceConfig config)
-    : plugin_(plugin), channel_(channel), log_(STDERR_FILENO), config_(std::move(config)) {
+Runner::Runner(const Plugin& plugin, Channel& channel, message::Configure wanted)
+    : plugin_(plugin), channel_(channel), log_(STDERR_FILENO), config_(std::move(wanted.config)) {
   ::prctl(PR_SET_NAME, config_.name.c_str());  // for people who look at ps and top
-  api_ = std::make_unique<HostApi>(
-      config_, log_, [this](message::Samples&& samples) { send(std::move(samples)); });
+  api_ = std::make_unique<HostApi>(config_, wanted.kept, log_, [this](message::Samples&& samples) {
+    send_kept();
+    send(std::move(samples));
+  });
   config_.sections = {};  // the plugin's to ask for, and nobody else's
   health_.resize(config_.units.size());
 }
@@ -170,6 +173,7 @@ HostExit Runner::close() {
   if (ended_ == HostExit::Refused) return HostExit::Refused;  // a broken plugin is left as it is
   StopSignal::raise();                                        // close() gets its second, not more
   invoke(channel_.heart(), plugin_.calls.close, instance_);
+  send_kept();
   return ended_.value_or(HostExit::Done);
 }
 
@@ -184,6 +188,7 @@ void Runner::serve() {
     if (socket_ready_) read_messages();
     if (!ended_ && event_ready_) run_event();
     if (!ended_ && due && BootClock::now() >= due->when) poll_unit(due->unit);
+    if (kept_due_ && BootClock::now() >= *kept_due_) send_kept();
     log_.summarise(BootClock::now());
   }
 }
@@ -194,6 +199,7 @@ void Runner::wait(std::optional<Schedule::Due> due) {
   BootTime until = now + std::min(kLongestWait, channel_.heart().period());
   if (due) until = std::min(until, due->when);
   if (paused) until = std::min(until, event_resume_);
+  if (kept_due_) until = std::min(until, *kept_due_);
   const nanoseconds left = std::max(until - now, nanoseconds{});
   const auto whole = std::chrono::duration_cast<seconds>(left);
   const timespec timeout{whole.count(), (left - whole).count()};
@@ -272,6 +278,7 @@ void Runner::run_call(const message::Call& call) {
       log_.write(4, "a value read back was refused: " + done.error().message);
     }
   }
+  send_kept();  // before it is said to be done
   const bool go_on = finish_call(status, "command");
   outcome.status = status == FP_OK                                        ? Status::Done
                    : status == FP_E_INVALID || status == FP_E_UNSUPPORTED ? Status::Rejected
@@ -333,7 +340,12 @@ bool Runner::finish_call(fp_status status, const char* what) {
     error_ = meaning(status);
   }
   auto samples = api_->take_samples();
-  if (!samples.samples.empty()) send(std::move(samples));
+  if (!samples.samples.empty()) {
+    send_kept();
+    send(std::move(samples));
+  } else if (api_->has_kept() && !kept_due_) {
+    kept_due_ = BootClock::now() + kKeepEvery;
+  }
   if (auto held = api_->filter().take_held()) send(*std::move(held));
   const bool known = (status <= FP_OK && status >= FP_E_UNSUPPORTED) || status == FP_E_UNCERTAIN;
   if (!known) {
@@ -343,6 +355,12 @@ bool Runner::finish_call(fp_status status, const char* what) {
   if (plugin_.calls.event_fd != nullptr)
     event_fd_ = invoke(channel_.heart(), plugin_.calls.event_fd, instance_);
   return !ended_;
+}
+
+// Before the readings that tell of it: what is published is never ahead of what is kept.
+void Runner::send_kept() {
+  kept_due_.reset();
+  if (api_->has_kept()) send(api_->take_kept());
 }
 
 void Runner::send(const message::Any& message) {

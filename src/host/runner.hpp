@@ -27,13 +27,13 @@ enum class HostExit : int {
 };
 
 // Receives Configure, the supervisor's first message. Otherwise: what to exit with.
-std::expected<InstanceConfig, HostExit> receive_config(Channel& channel);
+std::expected<message::Configure, HostExit> receive_config(Channel& channel);
 
 class Runner {
  public:
   // `plugin` and `channel` outlive this object; the channel's heart beats between calls into the
   // plugin. StopSignal must be installed.
-  Runner(const Plugin& plugin, Channel& channel, InstanceConfig config);
+  Runner(const Plugin& plugin, Channel& channel, message::Configure wanted);
 
   // Answers what the plugin declares for the configuration. Opens nothing.
   HostExit check();
@@ -62,6 +62,7 @@ class Runner {
   // After every call into the plugin: hands over what it emitted. False: the plugin is not to be
   // called again.
   bool finish_call(fp_status status, const char* what);
+  void send_kept();
   void send(const message::Any& message);
   HostExit refuse(Refusal::Kind kind, const std::string& reason);
 
@@ -82,9 +83,10 @@ class Runner {
   std::string error_;  // of the last call into the plugin, never empty if it failed
   int event_fd_ = -1;
   bool event_ready_ = false, socket_ready_ = false;
-  BootTime event_resume_{};    // on_event failed: not called again before
-  nanoseconds event_pause_{};  // the last such pause
-  uint64_t missed_ = 0;        // slots, since the log line about it
+  BootTime event_resume_{};           // on_event failed: not called again before
+  nanoseconds event_pause_{};         // the last such pause
+  std::optional<BootTime> kept_due_;  // what is kept is sent then, if no reading takes it along
+  uint64_t missed_ = 0;               // slots, since the log line about it
   BootTime missed_told_{};
   std::optional<HostExit> ended_;  // why serve() is to end
 };

@@ -28,6 +28,8 @@ constexpr auto kHostsLimit = 1800ms;
 constexpr auto kUplinkLimit = 300ms;
 constexpr auto kStoreLimit = 700ms;
 
+constexpr auto kKeptPeriod = 10min;  // what a power cut may cost of what plugins keep
+
 // What is not for plugins: the outbox and what the agent keeps beside it, secrets, the broker's
 // side of the line.
 void hide_from_plugins(Config& config, const Paths& paths) {
@@ -107,10 +109,12 @@ Result<> Daemon::start() {
                      .stage_bytes = outbox.stage_size,
                      .max_size = outbox.max_size,
                      .max_age = outbox.max_age,
-                     .note_path = paths_.stored_traffic()},
+                     .notes = {{.path = paths_.stored_traffic()},
+                               {.path = stored_kept_path(), .period = kKeptPeriod}}},
       store_sinks(), symbols_);
   store_->set_keep(keep_rules(config_));
   load_traffic();
+  load_kept(boot);
   command_log_ = std::make_unique<CommandLog>(
       CommandLog::Options{.folder = paths_.stage_dir(), .boot_id = boot});
   configure_custom();  // before messages can come
@@ -174,9 +178,17 @@ Uplink::Sinks Daemon::uplink_sinks() {  // on the uplink thread
 }
 
 Supervisor::Sinks Daemon::supervisor_sinks() {
-  return {.samples = [this](std::vector<DeviceSample>&& samples) { keep(std::move(samples)); },
+  return {.samples =
+              [this](std::vector<DeviceSample>&& samples) {
+                save_kept();  // what is published is never ahead of it
+                keep(std::move(samples));
+              },
           .readings = [this](const Instance& i, const Sample& s) { on_reading(i, s); },
-          .outcome = [this](const message::Outcome& outcome) { router_.on_outcome(outcome); },
+          .outcome =
+              [this](const message::Outcome& outcome) {
+                save_kept();
+                router_.on_outcome(outcome);
+              },
           .changed = [this] { update_routes(); },
           .down = [this](std::string_view instance,
                          std::string_view reason) { router_.on_instance_down(instance, reason); }};
@@ -256,6 +268,7 @@ void Daemon::on_second() {
   supervisor_.watch(control_.has_watchers());
   report_health();
   save_traffic();
+  save_kept();
   keep_sockets();
   watch_trial();
   tell_systemd();
@@ -356,6 +369,7 @@ bool Daemon::finish() {
   uplink_->stop(kUplinkLimit);  // first: what it still learns of acknowledgements saves a re-send
   stopped_ = true;
   save_traffic();
+  save_kept();
   const bool stored = store_->stop(kStoreLimit);
   if (!stored) {
     log::error("the disk did not take everything before the end",

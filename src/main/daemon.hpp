@@ -143,6 +143,11 @@ class Daemon {
   void note_refusal(const CommandReport& report);
   void load_traffic();
   void save_traffic();  // in the run directory, and for the store to keep
+  void load_kept(const std::string& boot);
+  void save_kept();  // the same
+  // What plugins keep (supervisor/kept_values.hpp): for crashes, and for power cuts.
+  std::string kept_path() const { return paths_.run_dir + "/kept"; }
+  std::string stored_kept_path() const { return paths_.state_dir + "/kept"; }
 
   // Control requests: requests.cpp.
   Json handle(const Json& request, ControlRight right, bool* watch, UniqueFd passed);
@@ -188,6 +193,9 @@ class Daemon {
   TrafficCounts traffic_;      // any thread
   std::string saved_traffic_;  // in the run directory
   BootTime traffic_saved_at_{};
+  std::string boot_;              // as boot_id() gives it
+  uint64_t kept_saved_ = 0;       // of supervisor_.kept().changes()
+  bool kept_in_trouble_ = false;  // its file in the run directory cannot be written
   UplinkStatus uplink_status_;
   DrainRate drain_;
   std::unique_ptr<Store> store_;

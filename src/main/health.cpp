@@ -16,6 +16,8 @@ using namespace std::chrono_literals;
 
 constexpr auto kTrafficPeriod = 5s;  // what a crash may cost of the counts
 constexpr size_t kMaxTraffic = size_t{4} << 20;
+constexpr size_t kMaxKeptFile = size_t{64} << 20;  // more than all instances may keep
+constexpr size_t kTrafficNote = 0, kKeptNote = 1;  // of the store's
 
 }  // namespace
 
@@ -129,11 +131,43 @@ void Daemon::save_traffic() {
   traffic_saved_at_ = now;
   std::string text = traffic_.text(stopped_);
   if (text == saved_traffic_) return;
-  store_->keep_note(text);
+  store_->keep_note(kTrafficNote, text);
   if (const auto saved = replace_file(paths_.traffic(), text); !saved) {
     log::debug("the counts of traffic are not saved", {{"FP_REASON", saved.error().message}});
   }
   saved_traffic_ = std::move(text);
+}
+
+// From the run directory if what is there is of this boot, else what the disk has.
+void Daemon::load_kept(const std::string& boot) {
+  boot_ = boot;
+  for (const std::string& path : {kept_path(), stored_kept_path()}) {
+    const auto text = read_file(path, kMaxKeptFile);
+    if (!text && text.error().code == Errc::NotFound) continue;
+    if (text && path == kept_path() && KeptValues::boot_of(*text) != boot) continue;
+    const auto restored = text ? supervisor_.kept().restore(*text) : Result<>(text.error());
+    if (restored) break;
+    const std::string aside = path + ".damaged";  // its lines may still tell somebody something
+    (void)std::rename(path.c_str(), aside.c_str());
+    log::error(path == kept_path() ? "kept values are damaged; those of the disk are used, which "
+                                     "may be ten minutes old"
+                                   : "kept values are damaged; totals may start at 0",
+               {{"FP_PATH", aside}, {"FP_REASON", restored.error().message}});
+  }
+}
+
+void Daemon::save_kept() {
+  const uint64_t changes = supervisor_.kept().changes();
+  if (changes == kept_saved_) return;
+  kept_saved_ = changes;
+  std::string text = supervisor_.kept().text(boot_);
+  const auto saved = replace_file(kept_path(), text);
+  if (!saved && !kept_in_trouble_) {
+    log::warning("kept values would not survive a crash of the agent",
+                 {{"FP_REASON", saved.error().message}});
+  }
+  kept_in_trouble_ = !saved;
+  store_->keep_note(kKeptNote, std::move(text));
 }
 
 }  // namespace fieldpost

@@ -82,15 +82,15 @@ HostExit describe(Channel& channel, const std::string& path) {
   return sent ? HostExit::Done : HostExit::Protocol;
 }
 
-HostExit check(Channel& channel, const std::string& path, InstanceConfig config) {
+HostExit check(Channel& channel, const std::string& path, message::Configure wanted) {
   confine_to_answers();
   const auto plugin = load_plugin(path);
   if (!plugin) return refuse(channel, plugin.error().message);
-  return Runner(*plugin, channel, std::move(config)).check();
+  return Runner(*plugin, channel, std::move(wanted)).check();
 }
 
-HostExit run(Channel& channel, const std::string& path, InstanceConfig config) {
-  const Sandbox& sandbox = config.sandbox;
+HostExit run(Channel& channel, const std::string& path, message::Configure wanted) {
+  const Sandbox& sandbox = wanted.config.sandbox;
   (void)channel.send(message::Confined{confine(sandbox)});
   const auto plugin = load_plugin(path);
   if (!plugin) return refuse(channel, plugin.error().message);
@@ -99,16 +99,16 @@ HostExit run(Channel& channel, const std::string& path, InstanceConfig config) {
                                words_of_needs(plugin->info.needs) +
                                "); `fieldpost reload` reads it again");
   }
-  return Runner(*plugin, channel, std::move(config)).run();
+  return Runner(*plugin, channel, std::move(wanted)).run();
 }
 
 HostExit serve(std::string_view verb, const std::string& path) {
   Channel channel(kSocket, Heartbeat::from_environment());  // before the sandbox: opens a socket
   if (verb == "describe") return describe(channel, path);
-  auto config = receive_config(channel);
-  if (!config) return config.error();
-  return verb == "check" ? check(channel, path, *std::move(config))
-                         : run(channel, path, *std::move(config));
+  auto wanted = receive_config(channel);
+  if (!wanted) return wanted.error();
+  return verb == "check" ? check(channel, path, *std::move(wanted))
+                         : run(channel, path, *std::move(wanted));
 }
 
 }  // namespace

@@ -114,6 +114,11 @@ void fields(Io& io, Is<InstanceConfig> auto& v) {
   io.list(v.named_reports, kMaxReadings);
 }
 template <class Io>
+void fields(Io& io, Is<KeptValue> auto& v) {
+  io(v.key);
+  io(v.value);
+}
+template <class Io>
 void fields(Io& io, Is<Declaration::Attribute> auto& v) {
   io(v.spec);
   io(v.unit);
@@ -151,6 +156,7 @@ namespace message {
 template <class Io>
 void fields(Io& io, Is<Configure> auto& v) {
   io(v.config);
+  io.list(v.kept, kMaxKept);
 }
 template <class Io>
 void fields(Io& io, Is<Call> auto& v) {
@@ -212,6 +218,10 @@ template <class Io>
 void fields(Io& io, Is<Confined> auto& v) {
   io(v.in_force.calls);
   io(v.in_force.files);
+}
+template <class Io>
+void fields(Io& io, Is<Keep> auto& v) {
+  io.list(v.values, kMaxKept);
 }
 
 namespace {

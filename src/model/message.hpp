@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "model/kept_value.hpp"
 #include "model/plugin_info.hpp"
 #include "model/reading.hpp"
 
@@ -30,6 +31,7 @@ namespace fieldpost::message {
 // First of all: what the instance is to do. The host answers Declared, or Problems and Declared.
 struct Configure {
   InstanceConfig config;
+  std::vector<KeptValue> kept = {};  // by processes before this one
   bool operator==(const Configure&) const = default;
 };
 // Run a command; answered by Outcome with the same id.
@@ -117,10 +119,15 @@ struct Outcome {
 struct Pong {
   bool operator==(const Pong&) const = default;
 };
+// What the next process of the instance is to be told. Of readings that tell of it, it comes first.
+struct Keep {
+  std::vector<KeptValue> values;
+  bool operator==(const Keep&) const = default;
+};
 
 // The position in this list is the frame's type: append only.
 using Any = std::variant<Configure, Call, Ping, Described, Problem, Declared, Ready, Refused,
-                         Samples, UnitState, Outcome, Pong, Confined, Held, Renew>;
+                         Samples, UnitState, Outcome, Pong, Confined, Held, Renew, Keep>;
 
 inline constexpr size_t kMaxMessage = size_t{1} << 20;
 inline constexpr size_t kHeaderSize = 16;

@@ -39,6 +39,7 @@ class Writer {
   void operator()(uint32_t v) { varint(v); }
   void operator()(uint64_t v) { varint(v); }
   void operator()(double v) { raw(&v, sizeof v); }
+  void operator()(int64_t v) { raw(&v, sizeof v); }
   void operator()(nanoseconds v) { raw(&v, sizeof v); }
   void operator()(BootTime v) { (*this)(v.time_since_epoch()); }
   void operator()(const std::string& v) {
@@ -102,6 +103,7 @@ class Reader {
   void operator()(uint32_t& v) { v = static_cast<uint32_t>(varint(UINT32_MAX)); }
   void operator()(uint64_t& v) { v = varint(UINT64_MAX); }
   void operator()(double& v) { raw(&v, sizeof v); }
+  void operator()(int64_t& v) { raw(&v, sizeof v); }
   void operator()(nanoseconds& v) { raw(&v, sizeof v); }
   void operator()(BootTime& v) {
     nanoseconds since{};

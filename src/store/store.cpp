@@ -124,9 +124,9 @@ void Store::acknowledge(std::vector<int64_t> items) {
   if (!items.empty()) t.post(Thread::Acknowledge{std::move(items)});
 }
 
-void Store::keep_note(std::string text) {
+void Store::keep_note(size_t note, std::string text) {
   const std::scoped_lock lock(thread_->mutex);
-  thread_->note = std::move(text);
+  thread_->notes.at(note).text = std::move(text);
 }
 
 Result<int64_t> Store::start_export(ExportRequest request) {

@@ -64,6 +64,12 @@ struct StoredClock {
 
 class Store {
  public:
+  // A text of others that the store keeps in a file on the disk: see keep_note().
+  struct NoteFile {
+    std::string path;
+    // At the latest so long after it has changed. 0: with a flush, when an hour has passed since.
+    std::chrono::nanoseconds period{};
+  };
   struct Options {
     std::string folder;      // of the outbox
     std::string run_folder;  // of stage 1; on a tmpfs
@@ -75,7 +81,7 @@ class Store {
     int64_t stage_bytes = int64_t{16} << 20;
     int64_t max_size = int64_t{512} << 20;  // of everything on the disk; see store/room.hpp
     std::chrono::nanoseconds max_age{};     // what is older is dropped; 0: none
-    std::string note_path;                  // where keep_note() keeps it, on the disk
+    std::vector<NoteFile> notes = {};
     // For tests: the boot clock, in ms.
     std::function<int64_t()> now_ms = [] { return in_ms(BootClock::now()); };
   };
@@ -127,9 +133,11 @@ class Store {
   void set_aside(DeviceIds devices);
   void acknowledge(std::vector<int64_t> items);
 
-  // Any thread. A text of others that is worth keeping, but no write to the disk of its own: it is
-  // written once the outbox is open, with a flush when an hour has passed, and at stop().
-  void keep_note(std::string text);
+  // Any thread. The text of one of options.notes. One with a period is written at once after the
+  // start, when its period is over, and at stop(), whatever the outbox does. Others are not worth a
+  // write of their own: once the outbox is open, with a flush when an hour has passed, and at
+  // stop() if all else was stored. What cannot be written is tried again.
+  void keep_note(size_t note, std::string text);
 
   // Any thread. Writes what waits into a pipe, between flushes: store/exports.hpp.
   Result<int64_t> start_export(ExportRequest request);

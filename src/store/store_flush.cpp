@@ -12,6 +12,8 @@
 namespace fieldpost {
 namespace {
 
+using namespace std::chrono_literals;
+
 // Up to so many percent of stage 1 are for waiting until a full disk has space again.
 constexpr int64_t kStageIsWaitingRoom = 50;
 constexpr size_t kFlushPoints = 100'000;  // of one transaction; bounds memory
@@ -74,7 +76,7 @@ Result<> Store::Thread::flush_part(int64_t up_to) {
   if (samples.empty()) return {};
   stage->recycle(std::move(samples));
   hand_over(flushed, up_to);
-  if (BootClock::now() >= note_at) write_note();
+  write_notes(true);
   exports.flushed(outbox->made());
   status_changed = true;
   sinks.stored(outbox->newest_row());
@@ -96,20 +98,31 @@ Result<> Store::Thread::append_to_disk(std::span<const Staged> samples, int64_t 
   return appended_now;
 }
 
-// One that cannot be written is no trouble of the outbox's, and is tried again with the next.
-void Store::Thread::write_note() {
+// Those that are due: of the ones that do not wait for a flush, or of the others.
+void Store::Thread::write_notes(bool with_flush) {
+  for (size_t i = 0; i < notes.size(); ++i) {
+    const bool waits = options.notes[i].period == 0ns;
+    if (waits == with_flush && BootClock::now() >= notes[i].at) write_note(i);
+  }
+}
+
+// One that cannot be written is no trouble of the outbox's.
+void Store::Thread::write_note(size_t i) {
+  Note& note = notes[i];
   std::string text;
   {
     const std::scoped_lock lock(mutex);
-    text = note;
+    text = note.text;
   }
-  if (text.empty() || text == written_note) return;
+  if (text.empty() || text == note.written) return;
   const Busy busy(busy_since);
-  note_at = BootClock::now() + kNotePeriod;
-  if (const auto kept = write_file_atomically(options.note_path, text); !kept) {
+  const nanoseconds period = options.notes[i].period == 0ns ? kNotePeriod : options.notes[i].period;
+  note.at = BootClock::now() + period;
+  if (const auto kept = write_file_atomically(options.notes[i].path, text); !kept) {
+    note.at = BootClock::now() + std::min<nanoseconds>(period, kNoteRetry);
     return log::debug("a note is not written", {{"FP_REASON", kept.error().message}});
   }
-  written_note = std::move(text);
+  note.written = std::move(text);
 }
 
 // Rows with samples that the uplink has, or has had acknowledged meanwhile. Of a device that is set

@@ -36,6 +36,7 @@ Store::Thread::Thread(Options o, Sinks s, SymbolTable& t, std::unique_ptr<StageL
       retry(kFirstRetry, kLastRetry) {
   // Also what an earlier process was about to bring to the disk when it ended.
   flushing_up_to = stage->newest();
+  notes.resize(options.notes.size());
 }
 
 // ---- Any thread.
@@ -77,6 +78,7 @@ void Store::Thread::run() {
   take_mail();
   while (!finished()) {
     work();
+    write_notes(false);
     export_slice();
     report();
     if (!finished()) wait_until(wake_at());
@@ -88,7 +90,9 @@ void Store::Thread::run() {
         "readings stay in stage 1: the disk did not take them before the end",
         {{"FP_COUNT", std::to_string(stage->pending_readings())}, {"FP_REASON", write_trouble}});
   }
-  if (stored) write_note();
+  for (size_t i = 0; i < notes.size(); ++i) {
+    if (stored || options.notes[i].period > 0ns) write_note(i);
+  }
   status_at = {};
   status_changed = true;
   report();

@@ -43,8 +43,9 @@ class Busy {
 
 // The uplink waits so long for a disk that does not open, before it goes on without the backlog.
 inline constexpr auto kDiskGrace = std::chrono::seconds(2);
-// Between two writes of a note.
+// Between two writes of a note that goes with a flush, and of any that could not be written.
 inline constexpr auto kNotePeriod = std::chrono::hours(1);
+inline constexpr auto kNoteRetry = std::chrono::minutes(1);
 // Deletes wait so long at least, for a flush that takes them along.
 inline constexpr auto kDeletesWait = std::chrono::seconds(1);
 
@@ -116,14 +117,19 @@ struct Store::Thread {
   mutable std::mutex mutex;
   std::shared_ptr<const DeviceIds> set_aside = std::make_shared<const DeviceIds>();
   std::condition_variable ended_changed;
-  StoreStatus reported;  // guarded by mutex, as are the next six
+  struct Note {
+    std::string text;     // guarded by mutex; the rest is the store thread's
+    std::string written;  // and on the disk
+    BootTime at{};        // not written before it
+  };
+  std::vector<Note> notes;  // as options.notes
+  StoreStatus reported;     // guarded by mutex, as are the next six
   bool ended = false;
   bool all_stored = false;
   StoredClock known;    // but `boot`, which stage 1 has
   bool marked = false;  // the mark has been set by a synchronised clock since the start
   std::optional<int64_t> seen_offset_ms;  // none: main has not said yet
   Unsendable unsendable;
-  std::string note;    // guarded by mutex
   std::thread thread;  // belongs to the Store
 
   // ---- The store thread.
@@ -167,7 +173,8 @@ struct Store::Thread {
   Result<Fetched> begin_live();
   Result<> fetch_rows(const Fetch& fetch, Fetched& answer);
   bool may_fetch() const;
-  void write_note();
+  void write_notes(bool with_flush);
+  void write_note(size_t i);
   void set_trouble(std::string& trouble, std::string text);
   void log_damaged();
   void report();
@@ -189,8 +196,6 @@ struct Store::Thread {
   BootTime fetch_at{};                  // nothing is read before it
   BootTime look_at_stage{}, look_at{};  // whether the files of either are where they were
   std::string write_trouble, read_trouble, stage_trouble, warning;
-  std::string written_note;
-  BootTime note_at{};  // not written before it
   int64_t reported_lost = 0;
   int64_t reported_damaged = 0;
   BootTime status_at{};

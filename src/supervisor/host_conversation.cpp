@@ -66,6 +66,13 @@ struct HostConversation::Listener {
     return Turn::None;
   }
 
+  Result<Turn> operator()(message::Keep&& keep) const {
+    if (!self.declaration_) return invalid("kept values before it had declared");
+    if (const auto good = vet(keep); !good) return invalid("kept " + good.error().message);
+    self.sinks_.keep(keep);
+    return Turn::None;
+  }
+
   Result<Turn> operator()(message::UnitState&& unit) const {
     if (!serving() || unit.unit >= self.config_.units.size()) {
       return invalid("sent the state of a unit that is not there");

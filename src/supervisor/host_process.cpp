@@ -208,7 +208,7 @@ Result<> HostProcess::Impl::connect(UniqueFd socket) {
                       [this](const std::string& why) { condemn(why); },
                       [this] { on_end_of_file(); }},
       options.limits);
-  return link->send(message::Configure{options.config}).context("configuration");
+  return link->send(message::Configure{options.config, sinks.kept()}).context("configuration");
 }
 
 Result<> HostProcess::Impl::try_spawn() {

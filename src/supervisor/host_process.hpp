@@ -55,6 +55,9 @@ class HostProcess {
     // Exactly one for each call() that succeeded: a host that ends has failed its calls.
     std::function<void(const message::Outcome&)> outcome;
     std::function<void()> state;  // status() has changed
+    // What the instance's processes keep, and what was kept by those before the one that starts.
+    std::function<void(const message::Keep&)> keep = [](const message::Keep&) {};
+    std::function<std::vector<KeptValue>()> kept = [] { return std::vector<KeptValue>(); };
   };
   struct Status {
     HostState state = HostState::Down;

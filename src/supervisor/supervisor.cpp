@@ -13,6 +13,8 @@
 namespace fieldpost {
 namespace {
 
+KeptValues::Id id_of(const PluginConfig& plugin) { return {plugin.name, plugin.type}; }
+
 bool is_down(const Supervisor::Entry& entry) {
   return !entry.host || entry.host->status().state == HostState::Down;
 }
@@ -70,7 +72,9 @@ HostProcess::Sinks Supervisor::sinks_of(Entry& entry) {
               },
           .held = [&entry](const message::Held& held) { entry.instance.on_held(held); },
           .outcome = [this](const message::Outcome& outcome) { sinks_.outcome(outcome); },
-          .state = [this, &entry] { on_state(entry); }};
+          .state = [this, &entry] { on_state(entry); },
+          .keep = [this, &entry](const message::Keep& keep) { on_keep(entry, keep); },
+          .kept = [this, &entry] { return kept_.begin(id_of(*entry.config)); }};
 }
 
 void Supervisor::on_state(Entry& entry) {
@@ -84,6 +88,12 @@ void Supervisor::on_state(Entry& entry) {
   if (status.state != HostState::Down) return;
   auto settler = loop_->after(std::chrono::microseconds(0), [this] { settle(); });
   if (settler) settler_ = *std::move(settler);
+}
+
+void Supervisor::on_keep(const Entry& entry, const message::Keep& keep) {
+  if (kept_.keep(id_of(*entry.config), keep.values)) return;
+  log::error("the plugin keeps more values than it may; they will not survive its end",
+             {{"FP_PLUGIN", entry.config->name}, {"FP_LIMIT", std::to_string(kMaxKept)}});
 }
 
 // Why a host has to give way to a new one though its configuration is the same; empty: it has not.
@@ -104,6 +114,9 @@ std::string Supervisor::why_anew(const Entry& entry, const PluginConfig& wanted)
 void Supervisor::apply(const Config& config) {
   const ConfigDiff changes = diff(config_, config);
   config_ = config;
+  std::set<KeptValues::Id> configured;
+  for (const PluginConfig& plugin : config.plugins) configured.insert(id_of(plugin));
+  kept_.configure(configured);
   std::vector<std::unique_ptr<Entry>> before = std::exchange(entries_, {});
   entries_.resize(config.plugins.size());
   const auto keep = [&](const ConfigDiff::Pair& pair) {

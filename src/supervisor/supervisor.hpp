@@ -15,6 +15,7 @@
 #include "config/config.hpp"
 #include "supervisor/host_process.hpp"
 #include "supervisor/instance.hpp"
+#include "supervisor/kept_values.hpp"
 #include "supervisor/state_notes.hpp"
 
 namespace fieldpost {
@@ -72,6 +73,10 @@ class Supervisor {
   const std::vector<std::unique_ptr<Entry>>& entries() const { return entries_; }
   int up() const;  // how many hosts are up
 
+  // What plugins keep. Whoever stores it stores what is new before the samples that come after it,
+  // and restores it before the first apply().
+  KeptValues& kept() { return kept_; }
+
  private:
   std::string path_of(const std::string& type) const;  // of the plugin's file
   std::string why_anew(const Entry& entry, const PluginConfig& wanted) const;
@@ -80,6 +85,7 @@ class Supervisor {
   void retire(std::unique_ptr<Entry> entry);
   HostProcess::Sinks sinks_of(Entry& entry);
   void on_state(Entry& entry);
+  void on_keep(const Entry& entry, const message::Keep& keep);
   // Forgets retired hosts that have ended, and when none is left starts what is to run: the new
   // host of a bus must not meet the old one there.
   void settle();
@@ -92,6 +98,7 @@ class Supervisor {
   std::vector<std::unique_ptr<Entry>> entries_;
   std::vector<std::unique_ptr<Entry>> retired_;  // being stopped
   StateNotes notes_;
+  KeptValues kept_;
   Source settler_;                 // settle() runs outside the hosts' own callbacks
   std::function<void()> stopped_;  // set once stop() was called
   bool watching_ = false;

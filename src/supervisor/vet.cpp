@@ -68,4 +68,11 @@ Result<> vet(const message::Held& held, const Declaration& declaration, BootTime
   return {};
 }
 
+Result<> vet(const message::Keep& keep) {
+  for (const KeptValue& value : keep.values) {
+    if (!is_attribute_name(value.key)) return invalid("a value with a bad key");
+  }
+  return {};
+}
+
 }  // namespace fieldpost

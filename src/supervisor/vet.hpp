@@ -15,5 +15,6 @@ namespace fieldpost {
 Result<> vet(const Declaration& declaration, const InstanceConfig& config);
 Result<> vet(const message::Samples& samples, const Declaration& declaration, BootTime now);
 Result<> vet(const message::Held& held, const Declaration& declaration, BootTime now);
+Result<> vet(const message::Keep& keep);
 
 }  // namespace fieldpost

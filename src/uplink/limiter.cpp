@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/checksum.hpp"
+
 namespace fieldpost {
 namespace {
 
@@ -11,13 +13,8 @@ constexpr int kAnswerPercent = 10;
 
 constexpr uint64_t kNoTopic = 0;  // what came in
 
-// FNV-1a: the same in every process, unlike std::hash.
 uint64_t name_of(std::string_view topic) {
-  uint64_t hash = 14'695'981'039'346'656'037U;
-  for (const char c : topic) {
-    hash ^= static_cast<unsigned char>(c);
-    hash *= 1'099'511'628'211U;
-  }
+  const uint64_t hash = fnv1a(topic);
   return hash == kNoTopic ? 1 : hash;
 }
 

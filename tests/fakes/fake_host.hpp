@@ -100,8 +100,9 @@ class FakeHost {
   std::vector<Problem> problems;
   std::vector<Sample> samples;
   std::vector<std::pair<int, std::string>> logs;
-  std::vector<std::string> refusals;  // what the plugin did against the ABI
-  std::string error;                  // of the last call that failed
+  std::vector<std::string> refusals;    // what the plugin did against the ABI
+  std::string error;                    // of the last call that failed
+  std::map<std::string, int64_t> kept;  // set it before open() for what earlier processes kept
 
   // What a call may take; a minute unless a test says otherwise. Before declare().
   void set_deadline(std::chrono::nanoseconds deadline) { api_.deadline_ns = deadline.count(); }
@@ -407,6 +408,16 @@ class FakeHost {
         .error = [](void* c, fp_str m) { self(c).error.assign(m.data, m.len); },
         .log = [](void* c, int32_t priority,
                   fp_str m) { self(c).logs.emplace_back(priority, std::string(m.data, m.len)); },
+        .keep = [](void* c, const char* key, int64_t value) -> fp_status {
+          self(c).kept[key] = value;
+          return FP_OK;
+        },
+        .kept = [](void* c, const char* key, int64_t* ret) -> fp_status {
+          const auto found = self(c).kept.find(key);
+          if (found == self(c).kept.end()) return FP_E_UNSUPPORTED;
+          *ret = found->second;
+          return FP_OK;
+        },
         .deadline_ns = 60'000'000'000};
   }
 

@@ -24,10 +24,11 @@ std::string refusal_of(const std::string& type) {
 
 TEST(Loader, AnOlderPluginAndANewerOneAreToldApart) {
   EXPECT_TRUE(check_abi(FP_ABI_MAJOR, FP_ABI_MINOR));
+  EXPECT_TRUE(check_abi(0, 1)) << "of plugins in the field";
   EXPECT_EQ(check_abi(2, 0).error().message,
-            "plugin speaks ABI 2.0, this gateway 0.1: upgrade fieldpost");
+            "plugin speaks ABI 2.0, this gateway 0.2: upgrade fieldpost");
   EXPECT_EQ(check_abi(0, 0).error().message,
-            "plugin speaks ABI 0.0, this gateway 0.1: upgrade or rebuild the plugin");
+            "plugin speaks ABI 0.0, this gateway 0.2: upgrade or rebuild the plugin");
 }
 
 TEST(Loader, DescribesAPluginWithAllItsTables) {
@@ -56,8 +57,8 @@ TEST(Loader, AcceptsAPluginInCThatLeavesOutWhatItDoesNotNeed) {
 
 TEST(Loader, EachMistakeHasItsOwnWords) {
   const std::pair<const char*, const char*> expected[] = {
-      {"wrong_major", "plugin speaks ABI 2.0, this gateway 0.1: upgrade fieldpost"},
-      {"wrong_minor", "plugin speaks ABI 0.2, this gateway 0.1: upgrade fieldpost"},
+      {"wrong_major", "plugin speaks ABI 2.0, this gateway 0.2: upgrade fieldpost"},
+      {"wrong_minor", "plugin speaks ABI 0.3, this gateway 0.2: upgrade fieldpost"},
       {"wrong_size", "descriptor of 16 bytes"},
       {"wrong_null", "summary is NULL"},
       {"wrong_endless", "rows, at most 256"},

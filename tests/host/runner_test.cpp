@@ -11,6 +11,7 @@ namespace {
 using namespace std::chrono_literals;
 using message::Call;
 using message::Declared;
+using message::Keep;
 using message::Outcome;
 using message::Problem;
 using message::Ready;
@@ -256,6 +257,52 @@ TEST(Runner, ABadReadingCarriesItsQualityAndNoZero) {
   const Reading& reading = samples->samples[0].readings[0];
   EXPECT_EQ(reading.quality, Quality::CommError);
   EXPECT_EQ(reading.detail, "exception 2");
+}
+
+TEST(Runner, WhatIsKeptComesBeforeTheReadingsThatTellOfIt) {
+  HostDriver host("run", "puppet");
+  host.send(message::Configure{puppet("keep", 0, 5ms), {{"n", 41}, {"other", -1}}});
+  int64_t kept = 41;
+  for (int readings = 0; readings < 20;) {
+    const auto message = host.receive();
+    ASSERT_TRUE(message);
+    if (const auto* keep = std::get_if<Keep>(&*message)) {
+      ASSERT_EQ(keep->values.size(), 1u);
+      EXPECT_EQ(keep->values[0], (KeptValue{"n", ++kept}));
+    } else if (const auto* samples = std::get_if<Samples>(&*message)) {
+      EXPECT_EQ(number(samples->samples.back().readings[0]), static_cast<double>(kept));
+      ++readings;
+    }
+  }
+}
+
+TEST(Runner, WhatNoReadingTellsOfIsKeptOnceASecondAndAtTheEnd) {
+  Running r(puppet("keep-quietly", 0, 5ms));
+  const BootTime began = BootClock::now();
+  int64_t last = 0;
+  for (int i = 0; i < 2; ++i) {
+    const auto keep = r.host.await<Keep>();
+    ASSERT_TRUE(keep);
+    EXPECT_GT(keep->values[0].value, last);
+    last = keep->values[0].value;
+  }
+  EXPECT_GE(BootClock::now() - began, nanoseconds(1500ms));
+  r.host.terminate();
+  const auto end = r.host.await<Keep>([](const Keep& keep) { return keep.values[0].key == "end"; });
+  ASSERT_TRUE(end);
+  EXPECT_GE(end->values.back().value, last);
+}
+
+TEST(Runner, WhatCannotBeKeptIsABugOfThePluginAndSaid) {
+  for (const auto& [mode, why] :
+       {std::pair("keep-badly", "'not a key' is not kept: a key has 1 to 255 letters"),
+        std::pair("keep-too-many", "'key256' is not kept: this process has kept 256 others")}) {
+    Running r(puppet(mode, 0, 5ms));
+    const auto refused = r.host.await<Refused>();
+    ASSERT_TRUE(refused) << mode;
+    EXPECT_EQ(refused->kind, Refused::Kind::Fault);
+    EXPECT_NE(r.host.log().find(why), std::string::npos) << r.host.log();
+  }
 }
 
 TEST(Runner, ACallMayBringMoreThanFitsAMessage) {

@@ -59,7 +59,7 @@ std::vector<Any> one_of_each() {
                        {2, Quality::Good, std::string("grün\n"), ""},
                        {70'000, Quality::CommError, 0.0, "exception 2"},
                        {3, Quality::Good, -std::numeric_limits<double>::denorm_min(), ""}}};
-  return {message::Configure{some_config()},
+  return {message::Configure{some_config(), {{"total", INT64_MIN}, {"n", 7}}},
           message::Call{7, 2, {Value(1.0), std::nullopt, Value(std::string("x"))}},
           message::Ping{},
           message::Described{info},
@@ -73,7 +73,8 @@ std::vector<Any> one_of_each() {
           message::Pong{},
           message::Confined{{.calls = true}},
           message::Held{BootTime(std::chrono::nanoseconds(5)), {0, 300, 7}, {1}},
-          message::Renew{}};
+          message::Renew{},
+          message::Keep{{{"total", INT64_MAX}}}};
 }
 
 TEST(Message, EachComesBackAsItWas) {

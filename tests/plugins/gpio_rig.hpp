@@ -5,6 +5,8 @@
 // gpio-sim (gpio_rig_sim.cpp); whoever links chooses, and with it the plugin's backend.
 #pragma once
 
+#include <cstddef>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -36,6 +38,11 @@ std::vector<std::string> driven(unsigned offset);
 void short_circuit(unsigned offset, bool high);
 // The chip forgets the edges that are waiting to be read.
 void lose_edges();
+// From the next reset() on edges have numbers, as with libgpiod 2, or not, and a line has room for
+// so many of them: those that find none are lost, the oldest of numbered ones, else the newest.
+void buffer_edges(bool numbered, size_t room);
+// What happens while the level of the line is read.
+void on_read(unsigned offset, std::function<void()> what);
 // The line becomes an output at this level, as an earlier holder has left it.
 void leave_driven(unsigned offset, bool high);
 

@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <deque>
+#include <functional>
 #include <optional>
 
 #include "gpio_rig.hpp"
@@ -31,6 +32,7 @@ struct FakeLine {
   int event_fd = -1;
   uint32_t sequence = 0;
   std::deque<gpio::EdgeEvent> edges;
+  std::function<void()> on_read;
 
   bool voltage() const { return shorted.value_or(output.value_or(pulled)); }
 };
@@ -41,6 +43,7 @@ struct World {
   int generation = 0;  // counts plugging in
 };
 World world;
+gpio::EdgeBuffer buffer{.numbered = true, .edges = 1024};
 
 int64_t monotonic_now() {
   timespec t{};
@@ -53,8 +56,15 @@ void report_edge(FakeLine& line) {
   const bool wanted = line.edge == gpio::Edge::Both ||
                       line.edge == (rising ? gpio::Edge::Rising : gpio::Edge::Falling);
   if (!wanted || !world.plugged) return;
-  line.edges.push_back({rising, monotonic_now(), ++line.sequence});
-  const uint64_t one = 1;
+  uint64_t one = 1;
+  const uint32_t number = buffer.numbered ? ++line.sequence : 0;
+  if (line.edges.size() >= buffer.edges) {
+    if (!buffer.numbered) return;
+    line.edges.pop_front();
+    (void)!read(line.event_fd, &one, sizeof one);
+  }
+  line.edges.push_back({rising, monotonic_now(), number});
+  one = 1;
   (void)!write(line.event_fd, &one, sizeof one);
 }
 
@@ -84,6 +94,7 @@ class HeldLine final : public gpio::Line {
 
   bool level() override {
     check("read");
+    if (mine().on_read) mine().on_read();
     return mine().voltage() != active_low_;
   }
   void set(bool level) override {
@@ -166,6 +177,8 @@ class FakeChip final : public gpio::Chip {
 
 namespace gpio {
 
+EdgeBuffer edge_buffer() { return buffer; }
+
 std::vector<ChipInfo> list_chips() {
   std::vector<ChipInfo> chips{{"/dev/fake-soc", "gpiochip6", "soc"}};
   if (world.plugged) chips.push_back({"/dev/fake-plant", "gpiochip7", "plant"});
@@ -226,6 +239,12 @@ void lose_edges() {
       (void)!read(line.event_fd, &one, sizeof one);
     }
   }
+}
+
+void buffer_edges(bool numbered, size_t room) { buffer = {.numbered = numbered, .edges = room}; }
+
+void on_read(unsigned offset, std::function<void()> what) {
+  world.lines.at(offset).on_read = std::move(what);
 }
 
 void leave_driven(unsigned offset, bool high) { world.lines.at(offset).output = high; }

@@ -155,20 +155,42 @@ TEST(Store, ANoteIsWrittenAtTheStartAndAtTheEnd) {
   TempDir dir;
   Ears ears;
   Store::Options wanted = options(dir.path());
-  wanted.note_path = dir / "note";
+  wanted.notes = {{.path = dir / "note"}};
   Store store(wanted, ears.sinks(), testing::symbols());
-  store.keep_note("at the start");
+  store.keep_note(0, "at the start");
   EXPECT_FALSE(std::filesystem::exists(dir / "note"));
   store.start();
   ASSERT_TRUE(ears.wait_for_row(0));
   EXPECT_EQ(testing::content_of(dir / "note"), "at the start");
-  store.keep_note("in between");
+  store.keep_note(0, "in between");
   store.append(one(1, 1.5));
   ASSERT_TRUE(ears.wait_for_row(row(1)));
   EXPECT_EQ(testing::content_of(dir / "note"), "at the start") << "not with each flush";
-  store.keep_note("at the end");
+  store.keep_note(0, "at the end");
   EXPECT_TRUE(store.stop(10s));
   EXPECT_EQ(testing::content_of(dir / "note"), "at the end");
+}
+
+// Nor does it wait for a flush, or for an outbox that can be opened.
+TEST(Store, ANoteWithAPeriodIsWrittenWhenThatIsOver) {
+  TempDir dir;
+  Ears ears;
+  std::filesystem::create_directory(dir / "outbox.db");  // where a file should be
+  Store::Options wanted = options(dir.path());
+  wanted.notes = {{.path = dir / "never"}, {.path = dir / "note", .period = 50ms}};
+  Store store(wanted, ears.sinks(), testing::symbols());
+  store.start();
+  for (const std::string text : {"first", "second", "third"}) {
+    store.keep_note(1, text);
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (!std::filesystem::exists(dir / "note") || testing::content_of(dir / "note") != text) {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << text;
+      std::this_thread::yield();
+    }
+  }
+  store.keep_note(1, "last");
+  (void)store.stop(1s);
+  EXPECT_EQ(testing::content_of(dir / "note"), "last");
 }
 
 TEST(Store, WaitsForAFolderThatIsNotThereYet) {

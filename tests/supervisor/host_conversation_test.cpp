@@ -43,12 +43,14 @@ class HostConversationTest : public testing::Test {
   Result<> verdict_;
   size_t samples_ = 0;
   std::vector<message::Outcome> outcomes_;
+  std::vector<message::Keep> kept_;
   const HostProcess::Sinks sinks_{
       .declared = [this](const Declaration&) { return verdict_; },
       .samples = [this](message::Samples&& s) { samples_ += s.samples.size(); },
       .unit_state = [](const message::UnitState&) {},
       .outcome = [this](const message::Outcome& o) { outcomes_.push_back(o); },
-      .state = {}};
+      .state = {},
+      .keep = [this](const message::Keep& keep) { kept_.push_back(keep); }};
   HostConversation said_{config_, sinks_};
 };
 
@@ -66,6 +68,16 @@ TEST_F(HostConversationTest, KeepsToTheOrder) {
   EXPECT_EQ(fault(message::Ready{}, HostState::Up), "said it was ready when it could not be");
   EXPECT_EQ(fault(declared(), HostState::Up), "declared twice");
   EXPECT_EQ(samples_, 0U);
+}
+
+TEST_F(HostConversationTest, KeepsValuesFromItsOpeningOn) {
+  const message::Keep keep{{{"total", 7}}};
+  EXPECT_EQ(fault(keep, HostState::Starting), "kept values before it had declared");
+  ASSERT_TRUE(is(declared(), HostState::Starting, Turn::Declared));
+  EXPECT_TRUE(is(keep, HostState::Starting, Turn::None));
+  EXPECT_TRUE(is(keep, HostState::Stopping, Turn::None));
+  EXPECT_EQ(kept_, (std::vector{keep, keep}));
+  EXPECT_EQ(fault(message::Keep{{{"a b", 7}}}, HostState::Up), "kept a value with a bad key");
 }
 
 TEST_F(HostConversationTest, AHostThatIsToStopCannotBecomeReady) {

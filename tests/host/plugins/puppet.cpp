@@ -96,6 +96,7 @@ struct Puppet {
 
   Puppet(Host& host, const Plan& p) : plan(p), counts(p.counters.size()) {
     const std::string& mode = plan.mode;
+    at_end = &host;
     if (mode == "throw") throw std::runtime_error("thrown in the constructor");
     if (mode == "absent") throw IoError("no such device");
     if (mode == "invalid") throw ConfigError("this cannot work");
@@ -112,6 +113,7 @@ struct Puppet {
   }
   ~Puppet() {
     if (plan.mode == "hang-close") hang();
+    if (plan.mode == "keep-quietly") at_end->keep("end", 7);
     (void)std::fputs("closed\n", stderr);
   }
   Puppet(const Puppet&) = delete;
@@ -125,6 +127,7 @@ struct Puppet {
     if (mode == "foreign") throw_foreign();
     if (mode == "flood") flood(host);
     if (mode == "bulk") bulk(host);
+    if (mode.starts_with("keep")) return keep(host, unit);
     if (mode == "bad-values") return emit_nonsense(host);
     if (mode == "bad-neighbours") return emit_bad_neighbours(host, ++counts[unit]);
     if (mode == "chatter") chatter(host);
@@ -175,6 +178,18 @@ struct Puppet {
   [[noreturn]] void flood(Host& host) const {
     const std::vector<Reading> many(10, Reading{plan.text, std::string(60'000, 'x'), FP_GOOD, ""});
     for (;;) host.emit(many);
+  }
+
+  // Counts what processes before it have counted, too; quietly, until it says how far it has come.
+  void keep(Host& host, unsigned unit) {
+    const bool quietly = plan.mode == "keep-quietly";
+    for (int i = 0; plan.mode == "keep-too-many" && i < 300; ++i) {
+      host.keep("key" + std::to_string(i), i);
+    }
+    if (plan.mode == "keep-badly") host.keep("not a key", 1);
+    const int64_t n = host.kept("n").value_or(0) + 1;
+    host.keep("n", n);
+    if (!quietly) host.emit(plan.counters[unit], static_cast<double>(n));
   }
 
   void bulk(Host& host) const {  // 200,000 readings in one call: more than fits a message
@@ -232,6 +247,7 @@ struct Puppet {
     for (int i = 0; i < 10'000; ++i) host.log(5, "line\x1b[31m " + std::to_string(i));
   }
 
+  Host* at_end = nullptr;
   Plan plan;
   std::vector<int> counts;
   std::vector<bool> silent;
