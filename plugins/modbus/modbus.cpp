@@ -223,11 +223,11 @@ class Modbus {
     std::chrono::nanoseconds slowest{};
   };
 
-  // Of a unit that is silent every other probe is cut short by what its answers used to take: the
-  // others on the bus wait for it meanwhile. One that answers is never hurried, nor one on a serial
-  // line, where a late answer must not be taken for the next one.
+  // Of a unit that is silent two probes of three are cut short by what its answers used to take:
+  // the others on the bus wait for it meanwhile. One that answers is never hurried, nor one on a
+  // serial line, where a late answer must not be taken for the next one.
   std::chrono::nanoseconds timeout_of(const Unit& unit, const State& state) const {
-    const bool full = state.silences % 2 == 0 || state.slowest.count() == 0;
+    const bool full = state.silences % 3 == 0 || state.slowest.count() == 0;
     if (full || plan_.endpoint.line != Line::Tcp) return unit.timeout;
     return std::min(unit.timeout, std::max(kLeastTimeout, 4 * state.slowest));
   }

@@ -328,6 +328,11 @@ TEST_F(Exec, WhatCannotWorkIsAProblem) {
   EXPECT_NE(command({{"command", "go"}, {"type", "number"}, {"min", 2}, {"max", 1}}), "none");
   EXPECT_NE(command({{"command", "go"}, {"type", "boolean"}, {"min", 1}, {"max", 2}}), "none");
   EXPECT_EQ(command({{"command", "go"}, {"type", "integer"}, {"min", 1}, {"max", 2}}), "none");
+  auto slow = good;
+  slow["command_timeout"] = std::string("1min");
+  EXPECT_EQ(problem(slow, tables()), "none") << "there is no command";
+  EXPECT_EQ(problem(slow, with("command", Row{{"command", "go"}})),
+            "expected less than the instance's deadline, at which the program is killed");
 }
 
 TEST_F(Exec, ACommandIsDeclaredAsItsRowSays) {
