@@ -59,7 +59,8 @@ void check_reports(const PluginConfig& plugin, const Origin& origin, Problems& p
     if (attribute.section == 0 || key.empty() || attribute.spec.type == DataType::Number) continue;
     problems.error(at, key + ": " + not_a_number(attribute.spec));
   }
-  if (origin.row != nullptr) check_attributes(*origin.row, plugin.declaration, plugin.instance, problems);
+  if (origin.row != nullptr)
+    check_attributes(*origin.row, plugin.declaration, plugin.instance, problems);
 }
 
 void declare(PluginConfig& plugin, Origin& origin, PluginProbe& probe, Problems& problems) {
