@@ -83,15 +83,14 @@ Result<> write_at(const UniqueFd& fd, size_t begin, std::string_view lines,
   return {};
 }
 
-// "watchdog killed ABRT" as words. For one end: whoever looks takes it away.
-std::string take_ended(const std::string& path) {
-  const auto text = path.empty() ? Result<std::string>("") : read_file(path, 200);
-  if (!path.empty()) (void)::unlink(path.c_str());
+// "watchdog killed ABRT" as words.
+std::string seen_by_systemd(const std::string& path) {
+  const auto text = read_file(path, 200);
   if (!text) return "";
   std::string_view rest = std::string_view(*text).substr(0, text->find('\n'));
   const std::string result(next_word(rest));
   const std::string code(next_word(rest));
-  if (result.empty()) return "";
+  if (result.empty() || result == "success") return "";
   return "systemd saw: " + result +
          (code.empty() ? "" : " (" + code + (rest.empty() ? "" : " ") + std::string(rest) + ")");
 }
@@ -208,8 +207,9 @@ void BlackBox::look_back() {
   } else if (content.error().code == Errc::NotFound) {
     last.ended = LastRun::Ended::None;
   }
-  const std::string seen_as = take_ended(options_.ended_path);
-  if (last.ended == LastRun::Ended::Crashed) last.seen_as = printable(seen_as, 200);
+  if (last.ended == LastRun::Ended::Crashed) {
+    last.seen_as = printable(seen_by_systemd(options_.ended_path), 200);
+  }
   {
     const std::scoped_lock lock(mutex_);
     view_.last_run = last;

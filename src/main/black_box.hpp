@@ -53,8 +53,8 @@ class BlackBox {
     std::string boot_id;
     std::string start_words;  // behind "start" in the file: what runs here
     std::string boot_reason;  // main/boot_reason.hpp
-    // Where the unit leaves what systemd saw of an end that was none as it should be: RESULT CODE
-    // STATUS, as systemd.exec(5) has them. Read and removed by start(). Empty: nowhere.
+    // Where the unit leaves what systemd saw of the last end: RESULT CODE STATUS, as
+    // systemd.exec(5) has them. Read at a start that follows a crash. Empty: nowhere.
     std::string ended_path = {};
     // Warnings are written together, that long after the first at most. An error is written at
     // once, but no sooner than `pause` after the last time, also that of the process before.

@@ -109,7 +109,7 @@ BlackBox::Options black_box_options(const Paths& paths) {
           .start_words =
               std::string("fieldpost ") + kVersion + ", Linux " + kernel.release + ", boot " + boot,
           .boot_reason = boot_reason(),
-          .ended_path = paths.run_dir + "/ended"};
+          .ended_path = paths.run_dir + "-ended"};
 }
 
 // When it was told to end. If the disk is held up, nothing waits for it.

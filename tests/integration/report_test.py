@@ -57,7 +57,7 @@ class BlackBoxTest(unittest.TestCase):
         agent = self.start()
         self.assertEqual("stopped", self.last_run(agent)["ended"])
         agent.end(signal.SIGKILL)
-        (agent.run_dir / "ended").write_text("signal killed KILL\n")  # as the unit's ExecStopPost= has it
+        (self.folder / "run-ended").write_text("signal killed KILL\n")  # as the unit's ExecStopPost= has it
         agent = self.start()
         self.assertEqual("crashed", self.last_run(agent)["ended"])
         self.assertIn("the agent had crashed or was killed", agent.text())
