@@ -196,6 +196,20 @@ void fields(Io& io, Is<Confined> auto& v) {
   io(v.in_force.calls);
   io(v.in_force.files);
 }
+template <class Io>
+void fields(Io& io, Is<ReadOnce> auto& v) {
+  io(v.id);
+  io(v.config);
+}
+template <class Io>
+void fields(Io& io, Is<GuestReading> auto& v) {
+  io(v.id);
+  io(v.refused);
+  io(v.good);
+  io(v.reason);
+  io.list(v.attributes, kMaxTableRows);
+  io.list(v.samples, kMaxReadings);
+}
 
 namespace {
 

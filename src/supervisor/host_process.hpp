@@ -54,6 +54,8 @@ class HostProcess {
     // Exactly one for each call() that succeeded: a host that ends has failed its calls.
     std::function<void(const message::Outcome&)> outcome;
     std::function<void()> state;  // status() has changed
+    // Exactly one for each read_once() that succeeded.
+    std::function<void(message::GuestReading&&)> guest = [](message::GuestReading&&) {};
   };
   struct Status {
     HostState state = HostState::Down;
@@ -77,6 +79,8 @@ class HostProcess {
   void stop();
   // Errors: Unavailable (the host is not Up), Full (it does not read).
   Result<> call(message::Call call);
+  // Errors: likewise. Its deadline is the instance's.
+  Result<> read_once(message::ReadOnce guest);
   const Status& status() const;
 
  private:
