@@ -71,7 +71,9 @@ std::vector<Any> one_of_each() {
           message::UnitState{2, false, "silent"},
           message::Outcome{UINT64_MAX, message::Outcome::Status::Failed, Value(false), "why"},
           message::Pong{},
-          message::Confined{{.calls = true}}};
+          message::Confined{{.calls = true}},
+          message::ReadOnce{9, some_config()},
+          message::GuestReading{9, "", true, "", {"a", "b"}, {sample}}};
 }
 
 TEST(Message, EachComesBackAsItWas) {
