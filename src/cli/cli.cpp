@@ -82,20 +82,22 @@ constexpr Subcommand kSubcommands[] = {
      "What INSTANCE, a [[plugin]] of the configuration, reads now: as the running agent has it, or "
      "else with a process of its own, which opens the device, polls it once and closes it. "
      "`fieldpost read --plugin modbus --set url=tcp://10.0.0.5 --set register.attribute=t --set "
-     "register.table=holding --set register.address=100` needs no configuration at all. A line or "
-     "chip that somebody else has is not touched. Exit status 0: everything was read; 1: not.",
+     "register.table=holding --set register.address=100` needs no configuration at all; where the "
+     "agent has the line, it reads for us in between. A line or chip that another program has is "
+     "not touched. Exit status 0: everything was read; 1: not.",
      read_options, 0, 1, read},
     {"scan", "serial|i2c [BUS]|gpio|iio|modbus URL", "Show what hardware this machine has",
      "`serial`: ports, by the name that stays the same, and who has them. `i2c`: addresses that "
      "answer. `gpio`: chips and lines, and who has them. `iio`: sensors that a driver of the "
-     "kernel has. `modbus URL`: units that answer on a line or behind a gateway. As root: others "
+     "kernel has. `modbus URL`: units that answer on a line, the agent's too, or behind a gateway. "
+     "As root: others "
      "see less. Exit status 0: something was found; 1: nothing, and what to do about it.",
      scan_options, 1, 2, scan},
     {"modbus", "probe URL", "Show what a Modbus register holds, in every type and order",
      "Manuals seldom say in which order a device sends the words of a number. `fieldpost modbus "
      "probe tcp://10.0.0.5 --unit 3 --table input --address 100` reads the registers from there on "
      "once, shows each type and order side by side, and with --as the lines of a configuration for "
-     "the one that makes sense. Takes the line as the plugin would: not while an agent has it.",
+     "the one that makes sense. Where the agent has the line, it reads for us in between.",
      modbus_options, 2, 2, modbus},
     {"command", "DEVICE NAME [ARG=VALUE… | VALUE]", "Run a command as if the platform had sent it",
      "The running agent checks it, notes it and runs it in its turn, as one from the broker; this "

@@ -6,8 +6,8 @@
 #include "base/text.hpp"
 #include "cli/client.hpp"
 #include "cli/json_words.hpp"
+#include "cli/line.hpp"
 #include "model/value_json.hpp"
-#include "supervisor/one_reading.hpp"
 
 namespace fieldpost::cli {
 namespace {
@@ -110,8 +110,7 @@ Result<InstanceAnswer> read_here(const Paths& paths, const Config& config,
                                     "'), and opening it may drive them: start the agent, or give "
                                     "--outputs if that is harmless"};
   }
-  const OneReading taken = FP_TRY(read_once(
-      paths.plugin_host, paths.plugin_dir + "/" + plugin.type + ".so", plugin.instance, limit));
+  const OneReading taken = FP_TRY(read_wherever(paths, plugin, limit));
   if (taken.declaration != plugin.declaration) {
     return Error{Errc::Invalid, "it declares other things than a moment ago: ask again"};
   }

@@ -10,9 +10,9 @@
 #include "base/text.hpp"
 #include "cli/cli.hpp"
 #include "cli/json_words.hpp"
+#include "cli/line.hpp"
 #include "cli/written_instance.hpp"
 #include "model/value_json.hpp"
-#include "supervisor/one_reading.hpp"
 #include "supervisor/probe.hpp"
 
 namespace fieldpost::cli {
@@ -145,8 +145,7 @@ int modbus(const Call& call) {
   const std::vector<Way> all = ways(*plugin, call.given["table"].as<std::string>());
   const auto config = load_written(call.paths, "modbus", settings_of(call, all));
   if (!config) return (void)fail(config.error().message), kUsage;
-  const auto taken = read_once(call.paths.plugin_host, call.paths.plugin_dir + "/modbus.so",
-                               config->plugins[0].instance, kLimit);
+  const auto taken = read_wherever(call.paths, config->plugins[0], kLimit);
   return taken ? print(call, all, *taken) : fail(taken.error().message);
 }
 

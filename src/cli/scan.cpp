@@ -6,8 +6,8 @@
 
 #include "base/text.hpp"
 #include "cli/cli.hpp"
+#include "cli/line.hpp"
 #include "cli/written_instance.hpp"
-#include "supervisor/one_reading.hpp"
 
 namespace fieldpost::cli {
 namespace {
@@ -29,9 +29,7 @@ Result<Scan> scan_modbus(const Call& call, const std::string& url) {
   // A unit that is silent costs a time-out; on a serial line the next must not get its late answer.
   const nanoseconds limit = kLastUnit * 2 * timeout + std::chrono::seconds(10);
   std::cerr << "asking units 1 to " << kLastUnit << ", for " << about(limit) << " at most\n";
-  const OneReading taken =
-      FP_TRY(read_once(call.paths.plugin_host, call.paths.plugin_dir + "/modbus.so",
-                       config.plugins[0].instance, limit));
+  const OneReading taken = FP_TRY(read_wherever(call.paths, config.plugins[0], limit));
   Scan scan;
   for (size_t i = 0; i < taken.attributes.size(); ++i) {
     if (!taken.attributes[i]) continue;

@@ -11,6 +11,7 @@
 #include "cli/client.hpp"
 #include "cli/instance_answer.hpp"
 #include "cli/json_words.hpp"
+#include "cli/line.hpp"
 #include "cli/outcome.hpp"
 #include "cli/prompt.hpp"
 #include "commands/arguments.hpp"
@@ -184,7 +185,7 @@ int write_alone(const Call& call, const Config& config, nanoseconds limit) {
   if (const auto yes = agreed(call, *writes, true); !yes) return fail(yes.error().message);
   const auto done =
       run_once(call.paths.plugin_host, call.paths.plugin_dir + "/" + (*plugin)->type + ".so",
-               (*plugin)->instance, (*plugin)->declaration, *calls, limit);
+               (*plugin)->instance, (*plugin)->declaration, *calls, limit, host_user(call.paths));
   if (!done) return fail(name + ": " + done.error().message);
   std::vector<Json> outcomes;
   for (const message::Outcome& outcome : *done) outcomes.push_back(to_json(outcome));

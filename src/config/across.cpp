@@ -210,8 +210,8 @@ std::string real_path(const std::string& path) {
   return error ? path : real.string();
 }
 
-// What a value of an exclusive option stands for: "rtu:///dev/serial/by-id/usb-X?baud=9600" and
-// "/dev/ttyUSB0" are the same while that adapter has that name. No device is opened for it.
+}  // namespace
+
 std::string bus_of(const Value& value) {
   const auto* given = std::get_if<std::string>(&value);
   if (given == nullptr) return to_text(value);
@@ -222,6 +222,8 @@ std::string bus_of(const Value& value) {
   while (text.ends_with('/')) text.pop_back();
   return scheme == std::string::npos ? text : to_lower(text);
 }
+
+namespace {
 
 void check_buses(const Config& config, const std::vector<Origin>& origins, Problems& problems) {
   std::map<std::string, size_t> taken;  // bus to index of the instance

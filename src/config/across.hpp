@@ -16,4 +16,8 @@ void declare_all(Config& config, std::vector<Origin>& origins, PluginProbe& prob
 // only one instance may have.
 void check_across(const Config& config, const std::vector<Origin>& origins, Problems& problems);
 
+// What a value of an exclusive option stands for: "rtu:///dev/serial/by-id/usb-X?baud=9600" and
+// "/dev/ttyUSB0" are the same while that adapter has that name. No device is opened for it.
+std::string bus_of(const Value& value);
+
 }  // namespace fieldpost

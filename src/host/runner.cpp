@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "host/invoke.hpp"
 #include "host/stop_signal.hpp"
 #include "host/tables.hpp"
 
@@ -21,30 +22,6 @@ constexpr int kMessagesInARow = 16;                // before a poll that is due 
 constexpr nanoseconds kLongestWait = seconds(10);  // poll(2) does not count a suspended machine
 constexpr nanoseconds kMissedEvery = seconds(60);  // between log lines about missed slots
 constexpr nanoseconds kKeepEvery = seconds(1);     // that no reading tells of
-
-const char* meaning(fp_status status) {
-  switch (status) {
-    case FP_E_INVALID:
-      return "the plugin finds the request invalid";
-    case FP_E_IO:
-      return "the device did not answer";
-    case FP_E_UNCERTAIN:
-      return "the device did not say whether it was done";
-    case FP_E_UNSUPPORTED:
-      return "the plugin does not support this";
-    default:
-      return "the plugin failed without saying why";
-  }
-}
-
-// Calls into the plugin, after the heart has beaten: its watchdog counts from the start of a call,
-// however many there are in a row. An exception that a C++ plugin lets out ends here, and with it
-// the process: its state is unknown.
-template <class F, class... Args>
-auto invoke(Heartbeat& heart, F* function, Args... args) noexcept {
-  heart.beat(BootClock::now());
-  return function(args...);
-}
 
 // What a plugin has that does not declare for itself: all of its tables. Attributes are counted
 // unit by unit; commands are the first unit's.
@@ -100,7 +77,11 @@ std::expected<message::Configure, HostExit> receive_config(Channel& channel) {
 }
 
 Runner::Runner(const Plugin& plugin, Channel& channel, message::Configure wanted)
-    : plugin_(plugin), channel_(channel), log_(STDERR_FILENO), config_(std::move(wanted.config)) {
+    : plugin_(plugin),
+      channel_(channel),
+      log_(STDERR_FILENO),
+      config_(std::move(wanted.config)),
+      guests_(plugin_, log_, channel_.heart()) {
   ::prctl(PR_SET_NAME, config_.name.c_str());  // for people who look at ps and top
   api_ = std::make_unique<HostApi>(config_, wanted.kept, log_, [this](message::Samples&& samples) {
     send_kept();
@@ -189,6 +170,7 @@ void Runner::serve() {
     if (!ended_ && event_ready_) run_event();
     if (!ended_ && due && BootClock::now() >= due->when) poll_unit(due->unit);
     if (kept_due_ && BootClock::now() >= *kept_due_) send_kept();
+    if (!ended_ && !socket_ready_) serve_guest();
     log_.summarise(BootClock::now());
   }
 }
@@ -198,6 +180,7 @@ void Runner::wait(std::optional<Schedule::Due> due) {
   const bool paused = now < event_resume_;
   BootTime until = now + std::min(kLongestWait, channel_.heart().period());
   if (due) until = std::min(until, due->when);
+  if (const auto guest = guests_.due(now, busy_at(due))) until = std::min(until, *guest);
   if (paused) until = std::min(until, event_resume_);
   if (kept_due_) until = std::min(until, *kept_due_);
   const nanoseconds left = std::max(until - now, nanoseconds{});
@@ -237,6 +220,10 @@ void Runner::handle(const message::Any& message) {
   if (const auto* call = std::get_if<message::Call>(&message)) return run_call(*call);
   if (std::holds_alternative<message::Ping>(message)) return send(message::Pong{});
   if (std::holds_alternative<message::Renew>(message)) return api_->filter().renew();
+  if (const auto* guest = std::get_if<message::ReadOnce>(&message)) {
+    const auto refusal = guests_.add(message::ReadOnce(*guest));
+    return refusal ? send(*refusal) : void();
+  }
   ended_ = give_up(log_, "it sent a message out of turn");
 }
 
@@ -300,6 +287,17 @@ void Runner::poll_unit(uint32_t unit) {
     schedule_->silent(unit, now);
   }
   report_unit(unit, status == FP_OK, error_);
+}
+
+std::optional<BootTime> Runner::busy_at(const std::optional<Schedule::Due>& due) {
+  return due ? std::optional(due->when) : std::nullopt;
+}
+
+// Whatever the instance has to do, its calls and the polls that are due, goes before.
+void Runner::serve_guest() {
+  const BootTime now = BootClock::now();
+  const auto turn = guests_.due(now, busy_at(schedule_->next()));
+  if (turn && *turn <= now) send(guests_.read_next());
 }
 
 void Runner::run_event() {

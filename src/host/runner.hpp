@@ -10,6 +10,7 @@
 #include <string>
 
 #include "host/channel.hpp"
+#include "host/guests.hpp"
 #include "host/host_api.hpp"
 #include "host/line_log.hpp"
 #include "host/loader.hpp"
@@ -55,6 +56,8 @@ class Runner {
   void run_call(const message::Call& call);
   std::string objection_to(const message::Call& call) const;
   void poll_unit(uint32_t unit);
+  static std::optional<BootTime> busy_at(const std::optional<Schedule::Due>& due);
+  void serve_guest();
   void run_event();
   void report_unit(uint32_t unit, bool good, const std::string& reason);
   void count_missed(uint64_t missed);
@@ -73,6 +76,7 @@ class Runner {
   std::unique_ptr<HostApi> api_;
   void* instance_ = nullptr;
   std::unique_ptr<Schedule> schedule_;
+  Guests guests_;
 
   struct UnitHealth {
     bool known = false;

@@ -191,7 +191,8 @@ Supervisor::Sinks Daemon::supervisor_sinks() {
               },
           .changed = [this] { update_routes(); },
           .down = [this](std::string_view instance,
-                         std::string_view reason) { router_.on_instance_down(instance, reason); }};
+                         std::string_view reason) { router_.on_instance_down(instance, reason); },
+          .guest = [this](message::GuestReading&& reading) { on(std::move(reading)); }};
 }
 
 bool Daemon::post(Mail mail) {

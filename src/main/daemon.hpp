@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -113,6 +114,8 @@ class Daemon {
   void on_refused();
   Json run_local(const Json& request);
   Json list_commands() const;
+  Json read_once(const Json& request);
+  void on(message::GuestReading&& reading);
   void resume_commands();
   void watch_commands();
   void on_report(const CommandReport& report);
@@ -190,6 +193,8 @@ class Daemon {
   OwnCommands own_commands_;
   std::unique_ptr<CommandLog> command_log_;
   CommandRouter router_;
+  std::map<uint64_t, uint64_t> guests_;  // by the number the host has, who waits at control_
+  uint64_t last_guest_ = 0;
   TrafficCounts traffic_;      // any thread
   std::string saved_traffic_;  // in the run directory
   BootTime traffic_saved_at_{};

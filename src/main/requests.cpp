@@ -9,6 +9,7 @@
 #include "base/text.hpp"
 #include "main/daemon.hpp"
 #include "model/value_json.hpp"
+#include "supervisor/guest_json.hpp"
 
 namespace fieldpost {
 namespace {
@@ -57,18 +58,19 @@ Json Daemon::handle(const Json& request, ControlRight right, bool* watch, Unique
   if (what == "export") return start_export(request, std::move(passed));
   if (what == "export-outcome") return export_outcome(request);
   if (what == "commands") return list_commands();
-  constexpr std::array kActs{"send",  "command",   "reload",       "reconnect",
-                             "apply", "apply-end", "apply-earlier"};
+  constexpr std::array kActs{"send",      "command", "read-once", "reload",
+                             "reconnect", "apply",   "apply-end", "apply-earlier"};
   if (!what.is_string() || std::ranges::find(kActs, what.get<std::string>()) == kActs.end()) {
     return refusal(
         "unknown request; known are status, watch, export, export-outcome, commands, send, "
-        "command, reload, reconnect, apply, apply-end, apply-earlier");
+        "command, read-once, reload, reconnect, apply, apply-end, apply-earlier");
   }
   if (right != ControlRight::Act) {
     return refusal("this socket only reads; use control.sock (sudo adduser $USER " +
                    std::string(kActGroup) + ")");
   }
   if (what == "command") return run_local(request);
+  if (what == "read-once") return read_once(request);
   if (what == "reload") {
     reload();
     return begun();
@@ -90,6 +92,34 @@ Json Daemon::handle(const Json& request, ControlRight right, bool* watch, Unique
   samples.push_back(*std::move(sample));
   keep(std::move(samples));
   return Json{{"ok", true}};
+}
+
+// For somebody at the command line, over a line that an instance has.
+Json Daemon::read_once(const Json& request) {
+  auto config = guest_from_json(request);
+  if (!config) return refusal(config.error().message);
+  const Json type = request.value("plugin", Json());
+  const Json option = request.value("option", Json());
+  const Json line = request.value("line", Json());
+  if (!type.is_string() || !option.is_string() || !line.is_string()) {
+    return refusal("expected plugin, option and line as text");
+  }
+  std::erase_if(guests_, [this](const auto& guest) { return !control_.awaits(guest.second); });
+  const auto asked =
+      supervisor_.read_once(type.get<std::string>(), option.get<std::string>(),
+                            line.get<std::string>(), {++last_guest_, *std::move(config)});
+  if (!asked && asked.error().code == Errc::NotFound) return Json{{"ok", true}};
+  if (!asked) return refusal(asked.error().message);
+  guests_[last_guest_] = control_.defer();
+  return {};  // what the host has read is the answer
+}
+
+void Daemon::on(message::GuestReading&& reading) {
+  const auto guest = guests_.extract(reading.id);
+  if (guest.empty()) return;
+  control_.answer(guest.mapped(), reading.refused.empty()
+                                      ? Json{{"ok", true}, {"unit", reading_to_json(reading)}}
+                                      : refusal(reading.refused));
 }
 
 // Of what the loader does: by these one sees in the status that it is done, or that the agent was

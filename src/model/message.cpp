@@ -223,6 +223,20 @@ template <class Io>
 void fields(Io& io, Is<Keep> auto& v) {
   io.list(v.values, kMaxKept);
 }
+template <class Io>
+void fields(Io& io, Is<ReadOnce> auto& v) {
+  io(v.id);
+  io(v.config);
+}
+template <class Io>
+void fields(Io& io, Is<GuestReading> auto& v) {
+  io(v.id);
+  io(v.refused);
+  io(v.good);
+  io(v.reason);
+  io.list(v.attributes, kMaxTableRows);
+  io.list(v.samples, kMaxReadings);
+}
 
 namespace {
 

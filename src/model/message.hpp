@@ -50,6 +50,14 @@ struct Ping {
   bool operator==(const Ping&) const = default;
 };
 
+// Read one unit of another configuration of the plugin, over the instance's line (host/guests.hpp);
+// answered by GuestReading with the same id. It has the sections of that unit, and its index there.
+struct ReadOnce {
+  uint64_t id = 0;
+  InstanceConfig config;
+  bool operator==(const ReadOnce&) const = default;
+};
+
 // ---- Host to supervisor.
 
 // What is in force before any of the plugin's code runs; the first message of a host that is to run
@@ -124,10 +132,20 @@ struct Keep {
   std::vector<KeptValue> values;
   bool operator==(const Keep&) const = default;
 };
+struct GuestReading {
+  uint64_t id = 0;
+  std::string refused;                  // why it was not read; empty: it was
+  bool good = false;                    // the unit answered
+  std::string reason;                   // why not
+  std::vector<std::string> attributes;  // names; what the readings' indices count in
+  std::vector<Sample> samples;
+  bool operator==(const GuestReading&) const = default;
+};
 
 // The position in this list is the frame's type: append only.
-using Any = std::variant<Configure, Call, Ping, Described, Problem, Declared, Ready, Refused,
-                         Samples, UnitState, Outcome, Pong, Confined, Held, Renew, Keep>;
+using Any =
+    std::variant<Configure, Call, Ping, Described, Problem, Declared, Ready, Refused, Samples,
+                 UnitState, Outcome, Pong, Confined, Held, Renew, Keep, ReadOnce, GuestReading>;
 
 inline constexpr size_t kMaxMessage = size_t{1} << 20;
 inline constexpr size_t kHeaderSize = 16;

@@ -105,7 +105,7 @@ Result<> Store::Thread::open() {
   }
   log::info("outbox is open", {{"FP_PATH", options.folder},
                                {"FP_READINGS", std::to_string(outbox->totals().readings)}});
-  write_note();
+  write_notes(true);
   status_changed = true;
   disk_is_open = true;
   sinks.clock();

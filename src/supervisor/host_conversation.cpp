@@ -89,6 +89,13 @@ struct HostConversation::Listener {
     return Turn::None;
   }
 
+  Result<Turn> operator()(message::GuestReading&& reading) const {
+    if (self.guests_.erase(reading.id) == 0) return invalid("read for a guest that it has not");
+    reading.refused = printable(reading.refused);
+    self.sinks_.guest(std::move(reading));
+    return Turn::None;
+  }
+
   Result<Turn> operator()(message::Problem&& problem) const {
     if (self.declaration_ || self.refused_) return invalid("objected when it was too late");
     if (++self.problems_ > kMaxProblems) return invalid("does not stop objecting");
@@ -121,15 +128,20 @@ Result<HostConversation::Turn> HostConversation::hear(message::Any&& message, Ho
 }
 
 Result<> HostConversation::admit_call() const {
-  if (calls_.size() < kMaxCalls) return {};
+  if (calls_.size() + guests_.size() < kMaxCalls) return {};
   return Error{Errc::Full, "the plugin has not answered " + std::to_string(kMaxCalls) + " calls"};
 }
 
 void HostConversation::fail_calls(const std::string& reason) {
+  const std::string why =
+      "the plugin ended before it answered: " + (reason.empty() ? "it was stopped" : reason);
   for (const uint64_t id : std::exchange(calls_, {})) {
-    sinks_.outcome(
-        {id, message::Outcome::Status::Failed, std::nullopt,
-         "the plugin ended before it answered: " + (reason.empty() ? "it was stopped" : reason)});
+    sinks_.outcome({id, message::Outcome::Status::Failed, std::nullopt, why});
+  }
+  for (const uint64_t id : std::exchange(guests_, {})) {
+    message::GuestReading none{.id = id};
+    none.refused = why;
+    sinks_.guest(std::move(none));
   }
 }
 

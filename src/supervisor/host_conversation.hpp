@@ -33,6 +33,7 @@ class HostConversation {
   // Errors: Full. A call that was sent waits for its outcome.
   Result<> admit_call() const;
   void sent(uint64_t call) { calls_.insert(call); }
+  void sent_guest(uint64_t guest) { guests_.insert(guest); }
   // The process has ended: so have its calls.
   void fail_calls(const std::string& reason);
 
@@ -43,7 +44,7 @@ class HostConversation {
   std::optional<Declaration> declaration_;
   std::optional<message::Refused> refused_;
   std::optional<Confinement> confinement_;
-  std::set<uint64_t> calls_;
+  std::set<uint64_t> calls_, guests_;
   size_t problems_ = 0;
   bool ready_ = false;
 };

@@ -54,6 +54,7 @@ struct HostProcess::Impl {
   void spawn();
   Result<> try_spawn();
   Result<> connect(UniqueFd socket);
+  Result<> admit_call() const;
   bool is_unit() const { return !options.socket.empty(); }
   Result<> watch(pid_t pid);
   void condemn(const std::string& why);
@@ -431,16 +432,28 @@ void HostProcess::renew() {
   if (impl_->status.state == HostState::Up) (void)impl_->link->send(message::Renew{});
 }
 
-Result<> HostProcess::call(message::Call call) {
-  const Status& now = impl_->status;
-  if (now.state != HostState::Up) {
-    return Error{Errc::Unavailable, "the plugin is " + std::string(name_of(now.state)) +
-                                        (now.reason.empty() ? "" : ": " + now.reason)};
+Result<> HostProcess::Impl::admit_call() const {
+  if (status.state != HostState::Up) {
+    return Error{Errc::Unavailable, "the plugin is " + std::string(name_of(status.state)) +
+                                        (status.reason.empty() ? "" : ": " + status.reason)};
   }
-  FP_CHECK_OK(impl_->said->admit_call());
+  return said->admit_call();
+}
+
+Result<> HostProcess::call(message::Call call) {
+  FP_CHECK_OK(impl_->admit_call());
   const uint64_t id = call.id;
   FP_CHECK_OK(impl_->link->send(std::move(call)));
   impl_->said->sent(id);
+  return {};
+}
+
+Result<> HostProcess::read_once(message::ReadOnce guest) {
+  FP_CHECK_OK(impl_->admit_call());
+  guest.config.deadline = impl_->options.config.deadline;
+  const uint64_t id = guest.id;
+  FP_CHECK_OK(impl_->link->send(std::move(guest)));
+  impl_->said->sent_guest(id);
   return {};
 }
 

@@ -58,6 +58,8 @@ class HostProcess {
     // What the instance's processes keep, and what was kept by those before the one that starts.
     std::function<void(const message::Keep&)> keep = [](const message::Keep&) {};
     std::function<std::vector<KeptValue>()> kept = [] { return std::vector<KeptValue>(); };
+    // Exactly one for each read_once() that succeeded.
+    std::function<void(message::GuestReading&&)> guest = [](message::GuestReading&&) {};
   };
   struct Status {
     HostState state = HostState::Down;
@@ -83,6 +85,8 @@ class HostProcess {
   Result<> call(message::Call call);
   // What each attribute brings next is to leave the host. One that is not Up has nothing to renew.
   void renew();
+  // Errors: likewise. Its deadline is the instance's.
+  Result<> read_once(message::ReadOnce guest);
   const Status& status() const;
 
  private:

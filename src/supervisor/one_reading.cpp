@@ -111,9 +111,10 @@ bool OneReading::complete() const {
 }
 
 Result<OneReading> read_once(const std::string& plugin_host, const std::string& file,
-                             const InstanceConfig& config, nanoseconds limit) {
+                             const InstanceConfig& config, nanoseconds limit,
+                             const std::string& user) {
   const BootTime deadline = BootClock::now() + limit;
-  auto host = FP_TRY(ThrowawayHost::start(plugin_host, "run", file));
+  auto host = FP_TRY(ThrowawayHost::start(plugin_host, "run", file, user));
   FP_CHECK_OK(host.send(message::Configure{config}, deadline));
   OneReading taken;
   Listener listener(config, taken);
@@ -126,11 +127,14 @@ Result<OneReading> read_once(const std::string& plugin_host, const std::string& 
   return taken;
 }
 
-Result<std::vector<message::Outcome>> run_once(
-    const std::string& plugin_host, const std::string& file, const InstanceConfig& config,
-    const Declaration& declared, std::vector<message::Call> calls, nanoseconds limit) {
+Result<std::vector<message::Outcome>> run_once(const std::string& plugin_host,
+                                               const std::string& file,
+                                               const InstanceConfig& config,
+                                               const Declaration& declared,
+                                               std::vector<message::Call> calls, nanoseconds limit,
+                                               const std::string& user) {
   const BootTime deadline = BootClock::now() + limit;
-  auto host = FP_TRY(ThrowawayHost::start(plugin_host, "run", file));
+  auto host = FP_TRY(ThrowawayHost::start(plugin_host, "run", file, user));
   FP_CHECK_OK(host.send(message::Configure{config}, deadline));
   OneReading taken;
   Listener listener(config, taken);

@@ -20,13 +20,14 @@ struct OneReading {
   bool complete() const;
 };
 
-// Runs a host of its own, and waits until the reading is complete, but not beyond `limit`: some
-// attributes need two polls, and events may never come. Whoever has the bus already is not
-// disturbed: the plugin finds it locked. Errors: Invalid (the plugin cannot run, or brings what it
-// has not declared), Unavailable (the device is not there, or is in use), Timeout (it has not even
-// opened), Io.
+// Runs a host of its own, as `user` (start_host()), and waits until the reading is complete, but
+// not beyond `limit`: some attributes need two polls, and events may never come. Whoever has the
+// bus already is not disturbed: the plugin finds it locked. Errors: Invalid (the plugin cannot run,
+// or brings what it has not declared), Unavailable (the device is not there, or is in use), Timeout
+// (it has not even opened), Io.
 Result<OneReading> read_once(const std::string& plugin_host, const std::string& file,
-                             const InstanceConfig& config, nanoseconds limit);
+                             const InstanceConfig& config, nanoseconds limit,
+                             const std::string& user = "");
 
 // Likewise, but has the plugin run commands, one after the other up to the first that is not done:
 // an outcome for each that was begun. `declared` is what their indices count in. The plugin is
@@ -36,6 +37,7 @@ Result<std::vector<message::Outcome>> run_once(const std::string& plugin_host,
                                                const std::string& file,
                                                const InstanceConfig& config,
                                                const Declaration& declared,
-                                               std::vector<message::Call> calls, nanoseconds limit);
+                                               std::vector<message::Call> calls, nanoseconds limit,
+                                               const std::string& user = "");
 
 }  // namespace fieldpost

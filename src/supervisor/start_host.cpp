@@ -35,9 +35,27 @@ std::vector<std::string> environment_for_plugins() {
 }  // namespace
 
 Result<pid_t> start_host(const std::string& plugin_host, const std::string& verb,
-                         const std::string& file, int log, int socket) {
-  return spawn({.program = plugin_host,
-                .args = {verb, file},
+                         const std::string& file, int log, int socket, const std::string& user) {
+  std::vector<std::string> args{verb, file};
+  // Before any code of ours or of the plugin runs, rather than by it.
+  if (!user.empty()) {
+    args = {"--reuid",
+            user,
+            "--regid",
+            user,
+            "--init-groups",
+            "--no-new-privs",
+            "--bounding-set",
+            "-all",
+            "--inh-caps",
+            "-all",
+            "--",
+            plugin_host,
+            verb,
+            file};
+  }
+  return spawn({.program = user.empty() ? plugin_host : kSetpriv,
+                .args = std::move(args),
                 .descriptors = {-1, -1, log, socket},
                 .environment = environment_for_plugins()});
 }

@@ -7,6 +7,7 @@
 #include "base/log.hpp"
 #include "base/message_ids.hpp"
 #include "base/text.hpp"
+#include "config/across.hpp"
 #include "config/diff.hpp"
 #include "model/value_json.hpp"
 
@@ -74,7 +75,8 @@ HostProcess::Sinks Supervisor::sinks_of(Entry& entry) {
           .outcome = [this](const message::Outcome& outcome) { sinks_.outcome(outcome); },
           .state = [this, &entry] { on_state(entry); },
           .keep = [this, &entry](const message::Keep& keep) { on_keep(entry, keep); },
-          .kept = [this, &entry] { return kept_.begin(id_of(*entry.config)); }};
+          .kept = [this, &entry] { return kept_.begin(id_of(*entry.config)); },
+          .guest = [this](message::GuestReading&& r) { sinks_.guest(std::move(r)); }};
 }
 
 void Supervisor::on_state(Entry& entry) {
@@ -196,6 +198,22 @@ Result<Supervisor::Entry*> Supervisor::find(std::string_view instance) {
 
 Result<> Supervisor::call(std::string_view instance, message::Call call) {
   return FP_TRY(find(instance))->host->call(std::move(call));
+}
+
+Result<> Supervisor::read_once(std::string_view type, const std::string& option,
+                               const std::string& line, message::ReadOnce guest) {
+  const auto has_line = [&](const ConfigSection& section) {
+    const auto it = section.values.find(option);
+    return it != section.values.end() && bus_of(it->second) == line;
+  };
+  for (const auto& entry : entries_) {
+    if (entry->config->type != type) continue;
+    if (std::ranges::none_of(entry->config->instance.sections, has_line)) continue;
+    const std::string whose = "the agent has this line, for '" + entry->config->name + "'";
+    if (!entry->host) return Error{Errc::NotFound, whose + ", which cannot run"};
+    return entry->host->read_once(std::move(guest)).context(whose);
+  }
+  return Error{Errc::NotFound, "no instance has this line"};
 }
 
 bool Supervisor::is_starting(std::string_view instance) const {

@@ -34,6 +34,7 @@ class Supervisor {
     // An instance went up or down, or is another: routes are to be made anew.
     std::function<void()> changed;
     std::function<void(std::string_view instance, std::string_view reason)> down;
+    std::function<void(message::GuestReading&&)> guest;  // what read_once() asked for
   };
 
   Supervisor(EventLoop& loop, Options options, Sinks sinks, SymbolTable& symbols);
@@ -51,6 +52,10 @@ class Supervisor {
 
   // Errors: NotFound, Unavailable (its host is not up; the message says why), Full.
   Result<> call(std::string_view instance, message::Call call);
+  // Has the instance of this type that has this line, by one of its options (bus_of()), read for
+  // somebody else. Errors: NotFound (none has), Unavailable, Full.
+  Result<> read_once(std::string_view type, const std::string& option, const std::string& line,
+                     message::ReadOnce guest);
   // It will be up in a moment, or turn out not to be.
   bool is_starting(std::string_view instance) const;
 

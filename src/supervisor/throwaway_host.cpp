@@ -30,9 +30,9 @@ bool ready(int fd, short events, BootTime deadline) {
 }  // namespace
 
 Result<ThrowawayHost> ThrowawayHost::start(const std::string& plugin_host, const std::string& verb,
-                                           const std::string& file) {
+                                           const std::string& file, const std::string& user) {
   auto [ours, theirs] = FP_TRY(make_seqpacket_pair());
-  auto pid = start_host(plugin_host, verb, file, -1, theirs.get());
+  auto pid = start_host(plugin_host, verb, file, -1, theirs.get(), user);
   // Not NotFound, which means that the plugin is not installed.
   if (!pid) {
     return Error{Errc::Io, "cannot start the program that runs plugins (--plugin-host): " +

@@ -20,9 +20,9 @@ namespace fieldpost {
 // that has started, is gone when this is.
 class ThrowawayHost {
  public:
-  // `verb` and `file` as for start_host(). Errors: Io.
+  // `verb`, `file` and `user` as for start_host(). Errors: Io.
   static Result<ThrowawayHost> start(const std::string& plugin_host, const std::string& verb,
-                                     const std::string& file);
+                                     const std::string& file, const std::string& user = "");
   ThrowawayHost(ThrowawayHost&& other) noexcept;
   ThrowawayHost& operator=(ThrowawayHost&&) = delete;
   ~ThrowawayHost();

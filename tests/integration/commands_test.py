@@ -13,8 +13,8 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from fakes import field  # noqa: E402  pylint: disable=wrong-import-position
-from fakes.field import BUILD, GATEWAY, PLATFORM, eventually, program  # noqa: E402
-from fakes.site import HEAD, QUIET, SiteTest, uplink  # noqa: E402
+from fakes.field import BOILER, BUILD, GATEWAY, PLATFORM, eventually, program  # noqa: E402
+from fakes.site import HEAD, QUIET, SiteTest, modbus, uplink  # noqa: E402
 
 COMMANDS = f"losant/{GATEWAY}/command"
 
@@ -259,6 +259,115 @@ class CommandsTest(SiteTest):
         # The kills have met what they were to meet.
         self.assertGreater(said["unknown"], 0)
         self.assertGreater(said["done"], 0)
+
+
+class LocalCommandsTest(SiteTest):
+    """`fieldpost command`, `commands` and `write`: a technician needs no cloud."""
+    rows = ('[[plugin.register]]\nattribute = "setpoint"\ntable = "holding"\naddress = 5\n'
+            'command = "set-point"\n'
+            '[[plugin.register]]\nattribute = "level"\ntable = "holding"\naddress = 6\n')
+
+    def run_site(self, options=""):
+        self.start(lambda port: f'[commands]\nanswer_topic = "answers/${{device_id}}"\n{options}'
+                   + modbus(port, rows=self.rows))
+
+    def writes(self):
+        return [w for w in self.server.ask("log").split() if w.split(":")[1] in ("6", "16")]
+
+    def command(self, *args):
+        return self.agent.cli("command", *args)
+
+    def test_one_goes_the_way_of_one_from_the_broker(self):
+        self.run_site()
+        done = self.command("boiler", "set-point", "42")
+        self.assertEqual((done.returncode, done.stdout), (0, "done, value 42\n"), done.stderr)
+        self.assertEqual(self.server.ask("get 1 holding 5"), "42")
+        for args, words in (
+                (("boiler", "set-point", "warm"), "rejected: argument 'value': expected a number"),
+                (("boiler", "set-pont", "1"), "rejected: this device has no command 'set-pont'; did you mean"),
+                (("boiler", "set-point", "--payload", '{"value": 1, "valeu": 2}'), "rejected: unknown argument")):
+            refused = self.command(*args)
+            self.assertEqual(refused.returncode, 1, refused.stdout)
+            self.assertTrue(refused.stdout.startswith(words), refused.stdout)
+        nobody = self.command("boilr", "set-point", "1")
+        self.assertEqual((nobody.returncode, nobody.stdout), (1, ""))
+        self.assertIn("there is no device 'boilr'; did you mean 'boiler'?", nobody.stderr)
+        self.broker.publish(f"losant/{BOILER}/command", json.dumps(
+            {"name": "set-point", "payload": {"id": 7, "value": 43}}))
+        eventually(lambda: [t for _, t, _ in list(self.witness.messages) if t.startswith("answers/")])
+        answers = [json.loads(m) for _, t, m in list(self.witness.messages) if t.startswith("answers/")]
+        self.assertEqual([a["id"] for a in answers], [7], "what was asked for here is answered here")
+        kept = json.loads(self.agent.cli("commands", "history", "--json").stdout)
+        self.assertEqual([(k["cause"], k["status"]) for k in kept],
+                         [("local", "done"), *[("local", "rejected")] * 3, ("broker", "done")])
+        last = self.agent.cli("commands", "history", "-n", "1")
+        self.assertEqual(len(last.stdout.splitlines()), 1)
+        self.assertIn("newest 50 since the agent started", last.stderr)
+        self.server.ask("silent 1 on")
+        failed = self.command("boiler", "set-point", "value=44")
+        self.assertEqual(failed.returncode, 1)
+        self.assertIn("failed: unit 1 holding 5: no answer within", failed.stdout)
+
+    def test_lists_what_there_is_with_an_agent_and_without_one(self):
+        self.run_site()
+        beside = self.agent.cli("commands", "list")
+        self.assertRegex(beside.stdout, r"(?m)^boiler +set-point +plc: .*value=…$")
+        self.assertRegex(beside.stdout, r"(?m)^gateway +fp-reload +the agent itself")
+        shown = self.agent.cli("commands", "show", "set-point").stdout
+        self.assertIn("its effect is shown by the attribute setpoint\n", shown)
+        self.assertIn("  value: a number", shown)
+        self.agent.end()
+        alone = json.loads(self.agent.cli("commands", "list", "--json", "--config", self.agent.folder).stdout)
+        self.assertEqual([(c["device"], c["command"], c["readback"]) for c in alone],
+                         [("boiler", "set-point", "setpoint")])
+        nobody = self.command("boiler", "set-point", "1")
+        self.assertEqual(nobody.returncode, 1)
+        self.assertIn("no fieldpostd runs", nobody.stderr)
+
+    def test_one_that_waits_does_not_hold_up_the_others(self):
+        self.run_site()
+        self.server.ask("delay 1 0.4 1")
+        with subprocess.Popen([BUILD / "bin/fieldpost", "command", "boiler", "set-point", "9", "--run-dir",
+                               str(self.agent.run_dir)], stdout=subprocess.PIPE, text=True) as waiting:
+            self.assertEqual(self.command("gateway", "fp-status").returncode, 0)
+            self.assertEqual(waiting.communicate(timeout=20)[0].split(",")[0].split(":")[0] in ("done", "failed"), True)
+
+    def test_the_same_value_twice_reaches_the_device_twice(self):
+        self.run_site()
+        self.writes()
+        for _ in range(2):
+            self.assertEqual(self.command("boiler", "set-point", "42").returncode, 0)
+        for number in (1, 2):
+            self.broker.publish(f"losant/{BOILER}/command", json.dumps(
+                {"name": "set-point", "payload": {"id": number, "value": 42}}))
+        eventually(lambda: self.agent.status()["commands"]["done"] == 4)
+        self.assertEqual(self.writes(), ["1:6:5+1"] * 4)
+
+    def write(self, *args):
+        return self.agent.cli("write", "plc", *args, "--config", self.agent.folder)
+
+    def test_write_through_the_agent_and_without_one(self):
+        self.run_site()
+        for value in ("51", "52"):
+            unasked = self.write(f"setpoint={value}")
+            self.assertEqual((unasked.returncode, unasked.stdout), (1, ""))
+            self.assertIn("nobody is there to be asked: give --yes", unasked.stderr)
+            done = self.write(f"setpoint={value}", "--yes")
+            self.assertEqual((done.returncode, done.stdout), (0, f"setpoint  done, value {value}\n"), done.stderr)
+            self.assertEqual(self.server.ask("get 1 holding 5"), value)
+            other = self.write("level=1", "--yes")
+            self.assertEqual(other.returncode, 1)
+            self.assertIn("no command drives 'level'; what can be written is: setpoint", other.stderr)
+            wrong = self.write("setpoint=warm", "--yes")
+            self.assertEqual(wrong.returncode, 1)
+            self.assertIn("expected a number", wrong.stdout + wrong.stderr)
+            if value == "51":
+                self.assertEqual(self.agent.status()["commands"]["done"], 1)
+                self.agent.end()
+        self.server.ask("silent 1 on")
+        failed = self.write("boiler/setpoint=53", "--yes")
+        self.assertEqual(failed.returncode, 1)
+        self.assertIn("failed: unit 1 holding 5: no answer", failed.stdout)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a technician has at hand before anything is configured, and beside an agent that runs."""
+import fcntl
 import json
 import os
 import pathlib
+import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
@@ -61,7 +64,23 @@ class ReadTest(SiteTest):
         self.assertEqual(other.returncode, 1)
         self.assertIn("there is no [[plugin]] 'pcl' in the configuration; did you mean 'plc'?", other.stderr)
 
-    def test_a_serial_line_that_the_agent_has_is_not_touched(self):
+    def test_a_serial_line_that_somebody_else_has_is_not_touched(self):
+        ours, line = os.openpty()  # nobody answers on it
+        self.addCleanup(os.close, ours)
+        self.addCleanup(os.close, line)
+        holder = os.open(os.ttyname(line), os.O_RDWR | os.O_NOCTTY)
+        self.addCleanup(os.close, holder)
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        url = f"rtu://{os.ttyname(line)}?baud=115200"
+        other = self.read("--plugin", "modbus", "--set", f"url={url}", *REGISTER)
+        self.assertEqual(other.returncode, 1)
+        self.assertIn("in use by another program", other.stdout + other.stderr)
+
+
+class GuestTest(SiteTest):
+    """The agent has the line: what is asked for at the command line is read inside of its instance."""
+
+    def test_on_a_serial_line(self):
         ours, line = os.openpty()  # nobody answers on it
         self.addCleanup(os.close, ours)
         self.addCleanup(os.close, line)
@@ -72,10 +91,58 @@ class ReadTest(SiteTest):
             f'[[plugin]]\nname = "meter"\ntype = "modbus"\noptions.url = "{url}"\n{rows}'))
         agent.wait_until_up()
         eventually(lambda: agent.plugin("meter")["units"][0]["state"] == "silent")
-        other = agent.cli("read", "--plugin", "modbus", "--set", f"url={url}", *REGISTER)
+        guest = agent.cli("read", "--plugin", "modbus", "--set", f"url={url}", "--set", "unit=3", *REGISTER)
+        self.assertEqual(guest.returncode, 1)
+        self.assertIn("unit 3: no answer within", guest.stdout, guest.stderr)
+        other = agent.cli("read", "--plugin", "modbus", "--set", f"url={url.replace('115200', '9600')}", *REGISTER)
         self.assertEqual(other.returncode, 1)
-        self.assertIn("in use by another program", other.stdout + other.stderr)
-        self.assertIn("no answer within", agent.cli("read", "meter").stdout)
+        self.assertIn("runs with other settings (rtu, 115200 baud, 8N1)", other.stderr)
+
+    def run_site(self):
+        self.start(lambda port: modbus(port, rows=counter()), units="1,3",
+                   do=["count 1 holding 0 2", "set 3 holding 7 4711"])
+        self.url = f"tcp://127.0.0.1:{self.server.port}"
+
+    def test_read_and_probe(self):
+        self.run_site()
+        read = self.agent.cli("read", "--plugin", "modbus", "--set", f"url={self.url}", "--set", "unit=3",
+                              "--set", "timeout=200ms", *REGISTER)
+        self.assertEqual((read.returncode, read.stdout), (0, "gateway  level  4711\n"), read.stderr)
+        probed = self.agent.cli("modbus", "probe", self.url, "--unit", "3", "--address", "7")
+        self.assertRegex(probed.stdout, r"(?m)^uint16 +4711$")
+        self.assertEqual(self.agent.plugin("plc")["restarts"], 0)
+        # By a connection of its own it would have been a second client.
+        self.assertEqual(self.agent.ask({"do": "read-once", "plugin": "modbus", "option": "url",
+                                         "line": "tcp://127.0.0.1:1", "sections": [{}]}), {"ok": True})
+
+    def test_a_guest_drives_nothing_and_nonsense_is_answered_in_words(self):
+        self.run_site()
+        ask = {"do": "read-once", "plugin": "modbus", "option": "url", "line": self.url}
+        drives = [{"values": {"url": self.url, "unit": 3}},
+                  {"table": "register", "values": {"attribute": "level", "table": "holding", "address": 7,
+                                                   "type": "uint16", "command": "set-level"}}]
+        for request, words in (({"sections": drives}, "a guest on the line of another instance drives nothing"),
+                               ({"sections": []}, "sections: expected"), ({"sections": [{"parent": 7}]}, "number of a section"),
+                               ({"sections": [{"values": {"url": self.url}}]}, "")):
+            answer = self.agent.ask({**ask, **request})
+            self.assertFalse(answer["ok"], answer)
+            self.assertIn(words, answer["error"])
+        self.assertEqual(self.agent.plugin("plc")["restarts"], 0)
+
+    def test_a_scan_leaves_the_instance_its_rate(self):
+        self.run_site()
+        polls = lambda: self.agent.plugin("plc")["samples"]  # noqa: E731
+        before, began = polls(), time.monotonic()
+        with subprocess.Popen([field.BUILD / "bin/fieldpost", "scan", "modbus", self.url, "--timeout", "200ms",
+                               "--run-dir", str(self.agent.run_dir)], stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True) as scan:
+            eventually(lambda: time.monotonic() - began > 12, 30)
+            taken, took = polls() - before, time.monotonic() - began
+            scan.kill()
+        asked = {r.split(":")[0] for r in self.server.ask("log").split()} - {"1"}
+        print(f"{taken} polls in {took:.1f} s at 10 Hz beside a scan that asked {len(asked)} units")
+        self.assertGreater(len(asked), 2)
+        self.assertGreater(taken / took, 9)
 
 
 class CheckLiveTest(SiteTest):

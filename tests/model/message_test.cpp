@@ -74,7 +74,9 @@ std::vector<Any> one_of_each() {
           message::Confined{{.calls = true}},
           message::Held{BootTime(std::chrono::nanoseconds(5)), {0, 300, 7}, {1}},
           message::Renew{},
-          message::Keep{{{"total", INT64_MAX}}}};
+          message::Keep{{{"total", INT64_MAX}}},
+          message::ReadOnce{9, some_config()},
+          message::GuestReading{9, "", true, "", {"a", "b"}, {sample}}};
 }
 
 TEST(Message, EachComesBackAsItWas) {
