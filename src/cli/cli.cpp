@@ -109,9 +109,8 @@ constexpr Subcommand kSubcommands[] = {
      command_options, 2, kAny, command},
     {"commands", "list|show NAME|history", "Show which commands there are, and the last outcomes",
      "`list`: each device's, who runs it and what it drives. `show NAME`: what it takes. "
-     "`history`: what became of the newest 50 since the agent started, from the broker or from "
-     "here; earlier ones are in the journal. Without an agent, `list` and `show` tell of the "
-     "configuration.",
+     "`history`: what became of the newest, from the broker or from here; earlier ones are in the "
+     "journal. Without an agent, `list` and `show` tell of the configuration.",
      commands_options, 1, 2, commands},
     {"write", "INSTANCE ATTR=VALUE…", "Set outputs, and read them back",
      "Runs the command that drives ATTR of INSTANCE, a [[plugin]] of the configuration; "

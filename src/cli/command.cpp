@@ -153,8 +153,7 @@ int print_history(const Call& call, const Json& answer) {
   }
   print_table(rows);
   // On stderr, so that the table stays one.
-  std::cerr << "Kept are the newest 50 since the agent started, " << ago(answer["history_s"])
-            << " ago. Earlier ones are in the journal:  journalctl -u fieldpost FP_COMMAND=NAME\n";
+  std::cerr << "Earlier ones are in the journal:  journalctl -u fieldpost FP_COMMAND=NAME\n";
   return 0;
 }
 

@@ -302,11 +302,11 @@ class LocalCommandsTest(SiteTest):
                          [("local", "done"), *[("local", "rejected")] * 3, ("broker", "done")])
         last = self.agent.cli("commands", "history", "-n", "1")
         self.assertEqual(len(last.stdout.splitlines()), 1)
-        self.assertIn("newest 50 since the agent started", last.stderr)
+        self.assertIn("Earlier ones are in the journal", last.stderr)
         self.server.ask("silent 1 on")
         failed = self.command("boiler", "set-point", "value=44")
         self.assertEqual(failed.returncode, 1)
-        self.assertIn("failed: unit 1 holding 5: no answer within", failed.stdout)
+        self.assertIn("unknown: unit 1 holding 5: no answer within", failed.stdout)
 
     def test_lists_what_there_is_with_an_agent_and_without_one(self):
         self.run_site()
