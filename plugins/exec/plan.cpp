@@ -147,6 +147,9 @@ Plan::Plan(sdk::Declare& declare) {
   }
   command_timeout = options.duration("command_timeout").count();
   const int64_t deadline = declare.deadline().count();
+  if (deadline > 0 && !options.has("command_timeout")) {
+    command_timeout = std::min(command_timeout, deadline / 2);
+  }
   if (deadline > 0 && command_timeout >= deadline && !options.rows("command").empty()) {
     declare.problem(options, "command_timeout",
                     "expected less than the instance's deadline, at which the program is killed");

@@ -35,6 +35,8 @@ Counter remembered(sdk::Host& host, const CounterRow& row) {
   if (row.missed) counter.kept_missed = host.kept(row.kept_missed).value_or(0);
   counter.pulses.set(counter.kept_total, counter.kept_missed);
   counter.told_missed = counter.pulses.missed();
+  host.keep(row.kept_total, counter.kept_total);
+  if (row.missed) host.keep(row.kept_missed, counter.kept_missed);
   return counter;
 }
 

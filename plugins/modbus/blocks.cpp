@@ -112,7 +112,9 @@ void ReadPlan::run(Time now, const Ask& ask, const Deliver& deliver) {
   probe(ask);
   for (size_t i = 0; i < n; ++i) {
     const size_t at = (start + i) % n;
-    if (read(blocks_[at], now, ask, deliver) != Outcome::Unclear && !found) {
+    const Outcome outcome = read(blocks_[at], now, ask, deliver);
+    if (outcome == Outcome::NotAsked && !left_) left_ = at;
+    if ((outcome == Outcome::Answered || outcome == Outcome::Refused) && !found) {
       found = true;
       first_ = at;
     }
@@ -169,6 +171,7 @@ void ReadPlan::begin() {
   searches_ = 0;
   heard_ = doubted_ = false;
   silent_.reset();
+  left_.reset();
 }
 
 // Places that an earlier cycle found refused.
@@ -240,7 +243,7 @@ ReadPlan::Outcome ReadPlan::read(const Block& block, Time now, const Ask& ask,
     case kAcknowledge:
     case kBusy:  // says nothing of places
       leave(block, answer.exception, deliver);
-      return Outcome::Unclear;
+      return answer.exception == kNotAsked ? Outcome::NotAsked : Outcome::Unclear;
     case kIllegalFunction:  // no part has that function either
       refuse(block, answer.exception, now, deliver);
       return Outcome::Refused;

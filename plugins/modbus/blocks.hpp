@@ -73,6 +73,8 @@ class ReadPlan {
   // Reads everything once, beginning with what was answered last time: a unit that is back is
   // recognised by its first answer.
   void run(Time now, const Ask& ask, const Deliver& deliver);
+  // After run(), where its time was over: the next cycle begins with what this one did not ask for.
+  void go_on_where_left() { first_ = left_.value_or(first_); }
 
   // The requests of the next cycle; those of refused places only when they are due.
   std::vector<Extent> requests(Time now) const;
@@ -100,7 +102,7 @@ class ReadPlan {
     size_t begin = 0, end = 0;
     bool operator==(const Range&) const = default;
   };
-  enum class Outcome : uint8_t { Answered, Refused, Unclear };
+  enum class Outcome : uint8_t { Answered, Refused, Unclear, NotAsked };
 
   void begin();
   void rebuild();
@@ -131,6 +133,7 @@ class ReadPlan {
   std::vector<size_t> order_;          // indices into wanted_, by table and address
   std::vector<Block> blocks_;          // of everything that is not refused
   size_t first_ = 0;                   // in blocks_
+  std::optional<size_t> left_;         // the first that this cycle did not ask for
   std::map<size_t, Refusal> refused_;  // by position in order_
   // Positions in order_: before those of cuts_ a block must end, for a while; before those of
   // walls_ is a hole that must not be read, before those of proven_ one that can be.

@@ -106,13 +106,18 @@ struct Cycle {
   BusyTries tries{};
   int answered = 0;
   int silent = 0;
+  bool is_late = false;
   Clock::time_point last_start = Clock::time_point::max();  // of a request
   std::string why = "left for the next poll, which goes on looking for what the unit refuses";
 
   Answer ask(const Extent& what) {
     if (silent >= patience) return {kNotAsked};
     // Whoever is still waiting at the deadline is killed, and the whole bus with it.
-    if (answered > 0 && Clock::now() > last_start) return {kNotAsked};
+    if (answered > 0 && Clock::now() > last_start) {
+      is_late = true;
+      if (silent == 0) why = "left for the next poll: the unit is slow, and the deadline was near";
+      return {kNotAsked};
+    }
     try {
       const auto began = Clock::now();
       Answer answer = bus.read(unit.address, what, timeout);
@@ -194,6 +199,7 @@ class Modbus {
       if (timeout == unit.timeout) state.why = cycle.why;
       throw IoError(name_of(unit) + ": " + state.why);
     }
+    if (cycle.is_late) state.reads.go_on_where_left();
     state.answers = true;
     state.silences = 0;
     host.emit(readings_);

@@ -20,10 +20,14 @@ Result<Json> run_by_agent(ControlClient& agent, const std::string& device, const
   Json request{{"do", "command"}, {"device", device}, {"name", name}};
   if (!payload.is_null()) request["payload"] = payload;
   auto answer = agent.ask(request, std::chrono::ceil<std::chrono::milliseconds>(limit));
-  if (!answer && answer.error().code == Errc::Timeout) {
-    return Error{Errc::Timeout, "no outcome within " + about(limit) +
-                                    ": whether it takes effect is not known; look at  fieldpost "
-                                    "commands history"};
+  if (!answer &&
+      (answer.error().code == Errc::Timeout || answer.error().code == Errc::Unavailable)) {
+    const std::string why = answer.error().code == Errc::Timeout
+                                ? "no outcome within " + about(limit)
+                                : answer.error().message;
+    return Error{answer.error().code, why +
+                                          ": whether it takes effect is not known; look at  "
+                                          "fieldpost commands history"};
   }
   if (!answer) return answer.error();
   return std::move((*answer)["outcome"]);

@@ -146,10 +146,7 @@ int write_by_agent(const Call& call, nanoseconds limit) {
 }
 
 Json to_json(const message::Outcome& outcome) {
-  using Status = message::Outcome::Status;
-  Json json{{"status", outcome.status == Status::Done       ? "done"
-                       : outcome.status == Status::Rejected ? "rejected"
-                                                            : "failed"}};
+  Json json{{"status", name_of(status_of(outcome.status))}};
   if (outcome.readback) json["value"] = fieldpost::to_json(*outcome.readback);
   if (!outcome.reason.empty()) json["reason"] = outcome.reason;
   return json;
@@ -157,14 +154,16 @@ Json to_json(const message::Outcome& outcome) {
 
 // What the values are as arguments; all are checked before any is written.
 Result<std::vector<message::Call>> calls_of(const std::vector<Write>& writes,
-                                            const std::vector<CommandRoute>& routes) {
+                                            const std::vector<CommandRoute>& routes,
+                                            const std::string& id_pointer) {
   std::vector<message::Call> calls;
   for (const Write& w : writes) {
     const auto route = std::ranges::find_if(routes, [&](const CommandRoute& r) {
       return r.device_id == text_of(w.command, "device_id") &&
              r.spec.name == w.command["command"].get<std::string>();
     });
-    auto arguments = FP_TRY(check_arguments(route->spec, &w.value).context(w.attribute));
+    auto arguments =
+        FP_TRY(check_arguments(route->spec, &w.value, id_pointer).context(w.attribute));
     calls.push_back({calls.size() + 1, route->index, std::move(arguments)});
   }
   return calls;
@@ -180,7 +179,7 @@ int write_alone(const Call& call, const Config& config, nanoseconds limit) {
   for (const CommandRoute& route : routes) commands.push_back(fieldpost::to_json(route));
   const auto writes = find_all(call, commands);
   if (!writes) return fail(writes.error().message);
-  const auto calls = calls_of(*writes, routes);
+  const auto calls = calls_of(*writes, routes, config.commands.id_pointer);
   if (!calls) return fail(calls.error().message);
   if (const auto yes = agreed(call, *writes, true); !yes) return fail(yes.error().message);
   const auto done =

@@ -46,14 +46,19 @@ Result<> refuse_unknown(const CommandSpec& spec, const Json& given) {
 
 }  // namespace
 
+std::string first_token(const std::string& pointer) {
+  auto left = Json::json_pointer(pointer);
+  std::string token;
+  for (; !left.empty(); left.pop_back()) token = left.back();
+  return token;
+}
+
 Result<Arguments> check_arguments(const CommandSpec& spec, const Json* payload,
                                   const std::string& id_pointer) {
   Json arguments = FP_TRY(named(spec, payload));
-  auto id = Json::json_pointer(id_pointer);
-  while (!id.parent_pointer().empty()) id.pop_back();
-  if (!id.empty() &&
-      std::ranges::find(spec.args, id.back(), &OptionSpec::name) == spec.args.end()) {
-    arguments.erase(id.back());
+  const std::string id = first_token(id_pointer);
+  if (std::ranges::find(spec.args, id, &OptionSpec::name) == spec.args.end()) {
+    arguments.erase(id);
   }
   FP_CHECK_OK(refuse_unknown(spec, arguments));
   Arguments checked;

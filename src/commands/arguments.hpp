@@ -11,6 +11,9 @@
 
 namespace fieldpost {
 
+// Of a JSON pointer, the member of the whole that it leads into; empty: the whole.
+std::string first_token(const std::string& pointer);
+
 // Checks a payload against a command's table and puts its arguments in the table's order, with
 // fallbacks filled in. An object names the arguments; anything else is the value of the only
 // argument, or of the only required one; an absent payload gives none. The member in which

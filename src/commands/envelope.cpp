@@ -19,14 +19,18 @@ constexpr size_t kMaxId = 256;  // bytes of an id as JSON: it goes into the log 
 constexpr double kLatestMs = 253'402'300'800'000;  // the year 10000
 
 const Json* find(const Json& json, const std::string& pointer) {
-  const auto at = Json::json_pointer(pointer);
-  return json.contains(at) ? &json.at(at) : nullptr;
+  try {
+    return &json.at(Json::json_pointer(pointer));
+  } catch (const Json::exception&) {  // also where an index is none
+    return nullptr;
+  }
 }
 
 Result<Json> id_in(const Json& payload, const std::string& pointer) {
   if (!payload.is_object()) return Json();
   const Json* const id = find(payload, pointer);
-  if (id == nullptr || !id->is_primitive()) return Json();
+  // An empty one is a template that was not filled in.
+  if (id == nullptr || !(id->is_string() || id->is_number()) || *id == Json("")) return Json();
   if (dump_json(*id).size() > kMaxId) {
     return Error{Errc::Invalid,
                  "the payload's \"id\" is longer than " + std::to_string(kMaxId) + " bytes"};
@@ -126,7 +130,7 @@ Result<> read_envelope(const std::string& payload, const std::string& id_pointer
 std::string identity(const IncomingCommand& command, const Envelope& envelope) {
   if (envelope.id.is_null() && !envelope.sent_ms) return "";
   const Json whole = envelope.id.is_null() ? Json{command.topic, command.device_id, command.payload}
-                                           : Json{command.device_id, envelope.id};
+                                           : Json{command.device_id, envelope.name, envelope.id};
   // A name for it that is as long for each: UUID version 5 (RFC 9562, 5.5).
   boost::uuids::name_generator_sha1 generator(boost::uuids::ns::oid());
   return boost::uuids::to_string(generator(dump_json(whole)));

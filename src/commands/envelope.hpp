@@ -20,7 +20,7 @@ namespace fieldpost {
 
 struct Envelope {
   Json json;
-  Json id;                         // that the sender gave it; null: none
+  Json id;                         // that the sender gave it, a number or text; null: none
   std::string name;                // empty if the payload could not be read
   std::optional<int64_t> sent_ms;  // UTC
 
@@ -39,7 +39,8 @@ inline constexpr size_t kMaxCommandPayload = size_t{256} << 10;
 // Errors: Invalid.
 Result<> read_envelope(const std::string& payload, const std::string& id_pointer, Envelope& ret);
 
-// By what a command is known when it comes again: the sender's id, or else topic, time and content.
+// By what a command is known when it comes again: name and the sender's id, or else topic, time and
+// content.
 // Empty: it says neither, and each one that looks like it is one of its own.
 std::string identity(const IncomingCommand& command, const Envelope& envelope);
 

@@ -2,7 +2,6 @@
 #include "commands/history.hpp"
 
 #include <algorithm>
-#include <iterator>
 
 #include "model/value_json.hpp"
 
@@ -44,8 +43,14 @@ const CommandHistory::Entry* CommandHistory::find(const std::string& identity, B
 
 std::vector<CommandHistory::Entry> CommandHistory::newest(size_t n) const {
   std::vector<Entry> all;
-  std::ranges::merge(ran_, refused_, std::back_inserter(all), {}, &Entry::came, &Entry::came);
-  if (all.size() > n) all.erase(all.begin(), all.end() - static_cast<std::ptrdiff_t>(n));
+  auto ran = ran_.rbegin();
+  auto refused = refused_.rbegin();
+  while (all.size() < n && (ran != ran_.rend() || refused != refused_.rend())) {
+    const bool is_ran =
+        refused == refused_.rend() || (ran != ran_.rend() && ran->came >= refused->came);
+    all.push_back(is_ran ? *ran++ : *refused++);
+  }
+  std::ranges::reverse(all);
   return all;
 }
 

@@ -26,6 +26,7 @@ class CommandHistory {
   static constexpr size_t kRan = 1000;
   // Of those that did not run: a flood of them must not push out what has to be known.
   static constexpr size_t kRefused = 100;
+  static constexpr size_t kLongestText = 256;  // bytes of a value that is kept
 
   struct Entry {
     std::string identity;  // commands/envelope.hpp; empty: none

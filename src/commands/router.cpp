@@ -40,11 +40,28 @@ Json to_json(const CommandReport& report) {
 CommandHistory::Entry entry_of(const CommandReport& report) {
   Json outcome = to_json(report);
   outcome["cause"] = report.local ? "local" : "broker";
+  const auto* text = report.readback ? std::get_if<std::string>(&*report.readback) : nullptr;
+  const bool is_long = text != nullptr && text->size() > CommandHistory::kLongestText;
+  if (is_long) outcome.erase("value");
   return {.identity = report.identity,
           .came = report.came,
           .status = report.status,
-          .value = report.readback,
+          .value = is_long ? std::nullopt : report.readback,
           .outcome = std::move(outcome)};
+}
+
+CommandStatus status_of(message::Outcome::Status outcome) {
+  switch (outcome) {
+    case message::Outcome::Status::Done:
+      return CommandStatus::Done;
+    case message::Outcome::Status::Rejected:
+      return CommandStatus::Rejected;
+    case message::Outcome::Status::Uncertain:
+      return CommandStatus::Unknown;
+    case message::Outcome::Status::Failed:
+      break;
+  }
+  return CommandStatus::Failed;
 }
 
 std::string fill_topic(std::string_view pattern, const CommandReport& report) {
@@ -74,6 +91,13 @@ std::string CommandRouter::why_not_found(const CommandReport& report) const {
          (near.empty() ? "" : "; did you mean '" + std::string(near) + "'?");
 }
 
+bool CommandRouter::id_is_argument(const CommandReport& report) const {
+  const CommandRoute* const route = report.id.is_null() ? nullptr : find(report);
+  if (route == nullptr) return false;
+  const std::string name = first_token(rules_.id_pointer);
+  return std::ranges::find(route->spec.args, name, &OptionSpec::name) != route->spec.args.end();
+}
+
 void CommandRouter::name_device(CommandReport& report) const {
   const auto it = std::ranges::find(routes_, report.device_id, &CommandRoute::device_id);
   if (it != routes_.end()) report.device_name = it->device_name;
@@ -89,17 +113,23 @@ std::string CommandRouter::id_pointer() const {
   return rules_.id_pointer;
 }
 
-void CommandRouter::on_command(const IncomingCommand& incoming, BootTime now) {
-  ++counts_.received;
+void CommandRouter::judge(const IncomingCommand& incoming, BootTime now, bool resumed) {
   Envelope envelope;
   const auto read = read_envelope(incoming.payload, rules_.id_pointer, envelope);
   CommandReport report = report_of(incoming, envelope);
   if (!read) return finish(std::move(report), CommandStatus::Rejected, read.error().message);
+  if (id_is_argument(report)) {  // two calls with the same one are two calls
+    envelope.id = Json();
+    report.identity = identity(incoming, envelope);
+  }
   if (auto repeated = repeats(report, now)) {
     name_device(*repeated);
     return finish(*repeated);
   }
-  if (const auto wanted = still_wanted(envelope, incoming.received); !wanted) {
+  // Of what an earlier process has left the age was looked at, or the clock is not heard yet.
+  const auto wanted =
+      resumed && !sinks_.utc(now) ? Result<>() : still_wanted(envelope, incoming.received);
+  if (!wanted) {
     name_device(report);
     const auto status =
         wanted.error().code == Errc::Timeout ? CommandStatus::Expired : CommandStatus::Rejected;
@@ -137,7 +167,8 @@ Result<> CommandRouter::still_wanted(const Envelope& envelope, BootTime received
                  "(commands.untrusted_clock)"};
   }
   const auto age = std::chrono::milliseconds(*now_ms - *envelope.sent_ms);
-  if (age <= rules_.time_to_live) return {};
+  // Not in ns: a date in the year 9999 is beyond them.
+  if (age <= std::chrono::duration_cast<std::chrono::milliseconds>(rules_.time_to_live)) return {};
   return Error{Errc::Timeout, "it was sent " + about(age) + " before it came; those older than " +
                                   about(rules_.time_to_live) +
                                   " are not run (commands.time_to_live)"};
@@ -190,7 +221,10 @@ void CommandRouter::call(const CommandRoute& route, Arguments arguments, Command
   }
   const uint64_t id = ++last_id_;
   const auto called = sinks_.call(route, {id, route.index, std::move(arguments)});
-  if (!called) return finish(std::move(report), CommandStatus::Failed, called.error().message);
+  if (!called) {
+    report.identity.clear();  // it did not begin, and may come again
+    return finish(std::move(report), CommandStatus::Failed, called.error().message);
+  }
   running_.emplace(id, Running{std::move(report), now + rules_.timeout});
 }
 
@@ -205,8 +239,8 @@ void CommandRouter::retry(BootTime now) {
 }
 
 void CommandRouter::resume(const IncomingCommand& left, CommandStatus status, BootTime now) {
-  if (status == CommandStatus::Received) return on_command(left, now);
   ++counts_.received;
+  if (status == CommandStatus::Received) return judge(left, now, true);
   CommandReport report = refusal(left, "");
   report.came = std::min(report.came, now);  // of another boot it means nothing
   name_device(report);
@@ -269,12 +303,7 @@ void CommandRouter::expire(BootTime now) {
 
 void CommandRouter::finish(CommandReport report, const message::Outcome& outcome) {
   report.readback = outcome.readback;
-  using enum message::Outcome::Status;
-  const CommandStatus status = outcome.status == Done        ? CommandStatus::Done
-                               : outcome.status == Rejected  ? CommandStatus::Rejected
-                               : outcome.status == Uncertain ? CommandStatus::Unknown
-                                                             : CommandStatus::Failed;
-  finish(std::move(report), status, outcome.reason);
+  finish(std::move(report), status_of(outcome.status), outcome.reason);
 }
 
 void CommandRouter::finish(CommandReport report, CommandStatus status, std::string reason) {

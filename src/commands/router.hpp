@@ -35,6 +35,8 @@ struct CommandRoute {
   CommandSpec spec;
 };
 
+CommandStatus status_of(message::Outcome::Status outcome);
+
 // What became of one command, for the log and the answer.
 struct CommandReport {
   uint64_t number = 0;  // of the command in the log
@@ -86,7 +88,10 @@ class CommandRouter {
   void set_rules(const CommandsConfig& rules);
 
   // Never fails: whatever arrives is called, or reported as rejected or expired.
-  void on_command(const IncomingCommand& incoming, BootTime now);
+  void on_command(const IncomingCommand& incoming, BootTime now) {
+    ++counts_.received;
+    judge(incoming, now, false);
+  }
   // One that an earlier process has left: Received is run now, if its time has not passed; Accepted
   // may have run, and is reported as unknown; Expired is reported.
   void resume(const IncomingCommand& left, CommandStatus status, BootTime now);
@@ -117,6 +122,7 @@ class CommandRouter {
     CommandReport report;
     BootTime deadline;
   };
+  void judge(const IncomingCommand& incoming, BootTime now, bool resumed);
   struct Waiting {
     IncomingCommand incoming;
     std::string identity;
@@ -130,6 +136,7 @@ class CommandRouter {
   std::string id_pointer() const;
   void call(const CommandRoute& route, Arguments arguments, CommandReport report, BootTime now);
   const CommandRoute* find(const CommandReport& report) const;
+  bool id_is_argument(const CommandReport& report) const;
   void name_device(CommandReport& report) const;
   void run_own(const CommandRoute& route, const Arguments& arguments, CommandReport report);
   void finish(CommandReport report, const message::Outcome& outcome);

@@ -272,8 +272,8 @@ fp_status HostApi::keep(const char* key, int64_t value) {
   }
   const bool known = kept_.contains(text);
   int64_t& kept = kept_[text];
-  own_keys_.insert(text);
-  if (known && kept == value) return FP_OK;
+  // What this process keeps is told once in any case: it goes before what earlier ones have kept.
+  if (!own_keys_.insert(text).second && known && kept == value) return FP_OK;
   kept = value;
   news_.insert(std::move(text));
   return FP_OK;

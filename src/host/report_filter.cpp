@@ -68,10 +68,25 @@ void ReportFilter::poll_begins(uint32_t unit) {
   ++polls_[unit];
 }
 
+// What a good poll did not bring does not come with polls any more.
+void ReportFilter::poll_ends(bool good) {
+  const auto unit = std::exchange(polled_unit_, std::nullopt);
+  if (!unit || !good) return;
+  for (uint32_t i = 0; i < attributes_.size(); ++i) {
+    Attribute& attribute = attributes_[i];
+    if (!attribute.is_polled || attribute.unit != *unit || attribute.seen == polls_[*unit])
+      continue;
+    attribute.is_polled = false;
+    held_.unpolled.push_back(i);
+  }
+}
+
 // Two in a row are no accident.
-void ReportFilter::note_poll(uint32_t index) {
+void ReportFilter::note_poll(uint32_t index, bool is_good) {
   Attribute& attribute = attributes_[index];
-  if (attribute.is_polled || polled_unit_ != attribute.unit) return;
+  if (polled_unit_ != attribute.unit) return;
+  attribute.seen = polls_[attribute.unit];
+  if (!is_good || attribute.is_polled) return;
   const uint64_t poll = polls_[attribute.unit];
   attribute.is_polled = attribute.last_poll != 0 && attribute.last_poll + 1 == poll;
   attribute.last_poll = poll;
@@ -85,13 +100,18 @@ void ReportFilter::hold(uint32_t index, BootTime time) {
 }
 
 std::optional<message::Held> ReportFilter::take_held() {
-  if (held_.unchanged.empty() && held_.polled.empty()) return std::nullopt;
+  if (held_.unchanged.empty() && held_.polled.empty() && held_.unpolled.empty()) {
+    return std::nullopt;
+  }
   for (const uint32_t index : held_.unchanged) attributes_[index].is_held = false;
   return std::exchange(held_, {});
 }
 
 void ReportFilter::renew() {
-  for (Attribute& attribute : attributes_) attribute.has_left = false;
+  for (Attribute& attribute : attributes_) {
+    attribute.has_left = attribute.is_polled = false;  // of the latter it is told anew, too
+    attribute.last_poll = 0;
+  }
 }
 
 void ReportFilter::apply(Sample& sample) {
@@ -100,7 +120,7 @@ void ReportFilter::apply(Sample& sample) {
     scale(attribute.rule, reading);
     judge(attribute, reading, sample.time);
     const bool is_good = reading.quality == Quality::Good;
-    if (is_good) note_poll(reading.attribute);
+    note_poll(reading.attribute, is_good);
     if (!is_news(attribute, reading, sample.time)) {
       if (is_good) hold(reading.attribute, sample.time);
       return true;

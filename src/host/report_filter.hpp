@@ -25,7 +25,7 @@ class ReportFilter {
   void apply(Sample& sample);
   // Between these what is emitted was brought by a poll of that unit.
   void poll_begins(uint32_t unit);
-  void poll_ends() { polled_unit_.reset(); }
+  void poll_ends(bool good);  // whether it answered
   // What was held back since the last time, and what was found out about attributes.
   std::optional<message::Held> take_held();
   // What each attribute brings next leaves.
@@ -36,6 +36,7 @@ class ReportFilter {
     ReportRule rule;
     uint32_t unit = 0;
     uint64_t last_poll = 0;  // of its unit, that brought a good one; 0: none
+    uint64_t seen = 0;       // the last that brought any
     bool has_left = false, is_watched = false, is_polled = false, is_held = false;
     Reading last;  // that left
     BootTime left{};
@@ -44,7 +45,7 @@ class ReportFilter {
   };
   static void judge(Attribute& attribute, Reading& reading, BootTime time);
   bool is_news(const Attribute& attribute, const Reading& reading, BootTime time) const;
-  void note_poll(uint32_t index);
+  void note_poll(uint32_t index, bool is_good);
   void hold(uint32_t index, BootTime time);
 
   nanoseconds slack_{};                // polls are not to the millisecond

@@ -154,7 +154,8 @@ HostExit Runner::close() {
   if (ended_ == HostExit::Refused) return HostExit::Refused;  // a broken plugin is left as it is
   StopSignal::raise();                                        // close() gets its second, not more
   invoke(channel_.heart(), plugin_.calls.close, instance_);
-  send_kept();
+  // Also to one that has hung up, but still listens.
+  if (api_->has_kept()) (void)channel_.send(api_->take_kept());
   return ended_.value_or(HostExit::Done);
 }
 
@@ -170,6 +171,7 @@ void Runner::serve() {
     if (!ended_ && event_ready_) run_event();
     if (!ended_ && due && BootClock::now() >= due->when) poll_unit(due->unit);
     if (kept_due_ && BootClock::now() >= *kept_due_) send_kept();
+    if (!ended_) read_messages();  // first: a ping that came meanwhile would wait for two calls
     if (!ended_ && !socket_ready_) serve_guest();
     log_.summarise(BootClock::now());
   }
@@ -278,7 +280,7 @@ void Runner::run_call(const message::Call& call) {
 void Runner::poll_unit(uint32_t unit) {
   api_->filter().poll_begins(unit);
   const fp_status status = invoke(channel_.heart(), plugin_.calls.poll, instance_, unit);
-  api_->filter().poll_ends();
+  api_->filter().poll_ends(status == FP_OK);
   if (!finish_call(status, "poll")) return;
   const BootTime now = BootClock::now();
   if (status == FP_OK) {

@@ -147,8 +147,10 @@ void Daemon::load_kept(const std::string& boot) {
     if (text && path == kept_path() && KeptValues::boot_of(*text) != boot) continue;
     const auto restored = text ? supervisor_.kept().restore(*text) : Result<>(text.error());
     if (restored) break;
-    const std::string aside = path + ".damaged";  // its lines may still tell somebody something
-    (void)std::rename(path.c_str(), aside.c_str());
+    // Of one that cannot be read nobody knows what is in it: it stays.
+    const bool is_damaged = restored.error().code == Errc::Invalid;
+    const std::string aside = is_damaged ? path + ".damaged" : path;
+    if (is_damaged) (void)std::rename(path.c_str(), aside.c_str());
     log::error(path == kept_path() ? "kept values are damaged; those of the disk are used, which "
                                      "may be ten minutes old"
                                    : "kept values are damaged; totals may start at 0",
@@ -159,13 +161,14 @@ void Daemon::load_kept(const std::string& boot) {
 void Daemon::save_kept() {
   const uint64_t changes = supervisor_.kept().changes();
   if (changes == kept_saved_) return;
-  kept_saved_ = changes;
   std::string text = supervisor_.kept().text(boot_);
   const auto saved = replace_file(kept_path(), text);
   if (!saved && !kept_in_trouble_) {
     log::warning("kept values would not survive a crash of the agent",
                  {{"FP_REASON", saved.error().message}});
   }
+  if (saved) kept_saved_ = changes;
+  if (!saved) (void)::unlink(kept_path().c_str());  // or the next start would take the older one
   kept_in_trouble_ = !saved;
   store_->keep_note(kKeptNote, std::move(text));
 }

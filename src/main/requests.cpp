@@ -316,8 +316,10 @@ Json Daemon::commands_json() const {
       {"received", c.received},   {"done", c.done},         {"rejected", c.rejected},
       {"failed", c.failed},       {"expired", c.expired},   {"unknown", c.unknown},
       {"duplicate", c.duplicate}, {"open", router_.open()}, {"trouble", command_log_->trouble()}};
-  const auto newest = router_.history().newest(1);
-  if (!newest.empty()) json["last"] = newest.back().outcome;
+  if (const auto newest = router_.history().newest(1); !newest.empty()) {
+    json["last"] = newest.back().outcome;
+    json["last"]["time"] = utc_ms(newest.back().came);
+  }
   return json;
 }
 

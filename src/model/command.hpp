@@ -39,7 +39,7 @@ struct IncomingCommand {
 
   // Somebody at this machine wants it.
   bool is_local() const { return topic == kLocal; }
-  static constexpr std::string_view kLocal = "local";  // the topic of those: no topic of ours
+  static constexpr std::string_view kLocal = "#local";  // as their topic: none can be called so
 };
 
 // A message on a topic of [[subscribe]], as it arrived.

@@ -211,6 +211,7 @@ void fields(Io& io, Is<Held> auto& v) {
   io(v.time);
   io.list(v.unchanged, kMaxReadings);
   io.list(v.polled, kMaxReadings);
+  io.list(v.unpolled, kMaxReadings);
 }
 template <class Io>
 void fields(Io&, Is<Renew> auto&) {}

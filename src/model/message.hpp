@@ -107,6 +107,7 @@ struct Held {
   BootTime time{};                  // of the newest of those readings
   std::vector<uint32_t> unchanged;  // indices into the Declaration, each once
   std::vector<uint32_t> polled;     // told once
+  std::vector<uint32_t> unpolled;   // and those that no longer are
   bool operator==(const Held&) const = default;
 };
 // Sent when it changes, and with the first poll.

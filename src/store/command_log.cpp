@@ -35,7 +35,7 @@ void fields_of(Io& io, Number& number, Command& command) {
 std::vector<std::byte> step_body(uint64_t number, CommandStatus status) {
   return written_body([&](wire::Writer& out) {
     out(number);
-    out.enumeration(status, CommandStatus::Received, CommandStatus::Unknown);
+    out.enumeration(status, CommandStatus::Received, CommandStatus::Duplicate);
   });
 }
 
@@ -142,7 +142,7 @@ void CommandLog::on_record(int64_t offset, uint8_t type, std::span<const std::by
   } else if (type == kStep) {
     CommandStatus status{};
     in(number);
-    in.enumeration(status, CommandStatus::Received, CommandStatus::Unknown);
+    in.enumeration(status, CommandStatus::Received, CommandStatus::Duplicate);
     const auto it = open_.find(number);
     if (it == open_.end()) return;
     // A word of a later version's says at least that it went on.
@@ -271,8 +271,9 @@ Result<> CommandLog::step(uint64_t number, CommandStatus status) {
 Result<> CommandLog::end(uint64_t number, CommandStatus status, const std::string& text) {
   const std::scoped_lock lock(mutex_);
   (void)be_open();  // trouble() has it
-  FP_CHECK_OK(note_ended(text));
-  return step_locked(number, status);
+  auto noted = note_ended(text);
+  auto stepped = step_locked(number, status);
+  return noted ? stepped : noted;
 }
 
 // Where the log does not work the text goes over to the next one.
@@ -295,6 +296,8 @@ void CommandLog::keep_ended(std::string text) {
 }
 
 Result<> CommandLog::step_locked(uint64_t number, CommandStatus status) {
+  // To a version before, which does not know the word, it must not look as if it may have run.
+  if (status == CommandStatus::Duplicate) status = CommandStatus::Rejected;
   const auto it = open_.find(number);
   if (it == open_.end() || status <= it->second.status) return {};
   const auto written = files_[active_].append(kStep, step_body(number, status));

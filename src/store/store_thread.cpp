@@ -177,6 +177,10 @@ void Store::Thread::take(ClockNews& news) {
 
 void Store::Thread::take(Stop& stop) {
   stop_by = stop.deadline;
+  // Before the flush, which may take all of the time that is left.
+  for (size_t i = 0; i < notes.size(); ++i) {
+    if (options.notes[i].period > 0ns) write_note(i);
+  }
   exports.end_all("the agent was stopped");
 }
 

@@ -130,9 +130,25 @@ void ControlServer::on_readable(Connection& c) {
   char block[16384];
   const ssize_t n = receive(c.fd.get(), block, c.passed);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n == 0 && c.deferred != 0) {  // it has said all, and waits for the answer
+    c.ended = true;
+    c.readable = Source();
+    return;
+  }
   if (n <= 0) return close_later(c);
   c.in.append(block, static_cast<size_t>(n));
   take_lines(c);
+  if (c.deferred != 0 && c.in.size() > kMaxRequest) {
+    sd_event_source_set_enabled(c.readable.get(), SD_EVENT_OFF);
+  }
+}
+
+// Also what came while an answer was awaited.
+void ControlServer::go_on(Connection& c) {
+  take_lines(c);
+  if (c.closing || c.deferred != 0) return;
+  if (c.ended) return close_later(c);
+  sd_event_source_set_enabled(c.readable.get(), SD_EVENT_ON);
 }
 
 void ControlServer::take_lines(Connection& c) {
@@ -141,7 +157,7 @@ void ControlServer::take_lines(Connection& c) {
     on_line(c, std::string_view(c.in).substr(0, end));
     c.in.erase(0, end + 1);
   }
-  if (c.in.size() > kMaxRequest) {
+  if (may_go_on() && c.in.size() > kMaxRequest) {
     send(c, dump_json(refusal("a request is at most 1 MiB long")));
     close_later(c);
   }
@@ -180,7 +196,7 @@ void ControlServer::answer(uint64_t deferred, const Json& answer) {
   c.deferred = 0;
   send(c, dump_json(answer));
   auto resumer = loop_->after(std::chrono::microseconds(0), [this] {
-    for (Connection& waiting : connections_) take_lines(waiting);
+    for (Connection& waiting : connections_) go_on(waiting);
   });
   if (resumer) resumer_ = *std::move(resumer);
 }

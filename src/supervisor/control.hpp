@@ -67,6 +67,7 @@ class ControlServer {
     UniqueFd passed;  // that the next request brings
     bool watching = false;
     uint64_t deferred = 0;  // the answer that is awaited; 0: none
+    bool ended = false;     // nothing more comes from it
     int64_t dropped = 0;    // lines that did not fit
     bool closing = false;   // when `out` is empty
     Source readable, writable;
@@ -81,6 +82,7 @@ class ControlServer {
   void pause(Listener& listener);
   void on_readable(Connection& connection);
   void take_lines(Connection& connection);
+  void go_on(Connection& connection);
   void on_line(Connection& connection, std::string_view line);
   void send(Connection& connection, std::string_view line);
   void flush(Connection& connection);

@@ -16,7 +16,11 @@ Error invalid(const std::string& what) { return {Errc::Invalid, what}; }
 Result<Value> value_from(const Json& json) {
   if (json.is_boolean()) return Value(json.get<bool>());
   if (json.is_number()) return Value(json.get<double>());
-  if (json.is_string()) return Value(json.get<std::string>());
+  if (json.is_string()) {
+    Value text(json.get<std::string>());
+    if (!is_legal(text)) return invalid("a text is at most 64 KiB of UTF-8");
+    return text;
+  }
   return invalid("expected a number, true, false or text as a value");
 }
 

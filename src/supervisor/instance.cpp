@@ -90,6 +90,9 @@ void Instance::on_held(const message::Held& held) {
   for (const uint32_t index : held.polled) {
     if (index < attributes_.size()) attributes_[index].polled = true;
   }
+  for (const uint32_t index : held.unpolled) {
+    if (index < attributes_.size()) attributes_[index].polled = false;
+  }
   for (const uint32_t index : held.unchanged) {
     if (index >= attributes_.size()) continue;
     Attribute& attribute = attributes_[index];
@@ -112,10 +115,13 @@ Instance::Verdict Instance::verdict(const Attribute& a, BootTime now) const {
     since = unit.known && !unit.good ? std::optional(unit.since) : std::nullopt;
     if (down_since_) since = down_since_;
   }
-  if (since && a.rule.stale_after > 0 && now - *since > pace * int64_t{a.rule.stale_after}) {
+  const nanoseconds silence = since ? now - *since : nanoseconds();
+  // Units of one bus wait for each other: for a silent one up to the deadline.
+  const nanoseconds turn = units_.size() > 1 ? config_->instance.deadline : nanoseconds();
+  if (a.rule.stale_after > 0 && silence > std::max(pace * int64_t{a.rule.stale_after}, turn)) {
     const std::string silent = a.polled ? "no good reading for " : "nobody watches it for ";
     return {Quality::Stale,
-            silent + format_duration(std::chrono::floor<std::chrono::seconds>(now - *since))};
+            silent + format_duration(std::chrono::floor<std::chrono::seconds>(silence))};
   }
   // Of what is polled the host judges this, by the readings' own times.
   if (!a.polled && a.rule.expect_change.count() > 0 && now - a.changed >= a.rule.expect_change) {

@@ -57,7 +57,7 @@ Result<> vet(const message::Held& held, const Declaration& declaration, BootTime
   if (held.time < BootTime{} || held.time > now + kFutureAllowed) {
     return invalid("readings of a time that has not come");
   }
-  for (const auto* list : {&held.unchanged, &held.polled}) {
+  for (const auto* list : {&held.unchanged, &held.polled, &held.unpolled}) {
     for (const uint32_t attribute : *list) {
       if (attribute >= declaration.attributes.size()) {
         return invalid("word of attribute " + std::to_string(attribute) +

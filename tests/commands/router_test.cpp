@@ -380,6 +380,14 @@ TEST_F(RouterTest, OneThatFailedMayHaveRunToo) {
 }
 
 TEST_F(RouterTest, WhatDidNotRunMayComeAgain) {
+  call_result_ = Error{Errc::Unavailable, "the plugin is paused"};
+  send(R"({"name":"set-point","payload":{"id":"x0","value":5}})");
+  EXPECT_EQ(only().status, CommandStatus::Failed);
+  call_result_ = {};
+  reports_.clear();
+  send(R"({"name":"set-point","payload":{"id":"x0","value":5}})");
+  EXPECT_TRUE(reports_.empty());
+  calls_.clear();
   send(R"({"name":"set-point","payload":{"id":"x1","value":91}})");
   EXPECT_EQ(only().status, CommandStatus::Rejected);
   send(kSetPoint);
@@ -407,6 +415,51 @@ TEST_F(RouterTest, AnIdIsTheDevicesOwn) {
   }
   EXPECT_EQ(calls_.size(), 2u);
   EXPECT_EQ(only().status, CommandStatus::Duplicate);
+}
+
+TEST_F(RouterTest, AnIdIsTextOrANumberAndNoArgument) {
+  for (const char* id : {R"("")", "null", "true", "[1]", "{}"}) {
+    calls_.clear();
+    const std::string payload = std::string(R"({"name":"set-point","payload":{"value":5,"id":)");
+    for (int i = 0; i < 2; ++i) send(payload + id + "}}");
+    EXPECT_EQ(calls_.size(), 2u) << id;
+  }
+  router_.set_routes({{kBoiler, "boiler", "plc", 0, {.name = "play", .args = {{.name = "id"}}}}});
+  calls_.clear();
+  for (int i = 0; i < 2; ++i) send(R"({"name":"play","payload":{"id":"3"}})");
+  EXPECT_EQ(calls_.size(), 2u);
+  EXPECT_EQ(calls_[1].args[0], Value(std::string("3")));
+}
+
+// Pointers that lead nowhere in what is there: nlohmann throws at some of them.
+TEST_F(RouterTest, AnyPointerMayMeetAnyPayload) {
+  for (const char* pointer : {"/id/", "/id/99999999999999999999", "/id/-", "/id/0/x", "/"}) {
+    CommandsConfig odd = rules();
+    odd.id_pointer = pointer;
+    router_.set_rules(odd);
+    for (const char* payload :
+         {R"({"id":[1],"value":5})", R"({"id":{"":1},"value":5})", "[5]", "5"}) {
+      reports_.clear();
+      calls_.clear();
+      send(std::string(R"({"name":"set-point","payload":)") + payload + "}");
+      EXPECT_EQ(calls_.size() + reports_.size(), 1u) << pointer << " " << payload;
+    }
+  }
+}
+
+TEST_F(RouterTest, ADateFarAwayIsNotAnOldOne) {
+  utc_ms_ = 1'000'000;
+  send(R"({"name":"set-point","payload":5,"time":"9999-12-31T23:59:59Z"})");
+  EXPECT_EQ(calls_.size(), 1u);
+}
+
+TEST_F(RouterTest, WhatAnEarlierProcessHasLeftIsNotRefusedForAClockThatIsNotHeardYet) {
+  CommandsConfig strict = rules();
+  strict.untrusted_clock = "refuse";
+  router_.set_rules(strict);
+  router_.resume(command(R"({"name":"set-point","payload":5,"time":1000})"),
+                 CommandStatus::Received, BootTime(now_));
+  EXPECT_EQ(calls_.size(), 1u);
 }
 
 TEST_F(RouterTest, TheIdIsWhereTheConfigurationSays) {

@@ -189,7 +189,7 @@ TEST_F(ReportFilterTest, WhatComesWithTwoPollsInARowComesWithPolls) {
   const auto polled = [&](double second, bool reads) {
     filter_.poll_begins(0);
     if (reads) (void)pass(second, 1.0);
-    filter_.poll_ends();
+    filter_.poll_ends(true);
     const auto held = filter_.take_held();
     return held ? held->polled : std::vector<uint32_t>();
   };
@@ -199,6 +199,30 @@ TEST_F(ReportFilterTest, WhatComesWithTwoPollsInARowComesWithPolls) {
   EXPECT_TRUE(polled(3, true).empty());
   EXPECT_EQ(polled(4, true), (std::vector<uint32_t>{0}));
   EXPECT_TRUE(polled(5, true).empty());  // told once
+}
+
+// What a good poll leaves out, such as the width of pulses while there are none, is not missed.
+TEST_F(ReportFilterTest, WhatAGoodPollLeavesOutNoLongerComesWithPolls) {
+  use({.when = When::Always});
+  const auto poll = [&](double second, auto read, bool good = true) {
+    filter_.poll_begins(0);
+    read(second);
+    filter_.poll_ends(good);
+    return filter_.take_held().value_or(message::Held{});
+  };
+  const auto value = [&](double second) { (void)pass(second, 1.0); };
+  const auto nothing = [](double) {};
+  (void)poll(1, value);
+  EXPECT_EQ(poll(2, value).polled, (std::vector<uint32_t>{0}));
+  EXPECT_TRUE(poll(3, nothing, false).unpolled.empty());  // nobody answered: that is missed
+  EXPECT_TRUE(poll(4, [&](double second) { (void)bad(second, "broken"); }).unpolled.empty());
+  EXPECT_EQ(poll(5, nothing).unpolled, (std::vector<uint32_t>{0}));
+  EXPECT_TRUE(poll(6, nothing).unpolled.empty());  // told once
+  (void)poll(7, value);
+  EXPECT_EQ(poll(8, value).polled, (std::vector<uint32_t>{0}));
+  filter_.renew();
+  (void)poll(9, value);
+  EXPECT_EQ(poll(10, value).polled, (std::vector<uint32_t>{0}));  // told anew
 }
 
 TEST_F(ReportFilterTest, TakesOneOfASampleAndLeavesTheOther) {

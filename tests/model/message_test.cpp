@@ -72,7 +72,7 @@ std::vector<Any> one_of_each() {
           message::Outcome{UINT64_MAX, message::Outcome::Status::Failed, Value(false), "why"},
           message::Pong{},
           message::Confined{{.calls = true}},
-          message::Held{BootTime(std::chrono::nanoseconds(5)), {0, 300, 7}, {1}},
+          message::Held{BootTime(std::chrono::nanoseconds(5)), {0, 300, 7}, {1}, {2}},
           message::Renew{},
           message::Keep{{{"total", INT64_MAX}}},
           message::ReadOnce{9, some_config()},

@@ -68,6 +68,16 @@ class CommandLogTest : public ::testing::Test {
 
 using Strings = std::vector<std::string>;
 
+TEST_F(CommandLogTest, ADuplicateHasEndedAndDidNotRun) {
+  {
+    CommandLog log(options());
+    const uint64_t number = note(log, "a");
+    EXPECT_TRUE(log.step(number, Duplicate));
+    EXPECT_EQ(log.open(), 0u);
+  }
+  EXPECT_EQ(found(), Strings{});
+}
+
 // What became of commands outlives the process, also where files change places, and not the boot.
 TEST_F(CommandLogTest, KeepsTheNewestTextsOfWhatHasEnded) {
   Strings texts;

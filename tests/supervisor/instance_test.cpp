@@ -133,6 +133,7 @@ class StaleTest : public InstanceTest {
  protected:
   StaleTest() {
     config_.instance.interval = 2s;
+    config_.instance.deadline = 1s;
     config_.instance.reports.resize(3);
     instance_.emplace(config_, devices_, symbols_);
     instance_->on_unit_state({0, true, ""}, BootTime(1s));
@@ -157,6 +158,22 @@ TEST_F(StaleTest, WhatComesWithPollsIsStaleWhenThreeBroughtNothingGood) {
   read(3'611'000);
   EXPECT_EQ(at(BootTime(3612s)).quality, Quality::Good);
   EXPECT_EQ(at(BootTime(3620s)).quality, Quality::Stale);  // the outage was not its pace
+}
+
+TEST_F(StaleTest, AUnitWaitsForItsNeighboursUpToTheDeadline) {
+  ASSERT_GT(instance_->units().size(), 1u);
+  config_.instance.deadline = 10s;
+  polled();
+  read(10'000);
+  EXPECT_EQ(at(BootTime(20s)).quality, Quality::Good);
+  EXPECT_EQ(at(BootTime(21s)).quality, Quality::Stale);
+}
+
+TEST_F(StaleTest, WhatNoLongerComesWithPollsIsNotMissed) {
+  polled();
+  read(10'000);
+  instance_->on_held({BootTime(0s), {}, {}, {0}});
+  EXPECT_EQ(at(BootTime(1h)).quality, Quality::Good);
 }
 
 TEST_F(StaleTest, WhatTheHostHoldsBackWasReadAllTheSame) {
