@@ -58,7 +58,7 @@ TEST_F(Load, FillsInEveryFallback) {
   EXPECT_EQ(config.uplink.rate_limits(), kLosantLimits);
   EXPECT_EQ(config.outbox, (OutboxConfig{"memory", 5s, 50ms, 16'000'000, 512'000'000, 30 * 24h}));
   EXPECT_EQ(config.clock, (ClockConfig{"auto", 24h}));
-  EXPECT_EQ(config.commands, (CommandsConfig{"", 10s}));
+  EXPECT_EQ(config.commands, (CommandsConfig{"", 10s, "/id", 60s, "run"}));
   ASSERT_EQ(config.devices.size(), 1u);
   EXPECT_EQ(config.devices[0].id, kGatewayId);
   EXPECT_TRUE(config.plugins.empty());
@@ -98,7 +98,8 @@ TEST_F(Load, ReadsEveryCoreValue) {
   EXPECT_EQ(loaded.config.uplink, expected);
   EXPECT_EQ(loaded.config.outbox, (OutboxConfig{"disk", 30s, 0ns, 8'000'000, 16'000'000, 1h}));
   EXPECT_EQ(loaded.config.clock, (ClockConfig{"always", 0ns}));
-  EXPECT_EQ(loaded.config.commands, (CommandsConfig{"a/${device_id}/b", 1500ms}));
+  EXPECT_EQ(loaded.config.commands,
+            (CommandsConfig{"a/${device_id}/b", 1500ms, "/id", 60s, "run"}));
   EXPECT_EQ(loaded.config.devices[0].name, "gw");
 }
 

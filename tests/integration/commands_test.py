@@ -367,7 +367,7 @@ class LocalCommandsTest(SiteTest):
         self.server.ask("silent 1 on")
         failed = self.write("boiler/setpoint=53", "--yes")
         self.assertEqual(failed.returncode, 1)
-        self.assertIn("failed: unit 1 holding 5: no answer", failed.stdout)
+        self.assertIn("unknown: unit 1 holding 5: no answer", failed.stdout)
 
 
 if __name__ == "__main__":

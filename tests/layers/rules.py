@@ -30,6 +30,7 @@ LIBRARIES = (
     (r"zlib\.h", ("src/store/", "src/cli/archive")),
     (r"mosquitto\.h", ("src/uplink/session",)),
     (r"boost/program_options.*", ("src/main/", "src/cli/")),
+    (r"boost/uuid/.*", ("src/commands/envelope",)),
     (r"boost/.*", ("src/uplink/",)),
     (r"openssl/.*", ("src/uplink/",)),
     (r"toml\+\+/.*", ("src/config/",)),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/probe.hpp"
 
+#include <fieldpost/plugin.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -49,7 +50,8 @@ TEST(Probe, SaysWhyAPluginCannotBeUsed) {
   EXPECT_EQ(p.describe("none").error().code, Errc::NotFound);
   EXPECT_EQ(p.describe("../plugins/puppet").error().code, Errc::NotFound);
   EXPECT_EQ(p.describe("wrong_major").error().message,
-            "plugin speaks ABI 2.0, this gateway 0.1: upgrade fieldpost");
+            "plugin speaks ABI 2.0, this gateway " + std::to_string(FP_ABI_MAJOR) + "." +
+                std::to_string(FP_ABI_MINOR) + ": upgrade fieldpost");
   const auto crash = p.describe("wrong_crash");
   EXPECT_EQ(crash.error().code, Errc::Invalid);
   EXPECT_EQ(crash.error().message,
