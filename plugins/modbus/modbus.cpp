@@ -183,10 +183,12 @@ class Modbus {
     readings_.clear();
     readings_.reserve(unit.points.size());
     const auto timeout = timeout_of(unit, state);
-    Cycle cycle{bus_, unit, state.answers ? kPatience : 1, timeout, state.slowest, readings_};
     const auto now = Clock::now();
+    const std::chrono::nanoseconds busy = std::max(busy_until_ - now, Clock::duration::zero());
+    Cycle cycle{bus_,           unit,          state.answers ? kPatience : 1,
+                timeout + busy, state.slowest, readings_};
     if (host.deadline().count() > 0) {
-      cycle.last_start = now + host.deadline() - longest_request(plan_, unit);
+      cycle.last_start = now + host.deadline() - longest_request(plan_, unit) - busy;
     }
     state.answers = false;
     state.reads.run(
@@ -196,6 +198,7 @@ class Modbus {
         });
     if (cycle.answered == 0) {
       ++state.silences;
+      busy_until_ = Clock::now() + (unit.timeout - timeout);
       if (timeout == unit.timeout) state.why = cycle.why;
       throw IoError(name_of(unit) + ": " + state.why);
     }
@@ -300,7 +303,10 @@ class Modbus {
   Plan plan_;
   std::shared_ptr<Bus> line_;  // see shared_bus()
   Bus& bus_;
-  std::vector<State> states_;           // by unit
+  std::vector<State> states_;  // by unit
+  // A gateway may wait on its serial side for a unit that we no longer wait for, and let the next
+  // request wait so long.
+  Clock::time_point busy_until_{};
   std::vector<sdk::Reading> readings_;  // of the last poll; kept for its room
 };
 

@@ -101,10 +101,10 @@ void Daemon::note_troubles() {
 
 // Refusals of what was for the agent itself: whoever sent it may see nothing but attributes.
 void Daemon::note_refusal(const CommandReport& report) {
-  if (report.status == CommandStatus::Done || !report.name.starts_with(kOwnCommands) ||
-      report.device_id != config_.gateway.device_id) {
-    return;
-  }
+  // The broker may deliver twice: that is no mistake of anybody's.
+  if (report.status == CommandStatus::Done || report.status == CommandStatus::Duplicate) return;
+  if (!report.name.starts_with(kOwnCommands)) return;
+  if (report.device_id != config_.gateway.device_id) return;
   health_.note_error(report.name + " " + std::string(name_of(report.status)) + ": " +
                      report.reason);
 }

@@ -269,7 +269,8 @@ class Agent(Process):
             # Connected without a time limit: with one, a full queue would be an error.
             s.connect(str(self.run_dir / socket_name))
             s.settimeout(10)
-            s.sendall(json.dumps(request).encode() + b"\n")
+            with contextlib.suppress(BrokenPipeError):  # refused already: it has said why
+                s.sendall(json.dumps(request).encode() + b"\n")
             answer = b""
             while not answer.endswith(b"\n"):
                 block = s.recv(65536)
