@@ -96,6 +96,26 @@ Error not_opened(nanoseconds limit) {
   return {Errc::Timeout, "the plugin has not opened within " + about(limit)};
 }
 
+// The call has begun: whatever comes in the way, what it has done is not known.
+message::Outcome run(ThrowawayHost& host, Listener& listener, message::Call call,
+                     nanoseconds limit) {
+  const BootTime deadline = BootClock::now() + limit;
+  message::Outcome lost{.id = call.id, .status = message::Outcome::Status::Uncertain};
+  const auto because = [&lost](const std::string& why) {
+    lost.reason = why + "; whether it took effect is not known";
+    return lost;
+  };
+  if (const auto sent = host.send(std::move(call), deadline); !sent) {
+    return because(sent.error().message);
+  }
+  for (;;) {
+    if (auto outcome = listener.take_outcome()) return *std::move(outcome);
+    const auto heard = hear_one(host, listener, deadline);
+    if (!heard) return because(heard.error().message);
+    if (!*heard) return because("no outcome within " + about(limit));
+  }
+}
+
 void end(ThrowawayHost& host) {
   host.hang_up();
   (void)host.wait(BootClock::now() + kLastCall);
@@ -146,14 +166,7 @@ Result<std::vector<message::Outcome>> run_once(const std::string& plugin_host,
   }
   std::vector<message::Outcome> outcomes;
   for (message::Call& call : calls) {
-    FP_CHECK_OK(host.send(std::move(call), deadline));
-    std::optional<message::Outcome> outcome;
-    while (!(outcome = listener.take_outcome())) {
-      if (FP_TRY(hear_one(host, listener, deadline))) continue;
-      return Error{Errc::Timeout,
-                   "no outcome within " + about(limit) + "; whether it took effect is not known"};
-    }
-    outcomes.push_back(*std::move(outcome));
+    outcomes.push_back(run(host, listener, std::move(call), limit));
     if (outcomes.back().status != message::Outcome::Status::Done) break;
   }
   end(host);

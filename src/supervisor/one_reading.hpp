@@ -30,9 +30,9 @@ Result<OneReading> read_once(const std::string& plugin_host, const std::string& 
                              const std::string& user = "");
 
 // Likewise, but has the plugin run commands, one after the other up to the first that is not done:
-// an outcome for each that was begun. `declared` is what their indices count in. The plugin is
-// closed then, with what that means for its outputs. Errors: as above; Timeout also where an
-// outcome did not come, and whether that took effect is not known.
+// an outcome for each that was begun, within `limit` each; Uncertain where none came. `declared` is
+// what their indices count in. The plugin is closed then, with what that means for its outputs.
+// Errors: as above, before any was begun.
 Result<std::vector<message::Outcome>> run_once(const std::string& plugin_host,
                                                const std::string& file,
                                                const InstanceConfig& config,
