@@ -5,7 +5,6 @@
 #include <boost/uuid/uuid_io.hpp>
 
 #include <cmath>
-#include <cstdio>
 #include <ctime>
 #include <string_view>
 
@@ -43,6 +42,12 @@ std::optional<int64_t> whole_ms(double ms) {
   return std::llround(ms);
 }
 
+std::optional<int> two_digits(std::string_view text, size_t at) {
+  const auto digit = [&](size_t i) { return text[i] >= '0' && text[i] <= '9'; };
+  if (!digit(at) || !digit(at + 1)) return std::nullopt;
+  return 10 * (text[at] - '0') + (text[at + 1] - '0');
+}
+
 // The part after the seconds: a fraction, then Z or an offset from UTC. In ms to be added.
 std::optional<double> fraction_and_zone(std::string_view text) {
   double ms = 0;
@@ -54,19 +59,11 @@ std::optional<double> fraction_and_zone(std::string_view text) {
     text.remove_prefix(end);
   }
   if (text == "Z" || text == "z") return ms;
-  int hours = 0, minutes = 0, length = 0;
-  char sign = 0;
-  const std::string zone(text);
-  if (std::sscanf(zone.c_str(), "%c%2d:%2d%n", &sign, &hours, &minutes, &length) != 3) {
-    length = 0;
-    if (std::sscanf(zone.c_str(), "%c%2d%2d%n", &sign, &hours, &minutes, &length) != 3) {
-      return std::nullopt;
-    }
-  }
-  const bool right = (sign == '+' || sign == '-') && hours >= 0 && hours < 24 && minutes >= 0 &&
-                     minutes < 60 && static_cast<size_t>(length) == zone.size();
-  if (!right) return std::nullopt;
-  return ms - (sign == '-' ? -1 : 1) * (hours * 60 + minutes) * 60'000.0;
+  const size_t colon = text.size() == 6 && text[3] == ':' ? 1 : 0;
+  if (text.size() != 5 + colon || (text[0] != '+' && text[0] != '-')) return std::nullopt;
+  const auto hours = two_digits(text, 1), minutes = two_digits(text, 3 + colon);
+  if (!hours || !minutes || *hours > 23 || *minutes > 59) return std::nullopt;
+  return ms - (text[0] == '-' ? -1 : 1) * (*hours * 60 + *minutes) * 60'000.0;
 }
 
 // "2026-11-28T08:40:26.125Z". Local time, which has no zone, is none: nobody knows whose.
