@@ -37,7 +37,15 @@ void PulseCounter::start(bool level, int64_t now) {
 }
 
 void PulseCounter::on_edge(const EdgeEvent& edge, int64_t at) {
-  note_lost(edge);
+  if (numbered_) {
+    note_lost(edge);
+  } else if (is_doubtful(edge)) {
+    ++missed_;
+    exact_ = false;
+    active_since_.reset();
+    if (config_.edge == Edge::Both) add(1);
+    return;
+  }
   seen_ = true;
   last_rising_ = edge.rising;
   sequence_ = edge.sequence;
@@ -52,15 +60,18 @@ void PulseCounter::on_time(int64_t now) {
   if (const auto change = filter_.on_time(now)) note(*change);
 }
 
-// Before the first edge nothing is known of the order: edges between the request and the reading of
-// the level come as events, too. That bounces run into each other does no harm.
+// Two of one direction in a row: one between them is missing, or the kernel, which without numbers
+// asks the line for its level after the interrupt, has taken this one for the other. So nothing is
+// counted that may not have been. Before the first edge nothing is known of the order: edges
+// between the request and the reading of the level come as events, too. That bounces run into each
+// other does no harm.
+bool PulseCounter::is_doubtful(const EdgeEvent& next) const {
+  return config_.hold_ns == 0 && seen_ && next.rising == last_rising_;
+}
+
 void PulseCounter::note_lost(const EdgeEvent& next) {
-  int64_t lost = numbered_ ? static_cast<uint32_t>(next.sequence - sequence_ - 1) : 0;
+  const int64_t lost = static_cast<uint32_t>(next.sequence - sequence_ - 1);
   const bool both = needed() == Edge::Both;
-  if (lost == 0 && both && config_.hold_ns == 0 && seen_ && next.rising == last_rising_) {
-    lost = 1;  // at least
-    exact_ = false;
-  }
   if (lost == 0) return;
   missed_ += lost;
   active_since_.reset();

@@ -62,6 +62,7 @@ class PulseCounter {
     int64_t at = 0;
     int64_t pulses = 0;
   };
+  bool is_doubtful(const EdgeEvent& next) const;
   void note_lost(const EdgeEvent& next);
   void note(const Change& change);
   void add(int64_t pulses);

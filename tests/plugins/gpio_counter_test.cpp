@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <memory>
+#include <random>
 
 #include "counter.hpp"
 #include "fakes/fake_host.hpp"
@@ -88,15 +89,31 @@ TEST(PulseCounter, WithNumbersWhatWasLostIsCountedToThePulse) {
   }
 }
 
-TEST(PulseCounter, WithoutNumbersTwoEdgesOfOneDirectionTellOfOneThatIsMissing) {
+TEST(PulseCounter, WithoutNumbersTwoEdgesOfOneDirectionMakeALowerBound) {
   Line line(config(Edge::Rising), false);
   EXPECT_EQ(line.counter.needed(), Edge::Both);
   line.pulse(0, kMs);
   line.edge(true, 2 * kMs, true);
-  line.edge(false, 3 * kMs);  // it must have risen
-  EXPECT_EQ(line.counter.total(), 2);
+  line.edge(false, 3 * kMs);  // it has risen, or this is a rising one that was taken for a falling
+  EXPECT_EQ(line.counter.total(), 1);
   EXPECT_EQ(line.counter.missed(), 1);
   EXPECT_FALSE(line.counter.exact());
+}
+
+// Linux tells the direction by the level that it finds after the interrupt: of the edges of short
+// pulses each may have either. Seen in a virtual machine at 159 edges a second.
+TEST(PulseCounter, WithoutNumbersWhateverDirectionsComeNothingIsCountedThatWasNot) {
+  std::mt19937 random(7);  // NOLINT(cert-msc51-cpp): the same each time
+  for (int round = 0; round < 200; ++round) {
+    PulseCounter counter(config(Edge::Rising), false);
+    counter.start(false, 0);
+    const int pulses = static_cast<int>(random() % 40);
+    for (int i = 0; i < 2 * pulses; ++i) {
+      const bool rising = random() % 4 == 0 ? random() % 2 == 0 : i % 2 == 0;
+      counter.on_edge({rising, i * kMs, 0}, i * kMs);
+    }
+    ASSERT_LE(counter.total(), pulses);
+  }
 }
 
 // The first event may be one that came before the level was read.
