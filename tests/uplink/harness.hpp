@@ -46,6 +46,7 @@ class Harness {
   Harness& operator=(const Harness&) = delete;
 
   void start() {
+    target_ = nullptr;  // until there is another one
     uplink = std::make_unique<Uplink>(
         options, Uplink::Sinks{
                      .fetch = [this](Lane lane, int64_t after,
