@@ -262,7 +262,7 @@ std::vector<NamedReportKeys> read_attributes(const Node& plugin, Problems& probl
       problems.error(value_at(row, "attribute"),
                      path + ".attribute: '" + keys.attribute + "' has a row already");
     }
-    named.push_back({keys.attribute, keys});
+    named.push_back({keys.attribute, static_cast<const ReportKeys&>(keys)});
   }
   return named;
 }
