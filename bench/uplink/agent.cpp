@@ -142,6 +142,7 @@ int run(const Arguments& given, const std::string& folder) {
                      },
                  .published = nullptr});
   target = &uplink;
+  uplink.start();
   uplink.on_stored(kNewest);
   uplink.on_committed(kNewest);
   const auto deadline = std::chrono::steady_clock::now() + 20s;

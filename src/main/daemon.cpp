@@ -119,6 +119,7 @@ Result<> Daemon::start() {
       CommandLog::Options{.folder = paths_.stage_dir(), .boot_id = boot});
   configure_custom();  // before messages can come
   uplink_ = std::make_unique<Uplink>(uplink_options(config_, paths_.run_dir), uplink_sinks());
+  uplink_->start();
   FP_CHECK_OK(watch_clock());
   sources_.push_back(FP_TRY(loop_->on_readable(mail_.fd(), [this] { on_mail(); })));
   sources_.push_back(FP_TRY(loop_->on_readable(refused_.fd(), [this] { on_refused(); })));

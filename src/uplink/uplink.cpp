@@ -23,7 +23,6 @@ Uplink::Thread::Thread(Options o, Sinks s)
   if (sent_file.begun()) limiter.assume_full(BootClock::now());
   limiter.slow_down_until(sent_file.slow_until());
   if (sent_file.slow_until() > BootClock::now()) redial.assume_throttled();
-  thread = std::thread([this] { run(); });
 }
 
 bool Uplink::Thread::post(Item item) {
@@ -255,6 +254,10 @@ Uplink::Uplink(Options options, Sinks sinks)
     : thread_(std::make_unique<Thread>(std::move(options), std::move(sinks))) {}
 
 Uplink::~Uplink() { stop(); }
+
+void Uplink::start() {
+  thread_->thread = std::thread([thread = thread_.get()] { thread->run(); });
+}
 
 void Uplink::on_committed(int64_t newest) {
   // From two threads: the higher number stands.

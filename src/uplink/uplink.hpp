@@ -96,10 +96,13 @@ class Uplink {
     std::function<void(const Publication&, bool delivered)> published;
   };
 
-  Uplink(Options options, Sinks sinks);  // starts the thread
-  ~Uplink();                             // stop()
+  // The thread does not run yet: whoever the sinks speak to must have this object first.
+  Uplink(Options options, Sinks sinks);
+  ~Uplink();  // stop()
   Uplink(const Uplink&) = delete;
   Uplink& operator=(const Uplink&) = delete;
+
+  void start();  // once
 
   // Any thread; never waits.
   void on_committed(int64_t newest);   // item_id: something up to there can be fetched

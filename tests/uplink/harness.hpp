@@ -46,7 +46,6 @@ class Harness {
   Harness& operator=(const Harness&) = delete;
 
   void start() {
-    target_ = nullptr;  // until there is another one
     uplink = std::make_unique<Uplink>(
         options, Uplink::Sinks{
                      .fetch = [this](Lane lane, int64_t after,
@@ -78,6 +77,7 @@ class Harness {
                            (delivered ? delivered_ : given_up_).push_back(p);
                          }});
     target_ = uplink.get();
+    uplink->start();
   }
 
   // One row: `states` states of one reading each, numbered.
@@ -182,8 +182,6 @@ class Harness {
         for (const State& state : it->second.states) points += state.points.size();
       }
     }
-    // The first fetch may come while start() has not got the pointer yet.
-    eventually([this] { return target_ != nullptr; });
     target_.load()->on_fetched({.lane = lane,
                                 .chunks = std::move(chunks),
                                 .from = after,
