@@ -16,15 +16,6 @@ Error misfit(std::string reason) { return {Errc::Invalid, std::move(reason)}; }
 
 std::string shown(std::string_view text) { return "\"" + printable(text, 80) + "\""; }
 
-// nullptr: there is nothing at that place.
-const Json* find(const Json& json, const std::string& pointer) {
-  try {
-    return &json.at(Json::json_pointer(pointer));
-  } catch (const Json::exception&) {  // also where an index is none
-    return nullptr;
-  }
-}
-
 // One message, as the arguments of one entry.
 class Reader {
  public:
@@ -50,7 +41,7 @@ class Reader {
 
   Result<Json> at(const std::string& pointer) {
     if (!json_) json_ = FP_TRY(parse_json(*payload_));
-    const Json* const found = find(*json_, pointer);
+    const Json* const found = find_at(*json_, pointer);
     if (found == nullptr) return misfit("there is nothing at " + shown(pointer));
     if (found->is_primitive() && !found->is_null()) return *found;
     return misfit("expected a number, true, false or text at " + shown(pointer) + ", got " +

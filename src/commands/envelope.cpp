@@ -17,17 +17,9 @@ namespace {
 constexpr size_t kMaxId = 256;  // bytes of an id as JSON: it goes into the log and the answer
 constexpr double kLatestMs = 253'402'300'800'000;  // the year 10000
 
-const Json* find(const Json& json, const std::string& pointer) {
-  try {
-    return &json.at(Json::json_pointer(pointer));
-  } catch (const Json::exception&) {  // also where an index is none
-    return nullptr;
-  }
-}
-
 Result<Json> id_in(const Json& payload, const std::string& pointer) {
   if (!payload.is_object()) return Json();
-  const Json* const id = find(payload, pointer);
+  const Json* const id = find_at(payload, pointer);
   // An empty one is a template that was not filled in.
   if (id == nullptr || !(id->is_string() || id->is_number()) || *id == Json("")) return Json();
   if (dump_json(*id).size() > kMaxId) {
@@ -80,6 +72,14 @@ std::optional<int64_t> iso_ms(const std::string& text) {
 }
 
 }  // namespace
+
+const Json* find_at(const Json& json, const std::string& pointer) {
+  try {
+    return &json.at(Json::json_pointer(pointer));
+  } catch (const Json::exception&) {  // also where an index is none
+    return nullptr;
+  }
+}
 
 std::optional<int64_t> sent_time(const Json& json) {
   if (json.is_number()) return whole_ms(json.get<double>());

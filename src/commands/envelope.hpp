@@ -44,6 +44,9 @@ Result<> read_envelope(const std::string& payload, const std::string& id_pointer
 // Empty: it says neither, and each one that looks like it is one of its own.
 std::string identity(const IncomingCommand& command, const Envelope& envelope);
 
+// What a JSON pointer leads to; nullptr: nothing is there.
+const Json* find_at(const Json& json, const std::string& pointer);
+
 // nullopt: it is no time.
 std::optional<int64_t> sent_time(const Json& json);
 

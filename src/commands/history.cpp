@@ -6,18 +6,6 @@
 #include "model/value_json.hpp"
 
 namespace fieldpost {
-namespace {
-
-std::optional<Value> value_of(const Json& json, const char* key) {
-  const auto found = json.find(key);
-  if (found == json.end()) return std::nullopt;
-  if (found->is_boolean()) return found->get<bool>();
-  if (found->is_number()) return found->get<double>();
-  if (found->is_string()) return found->get<std::string>();
-  return std::nullopt;
-}
-
-}  // namespace
 
 void CommandHistory::add(Entry entry) {
   if (!may_have_run(entry.status)) {
@@ -81,7 +69,7 @@ std::optional<CommandHistory::Entry> entry_of(const std::string& text) {
       .identity = (*json)["identity"].get<std::string>(),
       .came = BootTime(nanoseconds((*json)["came_ns"].get<int64_t>())),
       .status = known ? static_cast<CommandStatus>(status) : CommandStatus::Unknown,
-      .value = value_of(*json, "value"),
+      .value = value_from(json->value("value", Json())),
       .outcome = (*json)["outcome"]};
 }
 

@@ -234,6 +234,7 @@ void CommandRouter::retry(BootTime now) {
     Envelope envelope;
     (void)read_envelope(incoming.payload, rules_.id_pointer, envelope);  // it was read before
     CommandReport report = report_of(incoming, envelope);
+    report.identity = waiting.identity;  // as it was judged
     take(incoming, envelope, std::move(report), now);
   }
 }

@@ -58,8 +58,11 @@ ReportFilter::ReportFilter(const Declaration& declaration, const InstanceConfig&
     : slack_(config.interval / 2) {
   for (const Declaration::Attribute& attribute : declaration.attributes) {
     attributes_.push_back({.rule = report_rule(attribute, config), .unit = attribute.unit});
+    if (attribute.unit >= of_unit_.size()) of_unit_.resize(attribute.unit + size_t{1});
+    of_unit_[attribute.unit].push_back(static_cast<uint32_t>(attributes_.size() - 1));
   }
   polls_.resize(config.units.size());
+  of_unit_.resize(config.units.size());
 }
 
 void ReportFilter::poll_begins(uint32_t unit) {
@@ -72,12 +75,11 @@ void ReportFilter::poll_begins(uint32_t unit) {
 void ReportFilter::poll_ends(bool good) {
   const auto unit = std::exchange(polled_unit_, std::nullopt);
   if (!unit || !good) return;
-  for (uint32_t i = 0; i < attributes_.size(); ++i) {
-    Attribute& attribute = attributes_[i];
-    if (!attribute.is_polled || attribute.unit != *unit || attribute.seen == polls_[*unit])
-      continue;
+  for (const uint32_t index : of_unit_[*unit]) {
+    Attribute& attribute = attributes_[index];
+    if (!attribute.is_polled || attribute.seen == polls_[*unit]) continue;
     attribute.is_polled = false;
-    held_.unpolled.push_back(i);
+    held_.unpolled.push_back(index);
   }
 }
 

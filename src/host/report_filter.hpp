@@ -48,9 +48,10 @@ class ReportFilter {
   void note_poll(uint32_t index, bool is_good);
   void hold(uint32_t index, BootTime time);
 
-  nanoseconds slack_{};                // polls are not to the millisecond
-  std::vector<Attribute> attributes_;  // as declared
-  std::vector<uint64_t> polls_;        // of each unit
+  nanoseconds slack_{};                         // polls are not to the millisecond
+  std::vector<Attribute> attributes_;           // as declared
+  std::vector<uint64_t> polls_;                 // of each unit
+  std::vector<std::vector<uint32_t>> of_unit_;  // its attributes
   std::optional<uint32_t> polled_unit_;
   message::Held held_;
 };

@@ -13,15 +13,11 @@ namespace {
 
 Error invalid(const std::string& what) { return {Errc::Invalid, what}; }
 
-Result<Value> value_from(const Json& json) {
-  if (json.is_boolean()) return Value(json.get<bool>());
-  if (json.is_number()) return Value(json.get<double>());
-  if (json.is_string()) {
-    Value text(json.get<std::string>());
-    if (!is_legal(text)) return invalid("a text is at most 64 KiB of UTF-8");
-    return text;
-  }
-  return invalid("expected a number, true, false or text as a value");
+Result<Value> legal_value(const Json& json) {
+  auto value = value_from(json);
+  if (!value) return invalid("expected a number, true, false or text as a value");
+  if (!is_legal(*value)) return invalid("a text is at most 64 KiB of UTF-8");
+  return *std::move(value);
 }
 
 Result<uint32_t> index_from(const Json& json, size_t size) {
@@ -51,7 +47,7 @@ Result<ConfigSection> section_from(const Json& json, size_t sections) {
   section.parent = FP_TRY(index_from(json.value("parent", Json(0U)), sections));
   const Json values = json.value("values", Json::object());
   if (!values.is_object()) return invalid("expected an object as values");
-  for (const auto& [key, value] : values.items()) section.values[key] = FP_TRY(value_from(value));
+  for (const auto& [key, value] : values.items()) section.values[key] = FP_TRY(legal_value(value));
   return section;
 }
 
@@ -112,7 +108,7 @@ Result<GuestUnit> reading_from_json(const Json& json) {
     if (!a.contains("quality")) continue;  // nothing came
     attribute.reading.quality = FP_TRY(quality_from(a["quality"]));
     attribute.reading.detail = text_in(a, "detail");
-    if (a.contains("value")) attribute.reading.value = FP_TRY(value_from(a["value"]));
+    if (a.contains("value")) attribute.reading.value = FP_TRY(legal_value(a["value"]));
     unit.attributes.push_back(std::move(attribute));
   }
   return unit;

@@ -8,6 +8,7 @@
 #include "config/own_names.hpp"
 #include "model/clock_epochs.hpp"
 #include "model/names.hpp"
+#include "model/value_json.hpp"
 
 namespace fieldpost {
 namespace {
@@ -17,22 +18,16 @@ constexpr int64_t kMaxAheadMs = 3'000;  // of stamps that were moved to be uniqu
 Error invalid(std::string text) { return {Errc::Invalid, std::move(text)}; }
 
 Result<Value> to_value(const std::string& name, const Json& json) {
-  Value value;
-  if (json.is_number()) {
-    value = json.get<double>();
-  } else if (json.is_boolean()) {
-    value = json.get<bool>();
-  } else if (json.is_string()) {
-    value = json.get<std::string>();
-  } else {
+  auto value = value_from(json);
+  if (!value) {
     return invalid("attribute '" + name + "': expected a number, true, false or text, got " +
                    printable(dump_json(json), 60));
   }
-  if (!is_legal(value)) {
+  if (!is_legal(*value)) {
     return invalid("attribute '" + name + "': text is at most " + std::to_string(kMaxText) +
                    " bytes of UTF-8, numbers are finite");
   }
-  return value;
+  return *std::move(value);
 }
 
 // Losant ignores what is older than 30 days or more than a day ahead, without a word.
