@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+extern "C" {
+__attribute__((weak)) void __asan_init();
+__attribute__((weak)) void __tsan_init();
+}
+
+namespace fieldpost::test {
+
+// Whether the program runs with AddressSanitizer or ThreadSanitizer, which reserve terabytes of
+// addresses and keep for a while what is freed: what memory is used says nothing then. Asked of the
+// linker, as the tests' own files are compiled without.
+inline bool is_sanitized() { return __asan_init != nullptr || __tsan_init != nullptr; }
+
+}  // namespace fieldpost::test
