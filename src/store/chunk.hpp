@@ -58,6 +58,9 @@ class ChunkWriter {
   void learn(Symbol attribute, uint32_t id);
 
   bool empty() const { return points_ == 0; }
+  // Whether there is room for all of these beside what there is; what is too much for any chunk
+  // never fits.
+  bool fits(std::span<const Point> points) const;
   // Of what add() took since the last encode(); not to be called while empty.
   int64_t t0() const { return times_.front(); }
   int64_t points() const { return static_cast<int64_t>(points_); }

@@ -128,6 +128,15 @@ ChunkWriter::Added ChunkWriter::add(int64_t ms, std::span<const Point>& points) 
   return added == Added::Yes && !points.empty() ? Added::Full : added;
 }
 
+bool ChunkWriter::fits(std::span<const Point> points) const {
+  if (points_ + points.size() > kMaxChunkPoints) return false;
+  size_t text = text_bytes_;
+  for (const Point& point : points) {
+    if (const auto* value = std::get_if<std::string>(&point.value)) text += value->size();
+  }
+  return text <= kMaxChunkText;
+}
+
 ChunkWriter::Attribute* ChunkWriter::look_up(Symbol name) {
   if (cursor_ >= attributes_.size()) cursor_ = 0;
   if (attributes_.empty() || attributes_[cursor_].name != name) {

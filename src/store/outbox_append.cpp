@@ -127,8 +127,10 @@ Result<> Outbox::Impl::write(Device& device, Symbol id, CaptureTime::Base base) 
   device.members.reserve(samples.size());
   for (const Staged* staged : samples) {
     const int64_t ms = staged->sample.time.ms;
-    // A time in a row is one sample's: the uplink may have that one already. And times ascend.
-    if (!device.members.empty() && device.members.back().ms >= ms) {
+    // A time in a row is one sample's: the uplink may have that one already. And times ascend. A
+    // sample stands in one row, if it fits any: in several it would be sent once more.
+    const bool full = !device.writer.fits(staged->sample.points);
+    if (!device.members.empty() && (full || device.members.back().ms >= ms)) {
       FP_CHECK_OK(insert_row(device, device_id, row_boot));
     }
     FP_CHECK_OK(write_points(device, *staged, device_id, row_boot));

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <random>
 
 #include "fakes/faulty_vfs.hpp"
@@ -67,6 +68,29 @@ TEST(Outbox, GivesBackWhatItTook) {
   EXPECT_EQ(outbox.totals().readings, 4);
   EXPECT_EQ(outbox.totals().oldest_utc_ms, kOffset + 1000);
   EXPECT_GT(outbox.totals().file_bytes, 0);
+}
+
+// Whoever has a part of a sample on its way would get the whole row once more.
+TEST(Outbox, ASampleStandsInOneRow) {
+  TempDir dir;
+  Outbox outbox = open(dir);
+  std::vector<DeviceSample> samples;
+  for (int64_t i = 0; i < 6'000; ++i) {  // 18,000 readings; 8192 are not a multiple of three
+    samples.push_back(sample("d", i, {{"a", 0.0}, {"b", 1.0}, {"c", 2.0}}));
+  }
+  const std::string long_text(60'000, 'x');
+  for (int64_t i = 6'000; i < 6'030; ++i) {  // 1.8 MB of text; 1 MiB is not a multiple of two
+    samples.push_back(sample("d", i, {{"t", long_text}, {"u", long_text}}));
+  }
+  ASSERT_TRUE(append(outbox, samples));
+  std::map<int64_t, int> rows_of;  // by time, of which each sample has its own
+  for (const MadeRow& made : outbox.made()) {
+    for (const Handover::Member& member : made.members) ++rows_of[member.ms];
+  }
+  EXPECT_GT(outbox.made().size(), 4U);
+  EXPECT_EQ(rows_of.size(), samples.size());
+  for (const auto& [ms, rows] : rows_of) EXPECT_EQ(rows, 1) << ms;
+  EXPECT_EQ(outbox.totals().readings, 18'060);
 }
 
 TEST(Outbox, FetchGoesOnWhereItStopped) {

@@ -124,27 +124,32 @@ class Stage1Full : public ::testing::Test {
       store_->append({sparse_minute(minutes_)});
     }
   }
-  // All that comes, by attribute and time.
-  std::map<std::string, std::map<int64_t, int>> take_all() {
-    std::map<std::string, std::map<int64_t, int>> found;
-    for (int64_t after = item_id::kBeforeAll;;) {
-      const int answers = ears_.answers();
-      store_->fetch(Lane::All, after, 10'000);
-      EXPECT_TRUE(ears_.wait_for_answers(answers + 1));
-      const auto chunks = ears_.chunks();
-      if (chunks.empty()) return found;
-      for (const Chunk& chunk : chunks) {
-        after = std::max(after, chunk.row);
-        for (const State& state : chunk.states) {
-          for (const Point& p : state.points) {
-            ++found[*p.attribute][state.time_ms - kUtcOffset];
-            EXPECT_EQ(p.value, Value(odd(state.time_ms - kUtcOffset)));
-          }
+  using Found = std::map<std::string, std::map<int64_t, int>>;  // by attribute and time
+
+  // What comes next; false: nothing.
+  bool take_some(Found& found) {
+    const int answers = ears_.answers();
+    store_->fetch(Lane::All, taken_, 10'000);
+    EXPECT_TRUE(ears_.wait_for_answers(answers + 1));
+    const auto chunks = ears_.chunks();
+    for (const Chunk& chunk : chunks) {
+      taken_ = std::max(taken_, chunk.row);
+      for (const State& state : chunk.states) {
+        for (const Point& p : state.points) {
+          ++found[*p.attribute][state.time_ms - kUtcOffset];
+          EXPECT_EQ(p.value, Value(odd(state.time_ms - kUtcOffset)));
         }
       }
     }
+    return !chunks.empty();
   }
-  void expect_kept(std::map<std::string, std::map<int64_t, int>>& found) {
+  Found take_all() {
+    Found found;
+    while (take_some(found)) {
+    }
+    return found;
+  }
+  void expect_kept(Found& found) {
     EXPECT_EQ(static_cast<int64_t>(found["all"].size()), (minutes_ + 9) / 10 - kBegin / 10)
         << "kept whole";
     for (const auto& [attribute, times] : found) {
@@ -168,6 +173,7 @@ class Stage1Full : public ::testing::Test {
   std::optional<Store> store_;
   static constexpr int64_t kBegin = 60;
   int64_t minutes_ = kBegin;
+  int64_t taken_ = item_id::kBeforeAll;
 };
 
 TEST_F(Stage1Full, KeepsWhatTheRulesSayAndBringsItToTheDiskInTheEnd) {
@@ -203,6 +209,28 @@ class StalledDisk : public Stage1Full, public ::testing::WithParamInterface<int>
   FaultyVfs vfs_;
   Gate gate_;
   std::atomic<bool> first_ = true;
+
+  // With the first hour on its way.
+  void stall() {
+    open(dir_.path());
+    ASSERT_TRUE(ears_.wait_for_row(0));
+    gate_.close();
+    vfs_.set_policy([&](const FaultyVfs::Call& call) {
+      if (call.op != FaultyVfs::Op::Sync || !first_) return SQLITE_OK;
+      gate_.pass();
+      first_ = false;
+      return GetParam();
+    });
+    for (; minutes_ < kBegin + 60; ++minutes_) store_->append({sparse_minute(minutes_)});
+    gate_.wait_for_stopped();
+  }
+  void go_on() {
+    const int64_t appended = store_->status().appended;
+    gate_.open();
+    ASSERT_TRUE(ears_.wait_for_status([&](const StoreStatus& s) {
+      return s.staged == 0 && s.appended == appended && appended == s.thinned + s.totals.readings;
+    }));
+  }
   void TearDown() override {
     gate_.open();
     store_.reset();
@@ -210,27 +238,27 @@ class StalledDisk : public Stage1Full, public ::testing::WithParamInterface<int>
 };
 
 TEST_P(StalledDisk, WhatItIsTakingIsNeitherLostNorDoubled) {
-  open(dir_.path());
-  ASSERT_TRUE(ears_.wait_for_row(0));
-  gate_.close();
-  vfs_.set_policy([&](const FaultyVfs::Call& call) {
-    if (call.op != FaultyVfs::Op::Sync || !first_) return SQLITE_OK;
-    gate_.pass();
-    first_ = false;
-    return GetParam();
-  });
-  for (; minutes_ < kBegin + 60; ++minutes_) store_->append({sparse_minute(minutes_)});
-  gate_.wait_for_stopped();
+  stall();
   append_until_thinned(20'000);
-  gate_.open();
-  ASSERT_TRUE(ears_.wait_for_status([](const StoreStatus& s) {
-    return s.staged == 0 && s.appended == s.thinned + s.totals.readings;
-  }));
+  go_on();
   auto found = take_all();
   expect_kept(found);
   EXPECT_EQ(store_->status().lost, 0);
 }
 
+// What the uplink takes of stage 1 meanwhile goes to the disk in several rows with what it has not.
+TEST_P(StalledDisk, WhatIsTakenMeanwhileComesOnce) {
+  stall();
+  taken_ = item_id::of_sample(0);  // past the disk, which nobody can ask now
+  Found found;
+  ASSERT_TRUE(take_some(found));
+  append_until_thinned(20'000);
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(take_some(found));
+  go_on();
+  while (take_some(found)) {
+  }
+  expect_kept(found);
+}
 INSTANTIATE_TEST_SUITE_P(TakesIt, StalledDisk, ::testing::Values(SQLITE_OK));
 INSTANTIATE_TEST_SUITE_P(GivesItBack, StalledDisk, ::testing::Values(SQLITE_IOERR));
 
