@@ -33,6 +33,7 @@ class InstanceReader {
     plugin.type = core.type;
     plugin.socket = core.socket;
     plugin.instance.interval = core.interval;
+    plugin.instance.align = core.align;
     plugin.instance.deadline = core.deadline;
     plugin.instance.sandbox.on = core.sandbox != "off";
     if (!plugin.instance.sandbox.on) {

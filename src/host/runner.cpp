@@ -20,7 +20,6 @@ using std::chrono::seconds;
 
 constexpr int kMessagesInARow = 16;                // before a poll that is due gets its turn
 constexpr nanoseconds kLongestWait = seconds(10);  // poll(2) does not count a suspended machine
-constexpr nanoseconds kMissedEvery = seconds(60);  // between log lines about missed slots
 constexpr nanoseconds kKeepEvery = seconds(1);     // that no reading tells of
 
 // What a plugin has that does not declare for itself: all of its tables. Attributes are counted
@@ -139,8 +138,9 @@ std::optional<HostExit> Runner::open() {
     if (!finish_call(FP_OK, "open")) return HostExit::Refused;
     ::malloc_trim(0);  // what the configuration took on its way
     const nanoseconds interval = plugin_.calls.poll == nullptr ? nanoseconds{} : config_.interval;
-    schedule_ = std::make_unique<Schedule>(config_.units.size(), interval, BootClock::now(),
-                                           Schedule::phase_of(config_.name, interval));
+    const nanoseconds phase = config_.align ? Schedule::phase_aligned(wall_offset(), interval)
+                                            : Schedule::phase_of(config_.name, interval);
+    schedule_ = std::make_unique<Schedule>(config_.units.size(), interval, BootClock::now(), phase);
     return std::nullopt;
   }
   const Refusal::Kind kind = status == FP_E_IO            ? Refusal::Kind::Passing
@@ -164,12 +164,16 @@ HostExit Runner::close() {
 void Runner::serve() {
   while (!ended_ && !StopSignal::raised()) {
     channel_.heart().beat(BootClock::now());
+    if (config_.align) {  // the clock may have been set, or be on its way to another time
+      schedule_->move_to(Schedule::phase_aligned(wall_offset(), config_.interval),
+                         BootClock::now());
+    }
     const auto due = schedule_->next();
     wait(due);
     if (StopSignal::raised()) return;
     if (socket_ready_) read_messages();
     if (!ended_ && event_ready_) run_event();
-    if (!ended_ && due && BootClock::now() >= due->when) poll_unit(due->unit);
+    if (!ended_ && due && BootClock::now() >= due->when) poll_unit(*due);
     if (kept_due_ && BootClock::now() >= *kept_due_) send_kept();
     if (!ended_) read_messages();  // first: a ping that came meanwhile would wait for two calls
     if (!ended_ && !socket_ready_) serve_guest();
@@ -277,14 +281,16 @@ void Runner::run_call(const message::Call& call) {
   if (go_on) send(outcome);  // otherwise the end of the process is the answer
 }
 
-void Runner::poll_unit(uint32_t unit) {
+void Runner::poll_unit(const Schedule::Due& due) {
+  const uint32_t unit = due.unit;
+  const BootTime began = BootClock::now();
   api_->filter().poll_begins(unit);
   const fp_status status = invoke(channel_.heart(), plugin_.calls.poll, instance_, unit);
   api_->filter().poll_ends(status == FP_OK);
   if (!finish_call(status, "poll")) return;
   const BootTime now = BootClock::now();
   if (status == FP_OK) {
-    count_missed(schedule_->answered(unit, now));
+    note_poll(due, began, now);
   } else {
     schedule_->silent(unit, now);
   }
@@ -322,14 +328,14 @@ void Runner::report_unit(uint32_t unit, bool good, const std::string& reason) {
   send(message::UnitState{unit, good, reason});
 }
 
-void Runner::count_missed(uint64_t missed) {
-  missed_ += missed;
-  const BootTime now = BootClock::now();
-  if (missed_ == 0 || now - missed_told_ < kMissedEvery) return;
-  log_.write(4, "polling takes longer than the interval: " + std::to_string(missed_) +
+void Runner::note_poll(const Schedule::Due& due, BootTime began, BootTime ended) {
+  punctuality_.add(due.when, began, ended, schedule_->answered(due.unit, ended));
+  const auto told = punctuality_.take(ended);
+  if (!told) return;
+  send(*told);
+  if (told->skipped == 0) return;
+  log_.write(4, "polling takes longer than the interval: " + std::to_string(told->skipped) +
                     " polls were skipped");
-  missed_ = 0;
-  missed_told_ = now;
 }
 
 bool Runner::finish_call(fp_status status, const char* what) {

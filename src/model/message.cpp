@@ -106,6 +106,7 @@ template <class Io>
 void fields(Io& io, Is<InstanceConfig> auto& v) {
   io(v.name);
   io(v.interval);
+  io(v.align);
   io(v.deadline);
   io(v.sandbox);
   io.list(v.sections, kMaxReadings);
@@ -212,6 +213,14 @@ void fields(Io& io, Is<Held> auto& v) {
   io.list(v.unchanged, kMaxReadings);
   io.list(v.polled, kMaxReadings);
   io.list(v.unpolled, kMaxReadings);
+}
+template <class Io>
+void fields(Io& io, Is<Punctuality> auto& v) {
+  io(v.polls);
+  io(v.skipped);
+  io(v.late);
+  io(v.worst);
+  io(v.longest);
 }
 template <class Io>
 void fields(Io&, Is<Renew> auto&) {}

@@ -117,6 +117,16 @@ struct UnitState {
   std::string reason;  // why not
   bool operator==(const UnitState&) const = default;
 };
+// How well polls keep to their slots: at most once a minute, after a poll. Of the polls since the
+// message before, of units that answered.
+struct Punctuality {
+  uint32_t polls = 0;
+  uint32_t skipped = 0;   // slots that went by while the plugin was in a call
+  nanoseconds late{};     // from a slot to its poll, on average
+  nanoseconds worst{};    // of those
+  nanoseconds longest{};  // that a poll took
+  bool operator==(const Punctuality&) const = default;
+};
 struct Outcome {
   enum class Status : uint8_t { Done = 0, Rejected = 1, Failed = 2, Uncertain = 3 };
   uint64_t id = 0;
@@ -146,7 +156,8 @@ struct GuestReading {
 // The position in this list is the frame's type: append only.
 using Any =
     std::variant<Configure, Call, Ping, Described, Problem, Declared, Ready, Refused, Samples,
-                 UnitState, Outcome, Pong, Confined, Held, Renew, Keep, ReadOnce, GuestReading>;
+                 UnitState, Outcome, Pong, Confined, Held, Renew, Keep, ReadOnce, GuestReading,
+                 Punctuality>;
 
 inline constexpr size_t kMaxMessage = size_t{1} << 20;
 inline constexpr size_t kHeaderSize = 16;

@@ -71,6 +71,7 @@ struct ConfigSection {
 struct InstanceConfig {
   std::string name;
   nanoseconds interval{};  // between polls of a unit; 0: never polled
+  bool align = false;      // polls at whole multiples of the interval by the wall clock, in UTC
   nanoseconds deadline{};  // of any call into the plugin
   Sandbox sandbox;
   // sections[0] is the instance. Rows of one table and parent stand in the order of the file.

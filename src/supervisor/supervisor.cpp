@@ -291,6 +291,14 @@ Json to_json(const Sandbox& sandbox, const Confinement& in_force) {
           {"files_confined", sandbox.on && in_force.files}};
 }
 
+Json to_json(const message::Punctuality& polls) {
+  return {{"count", polls.polls},
+          {"skipped", polls.skipped},
+          {"late_s", seconds(polls.late)},
+          {"worst_late_s", seconds(polls.worst)},
+          {"longest_s", seconds(polls.longest)}};
+}
+
 }  // namespace
 
 Json to_json(const Supervisor::Entry& entry, BootTime now) {
@@ -304,6 +312,7 @@ Json to_json(const Supervisor::Entry& entry, BootTime now) {
     if (s.confinement) {
       json["sandbox"] = to_json(entry.config->instance.sandbox, *s.confinement);
     }
+    if (s.punctuality) json["polls"] = to_json(*s.punctuality);
     json["since_s"] = seconds(now - s.since);
     if (s.retry > now) json["retry_s"] = seconds(s.retry - now);
     json["restarts"] = std::max<int64_t>(0, s.starts - 1);

@@ -59,6 +59,21 @@ TEST(Runner, DeclaresOpensAndPollsEveryUnitAtItsRate) {
 }
 
 // As an agent of another version would have it.
+TEST(Runner, AlignedPollsAreAtWholeMultiplesByTheWallClock) {
+  InstanceConfig config = puppet("good", 1, 1s);
+  config.align = true;
+  Running r(config);
+  ASSERT_TRUE(r.ready);
+  nanoseconds nearest = 1s;  // to a whole second, of the three after the one at the start
+  for (int i = 0; i < 4; ++i) {
+    const auto samples = r.host.await<Samples>();
+    ASSERT_TRUE(samples);
+    const nanoseconds wall = samples->samples.at(0).time.time_since_epoch() + wall_offset();
+    if (i > 0) nearest = std::min(nearest, (wall + 1ms) % nanoseconds(1s));
+  }
+  EXPECT_LT(nearest, nanoseconds(100ms));
+}
+
 TEST(Runner, SaysWhyItCannotFollowItsSupervisor) {
   const auto last_words = [](HostDriver& host) {
     EXPECT_EQ(host.exit_status(), static_cast<int>(HostExit::Protocol));
