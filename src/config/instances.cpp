@@ -82,6 +82,7 @@ class InstanceReader {
     plugin.section_keep.assign(devices.size(), Keep::Thin);
     plugin.instance.reports.assign(devices.size(), ReportRule());
     plugin.instance.named_reports.clear();
+    plugin.instance.guards.clear();
     plugin.section_device = std::move(devices);
     plugin.unit_names = {plugin.name};
     origin.sections.assign(plugin.section_device.size(), {.at = origin.at, .path = "plugin"});

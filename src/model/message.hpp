@@ -45,6 +45,12 @@ struct Call {
 struct Renew {
   bool operator==(const Renew&) const = default;
 };
+// When something came from the broker last. Of hosts with outputs that go by it, each is told when
+// it is ready and, if it is another, every second.
+struct BrokerHeard {
+  BootTime time{};
+  bool operator==(const BrokerHeard&) const = default;
+};
 // Answered by Pong as soon as no call is running.
 struct Ping {
   bool operator==(const Ping&) const = default;
@@ -154,10 +160,9 @@ struct GuestReading {
 };
 
 // The position in this list is the frame's type: append only.
-using Any =
-    std::variant<Configure, Call, Ping, Described, Problem, Declared, Ready, Refused, Samples,
-                 UnitState, Outcome, Pong, Confined, Held, Renew, Keep, ReadOnce, GuestReading,
-                 Punctuality>;
+using Any = std::variant<Configure, Call, Ping, Described, Problem, Declared, Ready, Refused,
+                         Samples, UnitState, Outcome, Pong, Confined, Held, Renew, Keep, ReadOnce,
+                         GuestReading, Punctuality, BrokerHeard>;
 
 inline constexpr size_t kMaxMessage = size_t{1} << 20;
 inline constexpr size_t kHeaderSize = 16;

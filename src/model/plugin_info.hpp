@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "model/guard_rule.hpp"
 #include "model/option.hpp"
 #include "model/report_rule.hpp"
 #include "model/sandbox.hpp"
@@ -82,6 +83,7 @@ struct InstanceConfig {
   // are named, which refine those.
   std::vector<ReportRule> reports;
   std::vector<NamedReportKeys> named_reports;
+  std::vector<GuardRule> guards;
   bool operator==(const InstanceConfig&) const = default;
 };
 

@@ -429,6 +429,10 @@ void HostProcess::stop() {
   impl_->fire(HostEvent::Stop);
 }
 
+void HostProcess::tell(const message::BrokerHeard& heard) {
+  if (impl_->status.state == HostState::Up) (void)impl_->link->send(heard);
+}
+
 void HostProcess::renew() {
   // One that does not even read this is hung, and its next process begins anew.
   if (impl_->status.state == HostState::Up) (void)impl_->link->send(message::Renew{});

@@ -86,6 +86,8 @@ class HostProcess {
   Result<> call(message::Call call);
   // What each attribute brings next is to leave the host. One that is not Up has nothing to renew.
   void renew();
+  // For a process whose outputs go by it.
+  void tell(const message::BrokerHeard& heard);
   // Errors: likewise. Its deadline is the instance's.
   Result<> read_once(message::ReadOnce guest);
   const Status& status() const;

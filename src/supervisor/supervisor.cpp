@@ -20,6 +20,11 @@ bool is_down(const Supervisor::Entry& entry) {
   return !entry.host || entry.host->status().state == HostState::Down;
 }
 
+bool goes_by_broker(const PluginConfig& config) {
+  return std::ranges::any_of(config.instance.guards,
+                             [](const GuardRule& rule) { return rule.uplink_silent.count() > 0; });
+}
+
 }  // namespace
 
 Supervisor::Supervisor(EventLoop& loop, Options options, Sinks sinks, SymbolTable& symbols)
@@ -85,11 +90,22 @@ void Supervisor::on_state(Entry& entry) {
     entry.instance.on_host_down(BootClock::now());
     sinks_.down(entry.config->name, status.reason);
   }
-  if (status.state == HostState::Up) entry.instance.on_host_up();
+  if (status.state == HostState::Up) {
+    entry.instance.on_host_up();
+    if (goes_by_broker(*entry.config)) entry.host->tell({broker_heard_});
+  }
   sinks_.changed();
   if (status.state != HostState::Down) return;
   auto settler = loop_->after(std::chrono::microseconds(0), [this] { settle(); });
   if (settler) settler_ = *std::move(settler);
+}
+
+void Supervisor::on_broker_heard(BootTime time) {
+  if (time <= broker_heard_) return;
+  broker_heard_ = time;
+  for (const auto& entry : entries_) {
+    if (entry->host && goes_by_broker(*entry->config)) entry->host->tell({time});
+  }
 }
 
 void Supervisor::on_keep(const Entry& entry, const message::Keep& keep) {

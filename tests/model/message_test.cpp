@@ -78,7 +78,8 @@ std::vector<Any> one_of_each() {
           message::ReadOnce{9, some_config()},
           message::GuestReading{9, "", true, "", {"a", "b"}, {sample}},
           message::Punctuality{600, 3, std::chrono::milliseconds(2), BootClock::duration(9),
-                               BootClock::duration(15)}};
+                               BootClock::duration(15)},
+          message::BrokerHeard{BootTime(std::chrono::nanoseconds(7))}};
 }
 
 TEST(Message, EachComesBackAsItWas) {
