@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "base/text.hpp"
 #include "cli/check_live.hpp"
 #include "cli/cli.hpp"
 #include "config/load.hpp"
@@ -65,6 +66,44 @@ void check_options(po::options_description& o) {
   o.add_options()("live", "and look whether what it names is there");
 }
 
+namespace {
+
+// What becomes of an output when something fails, by the host of its plugin.
+std::string covered(const GuardRule& rule) {
+  if (!rule.safe) return "keeps what it has, whatever ends";
+  const std::string safe = to_text(*rule.safe);
+  std::string when;
+  const auto add = [&](const std::string& what) { when += (when.empty() ? "" : "; ") + what; };
+  if (!rule.hold_at_stop) add("when plugin or agent end, and when they start");
+  if (rule.uplink_silent.count() > 0) {
+    add("after " + about(rule.uplink_silent) + " without a word from the broker");
+  }
+  if (rule.max_on.count() > 0) add("after " + about(rule.max_on) + " on");
+  return when.empty() ? "keeps what it has, whatever ends" : "set to " + safe + " " + when;
+}
+
+// For each output who makes it safe; those that nobody guards in one line.
+void print_outputs(const Config& config) {
+  std::string unguarded;
+  for (const PluginConfig& plugin : config.plugins) {
+    for (const auto& command : plugin.declaration.commands) {
+      const std::string name = plugin.name + ": " + command.spec.name;
+      const auto& guards = plugin.instance.guards;
+      const auto rule = std::ranges::find(guards, command.spec.name, &GuardRule::command);
+      if (rule != guards.end()) {
+        std::cout << "output " << name << ": " << covered(*rule) << "\n";
+      } else if (!command.spec.output.empty()) {
+        unguarded += (unguarded.empty() ? "" : ", ") + name;
+      }
+    }
+  }
+  if (unguarded.empty()) return;
+  std::cout << "without a guard, so that they keep what they have (docs/outputs.md): " << unguarded
+            << "\n";
+}
+
+}  // namespace
+
 int check(const Call& call) {
   const Loaded loaded = load(call);
   if (!is_fine(loaded)) return kConfig;
@@ -83,6 +122,7 @@ int check(const Call& call) {
             << count(loaded.config.plugins.size(), "plugin") << ", "
             << count(attributes, "attribute") << ", " << count(commands, "command") << ", upstream "
             << brokers << "\n";
+  print_outputs(loaded.config);
   return 0;
 }
 

@@ -209,6 +209,17 @@ void print_traffic(const Json& months) {
   }
 }
 
+// Of the last minute; --json tells how late polls are also where none is skipped.
+void print_skipped(const Json& p) {
+  if (!p.contains("polls") || p["polls"]["skipped"] == 0) return;
+  const Json& polls = p["polls"];
+  const int64_t skipped = polls["skipped"].get<int64_t>();
+  std::cout << "  too slow for its interval: skipped " << skipped << " of "
+            << skipped + polls["count"].get<int64_t>()
+            << " polls in the last minute; the longest took "
+            << std::lround(polls["longest_s"].get<double>() * 1000) << " ms\n";
+}
+
 void print_plugin(const Json& p) {
   std::cout << text_of(p, "name") << " (" << text_of(p, "type") << ")  " << text_of(p, "state");
   if (const std::string why = text_of(p, "reason"); !why.empty()) std::cout << ": " << why;
@@ -218,6 +229,7 @@ void print_plugin(const Json& p) {
     std::cout << "  sandbox: " << text_of(p["sandbox"], "text")
               << (p.contains("socket") ? ", a unit of its own" : "") << "\n";
   }
+  print_skipped(p);
   for (const Json& u : p["units"]) {
     std::cout << "  " << text_of(u, "name") << ": " << text_of(u, "state");
     if (const std::string why = text_of(u, "reason"); !why.empty()) std::cout << " (" << why << ")";

@@ -286,7 +286,7 @@ void CommandRouter::run_own(const CommandRoute& route, const Arguments& argument
 void CommandRouter::on_instance_down(std::string_view instance, std::string_view reason) {
   std::erase_if(running_, [&](auto& item) {
     if (item.second.report.instance != instance) return false;
-    finish(std::move(item.second.report), CommandStatus::Failed,
+    finish(std::move(item.second.report), CommandStatus::Unknown,
            "the plugin went down while running it (" + std::string(reason) +
                "); whether it took effect is not known");
     return true;
@@ -296,7 +296,7 @@ void CommandRouter::on_instance_down(std::string_view instance, std::string_view
 void CommandRouter::expire(BootTime now) {
   std::erase_if(running_, [&](auto& item) {
     if (now < item.second.deadline) return false;
-    finish(std::move(item.second.report), CommandStatus::Failed,
+    finish(std::move(item.second.report), CommandStatus::Unknown,
            "no outcome within " + about(rules_.timeout) + "; whether it took effect is not known");
     return true;
   });

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "config/guard_table.hpp"
 #include "config/options.hpp"
 #include "config/own_names.hpp"
 #include "config/report_table.hpp"
@@ -59,11 +60,13 @@ void check_reports(const PluginConfig& plugin, const Origin& origin, Problems& p
     if (attribute.section == 0 || key.empty() || attribute.spec.type == DataType::Number) continue;
     problems.error(at, key + ": " + not_a_number(attribute.spec));
   }
-  if (origin.row != nullptr)
+  if (!plugin.instance.named_reports.empty()) {
     check_attributes(*origin.row, plugin.declaration, plugin.instance, problems);
+  }
 }
 
-void declare(PluginConfig& plugin, Origin& origin, PluginProbe& probe, Problems& problems) {
+void declare(PluginConfig& plugin, Origin& origin, nanoseconds keepalive, PluginProbe& probe,
+             Problems& problems) {
   auto verdict = probe.declare(plugin.type, plugin.instance);
   if (!verdict) return fail(plugin, origin, printable(verdict.error().message), problems);
   const size_t mark = problems.mark();
@@ -81,6 +84,9 @@ void declare(PluginConfig& plugin, Origin& origin, PluginProbe& probe, Problems&
   plugin.declaration = std::move(verdict->declaration);
   const size_t report_mark = problems.mark();
   check_reports(plugin, origin, problems);
+  if (!plugin.instance.guards.empty()) {
+    check_guards(*origin.row, keepalive, plugin, problems);
+  }
   // What was kept has run: a plugin that changed since must not keep all of it from running.
   if (problems.kept()) problems.demote(report_mark, Problem::Severity::Warning);
   plugin.attribute_device = devices_of(plugin.declaration.attributes, plugin);
@@ -278,7 +284,8 @@ void check_sockets(const Config& config, const std::vector<Origin>& origins, Pro
 void declare_all(Config& config, std::vector<Origin>& origins, PluginProbe& probe,
                  Problems& problems) {
   for (size_t i = 0; i < config.plugins.size(); ++i) {
-    if (origins[i].sound) declare(config.plugins[i], origins[i], probe, problems);
+    if (!origins[i].sound) continue;
+    declare(config.plugins[i], origins[i], config.uplink.keepalive, probe, problems);
   }
 }
 

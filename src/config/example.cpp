@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/text.hpp"
+#include "config/guard_table.hpp"
 #include "config/load.hpp"
 #include "config/tables.hpp"
 
@@ -148,6 +149,10 @@ std::string reference_manual() {
   }
   text += "### In every row of a plugin's tables\n\n" + option_rows(row_options());
   text += "### In every unit\n\n" + option_rows(unit_options());
+  text +=
+      "### `[[plugin.guard]]`\n\nWhat holds for an output, whichever plugin drives it; "
+      "docs/outputs.md.\n\n" +
+      option_rows(guard_options());
   return text;
 }
 

@@ -33,6 +33,7 @@ class InstanceReader {
     plugin.type = core.type;
     plugin.socket = core.socket;
     plugin.instance.interval = core.interval;
+    plugin.instance.align = core.align;
     plugin.instance.deadline = core.deadline;
     plugin.instance.sandbox.on = core.sandbox != "off";
     if (!plugin.instance.sandbox.on) {
@@ -81,6 +82,7 @@ class InstanceReader {
     plugin.section_keep.assign(devices.size(), Keep::Thin);
     plugin.instance.reports.assign(devices.size(), ReportRule());
     plugin.instance.named_reports.clear();
+    plugin.instance.guards.clear();
     plugin.section_device = std::move(devices);
     plugin.unit_names = {plugin.name};
     origin.sections.assign(plugin.section_device.size(), {.at = origin.at, .path = "plugin"});

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/guard_table.hpp"
 #include "config/options.hpp"
 #include "config/report_table.hpp"
 
@@ -34,9 +35,9 @@ std::string missing_text(const OptionSpec& spec) {
   return text;
 }
 
-// A plugin may have a table of that name itself; then its attributes are named there.
-bool has_own_attributes(const PluginInfo& info) {
-  return std::ranges::find(info.tables, kAttributeTable, &TableSpec::name) != info.tables.end();
+// A plugin may have a table of the name of one that all have: then it is the plugin's.
+bool has_table(const PluginInfo& info, const char* name) {
+  return std::ranges::find(info.tables, name, &TableSpec::name) != info.tables.end();
 }
 
 bool has_option(const std::vector<OptionSpec>& specs, const std::string& name) {
@@ -81,10 +82,11 @@ Result<> SectionReader::read(const Node& row, size_t device, const PluginRow& co
   plugin_->instance.reports.push_back(refined({}, core));
   check_report(row, plugin_->instance.reports[0], "plugin", *problems_);
   instance_ = &row;
-  if (!has_own_attributes(*info_)) {
+  origin_->row = &row;
+  if (!has_table(*info_, kAttributeTable)) {
     plugin_->instance.named_reports = read_attributes(row, *problems_);
-    origin_->row = &row;
   }
+  if (!has_table(*info_, kGuardTable)) plugin_->instance.guards = read_guards(row, *problems_);
 
   const TableSpec* units = units_of(*info_);
   const Member* unit_rows = units == nullptr ? nullptr : row.find(units->name);
@@ -208,7 +210,9 @@ void SectionReader::check_keys(const Node& row) const {
   std::vector<std::string_view> known = fieldpost::names_of(find_section("plugin")->options);
   known.emplace_back(kOptions);
   for (const TableSpec& table : info_->tables) known.emplace_back(table.name);
-  if (!has_own_attributes(*info_)) known.emplace_back(kAttributeTable);
+  for (const char* table : {kAttributeTable, kGuardTable}) {
+    if (!has_table(*info_, table)) known.emplace_back(table);
+  }
   for (const Member& member : row.members) {
     if (std::ranges::find(known, member.key) != known.end()) continue;
     if (has_option(info_->options, member.key)) {

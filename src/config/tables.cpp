@@ -151,7 +151,7 @@ std::vector<CoreOption> command_options() {
       {.spec = {.name = "timeout",
                 .type = Duration,
                 .fallback = "10s",
-                .help = "How long a command may take before it is answered as failed.",
+                .help = "How long a command may take before it is answered as unknown.",
                 .min = 0.1,
                 .max = kHour},
        .store = into<&CommandsConfig::timeout>},
@@ -268,6 +268,13 @@ std::vector<CoreOption> plugin_options() {
        .store = into<&PluginRow::interval>,
        .check = forms::interval,
        .form = forms::kInterval},
+      {.spec = {.name = "align",
+                .type = Boolean,
+                .fallback = "false",
+                .help = "Polls at whole multiples of the interval by the clock, in UTC: with "
+                        "\"15min\" at every quarter of an hour, so that gateways can be compared. "
+                        "The first poll is at the start all the same."},
+       .store = into<&PluginRow::align>},
       {.spec = {.name = "deadline",
                 .type = Duration,
                 .fallback = "10s",

@@ -53,6 +53,7 @@ const CoreSection* find_section(std::string_view name);
 struct PluginRow : ReportKeys {
   std::string name, type, device;
   nanoseconds interval{}, deadline{};
+  bool align = false;
   Keep keep = Keep::Thin;
   std::string sandbox;  // "on" or "off"
   std::string socket;

@@ -20,7 +20,6 @@ using std::chrono::seconds;
 
 constexpr int kMessagesInARow = 16;                // before a poll that is due gets its turn
 constexpr nanoseconds kLongestWait = seconds(10);  // poll(2) does not count a suspended machine
-constexpr nanoseconds kMissedEvery = seconds(60);  // between log lines about missed slots
 constexpr nanoseconds kKeepEvery = seconds(1);     // that no reading tells of
 
 // What a plugin has that does not declare for itself: all of its tables. Attributes are counted
@@ -139,8 +138,10 @@ std::optional<HostExit> Runner::open() {
     if (!finish_call(FP_OK, "open")) return HostExit::Refused;
     ::malloc_trim(0);  // what the configuration took on its way
     const nanoseconds interval = plugin_.calls.poll == nullptr ? nanoseconds{} : config_.interval;
-    schedule_ = std::make_unique<Schedule>(config_.units.size(), interval, BootClock::now(),
-                                           Schedule::phase_of(config_.name, interval));
+    const nanoseconds phase = config_.align ? Schedule::phase_aligned(wall_offset(), interval)
+                                            : Schedule::phase_of(config_.name, interval);
+    schedule_ = std::make_unique<Schedule>(config_.units.size(), interval, BootClock::now(), phase);
+    guard_ = OutputGuard(api_->declaration(), config_.guards, BootClock::now());
     return std::nullopt;
   }
   const Refusal::Kind kind = status == FP_E_IO            ? Refusal::Kind::Passing
@@ -152,7 +153,8 @@ std::optional<HostExit> Runner::open() {
 
 HostExit Runner::close() {
   if (ended_ == HostExit::Refused) return HostExit::Refused;  // a broken plugin is left as it is
-  StopSignal::raise();                                        // close() gets its second, not more
+  StopSignal::raise();  // what follows gets its second, not more
+  drive_at_stop();
   invoke(channel_.heart(), plugin_.calls.close, instance_);
   // Also to one that has hung up, but still listens.
   if (api_->has_kept()) (void)channel_.send(api_->take_kept());
@@ -164,12 +166,17 @@ HostExit Runner::close() {
 void Runner::serve() {
   while (!ended_ && !StopSignal::raised()) {
     channel_.heart().beat(BootClock::now());
+    if (config_.align) {  // the clock may have been set, or be on its way to another time
+      schedule_->move_to(Schedule::phase_aligned(wall_offset(), config_.interval),
+                         BootClock::now());
+    }
     const auto due = schedule_->next();
     wait(due);
     if (StopSignal::raised()) return;
     if (socket_ready_) read_messages();
+    if (!ended_ && (drive_due() || run_waiting_call())) continue;  // by way of the messages
     if (!ended_ && event_ready_) run_event();
-    if (!ended_ && due && BootClock::now() >= due->when) poll_unit(due->unit);
+    if (!ended_ && due && BootClock::now() >= due->when) poll_unit(*due);
     if (kept_due_ && BootClock::now() >= *kept_due_) send_kept();
     if (!ended_) read_messages();  // first: a ping that came meanwhile would wait for two calls
     if (!ended_ && !socket_ready_) serve_guest();
@@ -183,6 +190,8 @@ void Runner::wait(std::optional<Schedule::Due> due) {
   BootTime until = now + std::min(kLongestWait, channel_.heart().period());
   if (due) until = std::min(until, due->when);
   if (const auto guest = guests_.due(now, busy_at(due))) until = std::min(until, *guest);
+  if (const auto guard = guard_.next()) until = std::min(until, *guard);
+  if (!waiting_.empty()) until = now;
   if (paused) until = std::min(until, event_resume_);
   if (kept_due_) until = std::min(until, *kept_due_);
   const nanoseconds left = std::max(until - now, nanoseconds{});
@@ -219,9 +228,13 @@ void Runner::read_messages() {
 }
 
 void Runner::handle(const message::Any& message) {
-  if (const auto* call = std::get_if<message::Call>(&message)) return run_call(*call);
+  if (const auto* call = std::get_if<message::Call>(&message)) {
+    const bool waits = !waiting_.empty() || guard_.is_due(BootClock::now());
+    return waits ? waiting_.push_back(*call) : run_call(*call);
+  }
   if (std::holds_alternative<message::Ping>(message)) return send(message::Pong{});
   if (std::holds_alternative<message::Renew>(message)) return api_->filter().renew();
+  if (const auto* h = std::get_if<message::BrokerHeard>(&message)) return guard_.on_heard(h->time);
   if (const auto* guest = std::get_if<message::ReadOnce>(&message)) {
     const auto refusal = guests_.add(message::ReadOnce(*guest));
     return refusal ? send(*refusal) : void();
@@ -246,7 +259,8 @@ std::string Runner::objection_to(const message::Call& call) const {
       return "argument '" + specs[i].name + "': expected " + expected_form(specs[i]);
     }
   }
-  return "";
+  const bool guarded = call.args.size() == 1 && call.args[0];
+  return guarded ? guard_.objection(call.command, *call.args[0], BootClock::now()) : "";
 }
 
 void Runner::run_call(const message::Call& call) {
@@ -254,37 +268,80 @@ void Runner::run_call(const message::Call& call) {
   message::Outcome outcome{call.id, Status::Rejected, std::nullopt, objection_to(call)};
   if (!outcome.reason.empty()) return send(outcome);
 
+  if (call_plugin(call.args, call.command, outcome)) send(outcome);
+}
+
+// False: the end of the process is the answer.
+bool Runner::call_plugin(const Arguments& arguments, uint32_t command,
+                         message::Outcome& ret_outcome) {
+  using Status = message::Outcome::Status;
   std::vector<fp_value> args;
-  for (const auto& arg : call.args) args.push_back(arg ? to_c(*arg) : fp_value{});
-  const fp_call raw{sizeof(fp_call), call.command, args.data(), args.size()};
+  for (const auto& arg : arguments) args.push_back(arg ? to_c(*arg) : fp_value{});
+  const fp_call raw{sizeof(fp_call), command, args.data(), args.size()};
   fp_value readback{};
   const fp_status status =
       invoke(channel_.heart(), plugin_.calls.command, instance_, &raw, &readback);
   if (status == FP_OK && readback.type != 0) {
-    const auto done = read_value(readback, outcome.readback.emplace());
+    const auto done = read_value(readback, ret_outcome.readback.emplace());
     if (!done) {
-      outcome.readback.reset();
+      ret_outcome.readback.reset();
       log_.write(4, "a value read back was refused: " + done.error().message);
     }
   }
   send_kept();  // before it is said to be done
   const bool go_on = finish_call(status, "command");
-  outcome.status = status == FP_OK                                        ? Status::Done
-                   : status == FP_E_INVALID || status == FP_E_UNSUPPORTED ? Status::Rejected
-                   : status == FP_E_UNCERTAIN                             ? Status::Uncertain
-                                                                          : Status::Failed;
-  outcome.reason = error_;
-  if (go_on) send(outcome);  // otherwise the end of the process is the answer
+  ret_outcome.status = status == FP_OK                                        ? Status::Done
+                       : status == FP_E_INVALID || status == FP_E_UNSUPPORTED ? Status::Rejected
+                       : status == FP_E_UNCERTAIN                             ? Status::Uncertain
+                                                                              : Status::Failed;
+  ret_outcome.reason = error_;
+  if (arguments.size() == 1 && arguments[0]) {
+    guard_.made(command, *arguments[0], ret_outcome.status, BootClock::now());
+  }
+  return go_on;
 }
 
-void Runner::poll_unit(uint32_t unit) {
+// An output is made safe, whoever set it last.
+void Runner::drive(const OutputGuard::Action& action) {
+  const std::string what = "'" + api_->declaration().commands[action.command].spec.name +
+                           "' to its safe value " + to_text(action.value) + ", because " +
+                           action.why;
+  message::Outcome outcome;
+  (void)call_plugin({action.value}, action.command, outcome);
+  const bool done = outcome.status == message::Outcome::Status::Done;
+  if (done) return log_.write(action.loud ? 4 : 6, "set " + what);
+  if (!action.again) log_.write(3, "could not set " + what + ": " + outcome.reason);
+}
+
+// One in each turn: a ping that came meanwhile is answered between two of them.
+bool Runner::drive_due() {
+  const auto action = guard_.due(BootClock::now());
+  if (action) drive(*action);
+  return action.has_value();
+}
+
+bool Runner::run_waiting_call() {
+  if (waiting_.empty()) return false;
+  const message::Call call = std::move(waiting_.front());
+  waiting_.pop_front();
+  run_call(call);
+  return true;
+}
+
+void Runner::drive_at_stop() {
+  for (const OutputGuard::Action& action : guard_.at_stop()) drive(action);
+}
+
+void Runner::poll_unit(const Schedule::Due& due) {
+  const uint32_t unit = due.unit;
+  const BootTime began = BootClock::now();
   api_->filter().poll_begins(unit);
   const fp_status status = invoke(channel_.heart(), plugin_.calls.poll, instance_, unit);
   api_->filter().poll_ends(status == FP_OK);
   if (!finish_call(status, "poll")) return;
   const BootTime now = BootClock::now();
   if (status == FP_OK) {
-    count_missed(schedule_->answered(unit, now));
+    note_poll(due, began, now);
   } else {
     schedule_->silent(unit, now);
   }
@@ -322,14 +379,14 @@ void Runner::report_unit(uint32_t unit, bool good, const std::string& reason) {
   send(message::UnitState{unit, good, reason});
 }
 
-void Runner::count_missed(uint64_t missed) {
-  missed_ += missed;
-  const BootTime now = BootClock::now();
-  if (missed_ == 0 || now - missed_told_ < kMissedEvery) return;
-  log_.write(4, "polling takes longer than the interval: " + std::to_string(missed_) +
+void Runner::note_poll(const Schedule::Due& due, BootTime began, BootTime ended) {
+  punctuality_.add(due.when, began, ended, schedule_->answered(due.unit, ended));
+  const auto told = punctuality_.take(ended);
+  if (!told) return;
+  send(*told);
+  if (told->skipped == 0) return;
+  log_.write(4, "polling takes longer than the interval: " + std::to_string(told->skipped) +
                     " polls were skipped");
-  missed_ = 0;
-  missed_told_ = now;
 }
 
 bool Runner::finish_call(fp_status status, const char* what) {

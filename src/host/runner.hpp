@@ -4,6 +4,7 @@
 // called from here and from nowhere else.
 #pragma once
 
+#include <deque>
 #include <expected>
 #include <memory>
 #include <optional>
@@ -14,6 +15,8 @@
 #include "host/host_api.hpp"
 #include "host/line_log.hpp"
 #include "host/loader.hpp"
+#include "host/output_guard.hpp"
+#include "host/punctuality.hpp"
 #include "host/schedule.hpp"
 #include "model/message.hpp"
 
@@ -53,14 +56,20 @@ class Runner {
   void wait(std::optional<Schedule::Due> due);
   void read_messages();
   void handle(const message::Any& message);
+  using Arguments = std::vector<std::optional<Value>>;
   void run_call(const message::Call& call);
   std::string objection_to(const message::Call& call) const;
-  void poll_unit(uint32_t unit);
+  bool call_plugin(const Arguments& arguments, uint32_t command, message::Outcome& ret_outcome);
+  void drive(const OutputGuard::Action& action);
+  bool drive_due();         // whether there was something
+  bool run_waiting_call();  // and this
+  void drive_at_stop();
+  void poll_unit(const Schedule::Due& due);
   static std::optional<BootTime> busy_at(const std::optional<Schedule::Due>& due);
   void serve_guest();
   void run_event();
   void report_unit(uint32_t unit, bool good, const std::string& reason);
-  void count_missed(uint64_t missed);
+  void note_poll(const Schedule::Due& due, BootTime began, BootTime ended);
 
   // After every call into the plugin: hands over what it emitted. False: the plugin is not to be
   // called again.
@@ -76,7 +85,10 @@ class Runner {
   std::unique_ptr<HostApi> api_;
   void* instance_ = nullptr;
   std::unique_ptr<Schedule> schedule_;
+  PunctualityMeter punctuality_{BootClock::now()};
   Guests guests_;
+  OutputGuard guard_;
+  std::deque<message::Call> waiting_;  // for outputs to be made safe; pings are answered meanwhile
 
   struct UnitHealth {
     bool known = false;
@@ -90,9 +102,7 @@ class Runner {
   BootTime event_resume_{};           // on_event failed: not called again before
   nanoseconds event_pause_{};         // the last such pause
   std::optional<BootTime> kept_due_;  // what is kept is sent then, if no reading takes it along
-  uint64_t missed_ = 0;               // slots, since the log line about it
-  BootTime missed_told_{};
-  std::optional<HostExit> ended_;  // why serve() is to end
+  std::optional<HostExit> ended_;     // why serve() is to end
 };
 
 }  // namespace fieldpost

@@ -15,7 +15,8 @@ namespace fieldpost {
 //
 // A unit is due at the start, and from then on, as long as it answers, in fixed slots of the boot
 // clock: phase, phase + interval, phase + 2·interval …, so that nothing drifts, and instances with
-// other phases do not all fire in one instant. The first slot is half an interval after the start
+// other phases do not all fire in one instant; or where the wall clock shows whole multiples of the
+// interval. The first slot is half an interval after the start
 // at least; a slot that has passed when the call before ends is skipped. A unit that does not
 // answer is probed after pauses that grow from max(interval, 1 s) by doubling to 60 s (or the
 // interval, if that is longer), whatever its neighbours do.
@@ -23,6 +24,7 @@ class Schedule {
  public:
   static constexpr nanoseconds kFirstPause = std::chrono::seconds(1);
   static constexpr nanoseconds kLongestPause = std::chrono::seconds(60);
+  static constexpr nanoseconds kSamePhase = std::chrono::milliseconds(1);
 
   struct Due {
     uint32_t unit = 0;
@@ -40,6 +42,25 @@ class Schedule {
     for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
     hash ^= hash >> 32;  // names that differ in their last letter differ little before
     return nanoseconds(static_cast<int64_t>(hash % static_cast<uint64_t>(interval.count())));
+  }
+
+  // Where the wall clock, which is ahead of the boot clock by `offset`, shows whole multiples.
+  static nanoseconds phase_aligned(nanoseconds offset, nanoseconds interval) {
+    if (interval.count() <= 0) return {};
+    const nanoseconds behind = offset % interval;
+    return behind.count() > 0 ? interval - behind : -behind;
+  }
+
+  // The slots are others from now on: those that units wait for move to the nearest of the new ones
+  // that is still to come. One that differs by less than a millisecond is the same.
+  void move_to(nanoseconds phase, BootTime now) {
+    const nanoseconds by = std::chrono::abs(phase - phase_);
+    if (std::min(by, interval_ - by) < kSamePhase) return;
+    phase_ = phase;
+    for (Unit& unit : units_) {
+      if (unit.pause.count() > 0 || unit.due <= now) continue;
+      unit.due = slot_after(std::max(now, unit.due - interval_ / 2));
+    }
   }
 
   // The unit that has waited longest, or will be due first.

@@ -268,6 +268,7 @@ void Daemon::on_second() {
   clock_->look();
   drain_.note(BootClock::now(), uplink_status_.readings, store_->status().appended);
   supervisor_.watch(control_.has_watchers());
+  supervisor_.on_broker_heard(uplink_->heard());
   report_health();
   save_traffic();
   save_kept();

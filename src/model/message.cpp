@@ -103,15 +103,29 @@ void fields(Io& io, Is<NamedReportKeys> auto& v) {
   io(v.keys);
 }
 template <class Io>
+void fields(Io& io, Is<GuardRule> auto& v) {
+  io(v.command);
+  io(v.safe);
+  io(v.hold_at_stop);
+  io(v.uplink_silent);
+  io(v.min_on);
+  io(v.min_off);
+  io(v.max_on);
+  io(v.max_rate);
+  io(v.interlock);
+}
+template <class Io>
 void fields(Io& io, Is<InstanceConfig> auto& v) {
   io(v.name);
   io(v.interval);
+  io(v.align);
   io(v.deadline);
   io(v.sandbox);
   io.list(v.sections, kMaxReadings);
   io.list(v.units, kMaxTableRows);
   io.list(v.reports, kMaxReadings);
   io.list(v.named_reports, kMaxReadings);
+  io.list(v.guards, kMaxTableRows);
 }
 template <class Io>
 void fields(Io& io, Is<KeptValue> auto& v) {
@@ -214,7 +228,19 @@ void fields(Io& io, Is<Held> auto& v) {
   io.list(v.unpolled, kMaxReadings);
 }
 template <class Io>
+void fields(Io& io, Is<Punctuality> auto& v) {
+  io(v.polls);
+  io(v.skipped);
+  io(v.late);
+  io(v.worst);
+  io(v.longest);
+}
+template <class Io>
 void fields(Io&, Is<Renew> auto&) {}
+template <class Io>
+void fields(Io& io, Is<BrokerHeard> auto& v) {
+  io(v.time);
+}
 template <class Io>
 void fields(Io& io, Is<Confined> auto& v) {
   io(v.in_force.calls);

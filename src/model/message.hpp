@@ -45,6 +45,12 @@ struct Call {
 struct Renew {
   bool operator==(const Renew&) const = default;
 };
+// When something came from the broker last. Of hosts with outputs that go by it, each is told when
+// it is ready and, if it is another, every second.
+struct BrokerHeard {
+  BootTime time{};
+  bool operator==(const BrokerHeard&) const = default;
+};
 // Answered by Pong as soon as no call is running.
 struct Ping {
   bool operator==(const Ping&) const = default;
@@ -117,6 +123,16 @@ struct UnitState {
   std::string reason;  // why not
   bool operator==(const UnitState&) const = default;
 };
+// How well polls keep to their slots: at most once a minute, after a poll. Of the polls since the
+// message before, of units that answered.
+struct Punctuality {
+  uint32_t polls = 0;
+  uint32_t skipped = 0;   // slots that went by while the plugin was in a call
+  nanoseconds late{};     // from a slot to its poll, on average
+  nanoseconds worst{};    // of those
+  nanoseconds longest{};  // that a poll took
+  bool operator==(const Punctuality&) const = default;
+};
 struct Outcome {
   enum class Status : uint8_t { Done = 0, Rejected = 1, Failed = 2, Uncertain = 3 };
   uint64_t id = 0;
@@ -144,9 +160,9 @@ struct GuestReading {
 };
 
 // The position in this list is the frame's type: append only.
-using Any =
-    std::variant<Configure, Call, Ping, Described, Problem, Declared, Ready, Refused, Samples,
-                 UnitState, Outcome, Pong, Confined, Held, Renew, Keep, ReadOnce, GuestReading>;
+using Any = std::variant<Configure, Call, Ping, Described, Problem, Declared, Ready, Refused,
+                         Samples, UnitState, Outcome, Pong, Confined, Held, Renew, Keep, ReadOnce,
+                         GuestReading, Punctuality, BrokerHeard>;
 
 inline constexpr size_t kMaxMessage = size_t{1} << 20;
 inline constexpr size_t kHeaderSize = 16;

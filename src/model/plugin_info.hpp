@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "model/guard_rule.hpp"
 #include "model/option.hpp"
 #include "model/report_rule.hpp"
 #include "model/sandbox.hpp"
@@ -71,6 +72,7 @@ struct ConfigSection {
 struct InstanceConfig {
   std::string name;
   nanoseconds interval{};  // between polls of a unit; 0: never polled
+  bool align = false;      // polls at whole multiples of the interval by the wall clock, in UTC
   nanoseconds deadline{};  // of any call into the plugin
   Sandbox sandbox;
   // sections[0] is the instance. Rows of one table and parent stand in the order of the file.
@@ -81,6 +83,7 @@ struct InstanceConfig {
   // are named, which refine those.
   std::vector<ReportRule> reports;
   std::vector<NamedReportKeys> named_reports;
+  std::vector<GuardRule> guards;
   bool operator==(const InstanceConfig&) const = default;
 };
 

@@ -66,6 +66,12 @@ struct HostConversation::Listener {
     return Turn::None;
   }
 
+  Result<Turn> operator()(message::Punctuality&& punctuality) const {
+    if (!serving()) return invalid("told of its polls before it was ready");
+    self.punctuality_ = punctuality;
+    return Turn::None;
+  }
+
   Result<Turn> operator()(message::Keep&& keep) const {
     if (!self.declaration_) return invalid("kept values before it had declared");
     if (const auto good = vet(keep); !good) return invalid("kept " + good.error().message);
@@ -136,7 +142,8 @@ void HostConversation::fail_calls(const std::string& reason) {
   const std::string why =
       "the plugin ended before it answered: " + (reason.empty() ? "it was stopped" : reason);
   for (const uint64_t id : std::exchange(calls_, {})) {
-    sinks_.outcome({id, message::Outcome::Status::Failed, std::nullopt, why});
+    sinks_.outcome({id, message::Outcome::Status::Uncertain, std::nullopt,
+                    why + "; whether it took effect is not known"});
   }
   for (const uint64_t id : std::exchange(guests_, {})) {
     message::GuestReading none{.id = id};

@@ -29,6 +29,8 @@ class HostConversation {
   const std::optional<message::Refused>& refused() const { return refused_; }
   // What its sandbox does; nothing before it has said so.
   const std::optional<Confinement>& confinement() const { return confinement_; }
+  // As it was told last.
+  const std::optional<message::Punctuality>& punctuality() const { return punctuality_; }
 
   // Errors: Full. A call that was sent waits for its outcome.
   Result<> admit_call() const;
@@ -44,6 +46,7 @@ class HostConversation {
   std::optional<Declaration> declaration_;
   std::optional<message::Refused> refused_;
   std::optional<Confinement> confinement_;
+  std::optional<message::Punctuality> punctuality_;
   std::set<uint64_t> calls_, guests_;
   size_t problems_ = 0;
   bool ready_ = false;

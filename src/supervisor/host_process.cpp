@@ -187,6 +187,7 @@ void HostProcess::Impl::spawn() {
   ++status.starts;
   status.plugin = file_stamp(options.plugin);
   status.confinement.reset();
+  status.punctuality.reset();
   said = std::make_unique<HostConversation>(options.config, sinks);
   kill_reason.clear();
   spoke = end_of_file = false;
@@ -362,6 +363,7 @@ void HostProcess::Impl::on_message(message::Any&& message) {
   const auto turn = said->hear(std::move(message), status.state, heard);
   if (!turn) return condemn(turn.error().message);
   status.confinement = said->confinement();
+  status.punctuality = said->punctuality();
   switch (*turn) {
     case HostConversation::Turn::None:
       return;
@@ -425,6 +427,10 @@ void HostProcess::start() {
 void HostProcess::stop() {
   impl_->wanted = false;
   impl_->fire(HostEvent::Stop);
+}
+
+void HostProcess::tell(const message::BrokerHeard& heard) {
+  if (impl_->status.state == HostState::Up) (void)impl_->link->send(heard);
 }
 
 void HostProcess::renew() {

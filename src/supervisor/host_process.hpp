@@ -52,7 +52,7 @@ class HostProcess {
     std::function<void(message::Samples&&)> samples;
     std::function<void(const message::UnitState&)> unit_state;
     std::function<void(const message::Held&)> held = {};  // of declared attributes; may be empty
-    // Exactly one for each call() that succeeded: a host that ends has failed its calls.
+    // Exactly one for each call() that succeeded: of one whose host ended it is Uncertain.
     std::function<void(const message::Outcome&)> outcome;
     std::function<void()> state;  // status() has changed
     // What the instance's processes keep, and what was kept by those before the one that starts.
@@ -67,9 +67,10 @@ class HostProcess {
     pid_t pid = -1;      // -1: no process, or that of a unit
     int64_t starts = 0;  // processes started so far
     FileStamp plugin{};  // the .so as it was at the last start
-    std::optional<Confinement> confinement{};  // of the process; what its sandbox does
-    BootTime since{};                          // of the last change of state
-    BootTime retry{};                          // of the next start in Backoff, Degraded and Failed
+    std::optional<Confinement> confinement{};           // of the process; what its sandbox does
+    std::optional<message::Punctuality> punctuality{};  // of its polls, as it was told last
+    BootTime since{};                                   // of the last change of state
+    BootTime retry{};  // of the next start in Backoff, Degraded and Failed
   };
 
   HostProcess(EventLoop& loop, Options options, Sinks sinks);
@@ -85,6 +86,8 @@ class HostProcess {
   Result<> call(message::Call call);
   // What each attribute brings next is to leave the host. One that is not Up has nothing to renew.
   void renew();
+  // For a process whose outputs go by it.
+  void tell(const message::BrokerHeard& heard);
   // Errors: likewise. Its deadline is the instance's.
   Result<> read_once(message::ReadOnce guest);
   const Status& status() const;

@@ -20,6 +20,11 @@ bool is_down(const Supervisor::Entry& entry) {
   return !entry.host || entry.host->status().state == HostState::Down;
 }
 
+bool goes_by_broker(const PluginConfig& config) {
+  return std::ranges::any_of(config.instance.guards,
+                             [](const GuardRule& rule) { return rule.uplink_silent.count() > 0; });
+}
+
 }  // namespace
 
 Supervisor::Supervisor(EventLoop& loop, Options options, Sinks sinks, SymbolTable& symbols)
@@ -85,11 +90,22 @@ void Supervisor::on_state(Entry& entry) {
     entry.instance.on_host_down(BootClock::now());
     sinks_.down(entry.config->name, status.reason);
   }
-  if (status.state == HostState::Up) entry.instance.on_host_up();
+  if (status.state == HostState::Up) {
+    entry.instance.on_host_up();
+    if (goes_by_broker(*entry.config)) entry.host->tell({broker_heard_});
+  }
   sinks_.changed();
   if (status.state != HostState::Down) return;
   auto settler = loop_->after(std::chrono::microseconds(0), [this] { settle(); });
   if (settler) settler_ = *std::move(settler);
+}
+
+void Supervisor::on_broker_heard(BootTime time) {
+  if (time <= broker_heard_) return;
+  broker_heard_ = time;
+  for (const auto& entry : entries_) {
+    if (entry->host && goes_by_broker(*entry->config)) entry->host->tell({time});
+  }
 }
 
 void Supervisor::on_keep(const Entry& entry, const message::Keep& keep) {
@@ -291,6 +307,14 @@ Json to_json(const Sandbox& sandbox, const Confinement& in_force) {
           {"files_confined", sandbox.on && in_force.files}};
 }
 
+Json to_json(const message::Punctuality& polls) {
+  return {{"count", polls.polls},
+          {"skipped", polls.skipped},
+          {"late_s", seconds(polls.late)},
+          {"worst_late_s", seconds(polls.worst)},
+          {"longest_s", seconds(polls.longest)}};
+}
+
 }  // namespace
 
 Json to_json(const Supervisor::Entry& entry, BootTime now) {
@@ -304,6 +328,7 @@ Json to_json(const Supervisor::Entry& entry, BootTime now) {
     if (s.confinement) {
       json["sandbox"] = to_json(entry.config->instance.sandbox, *s.confinement);
     }
+    if (s.punctuality) json["polls"] = to_json(*s.punctuality);
     json["since_s"] = seconds(now - s.since);
     if (s.retry > now) json["retry_s"] = seconds(s.retry - now);
     json["restarts"] = std::max<int64_t>(0, s.starts - 1);

@@ -69,6 +69,9 @@ class Supervisor {
 
   void watch(bool on) { watching_ = on; }
 
+  // When something came from the broker last. Hosts whose outputs go by it are told.
+  void on_broker_heard(BootTime time);
+
   struct Entry {
     std::unique_ptr<PluginConfig> config;  // at a stable address: `instance` refers to it
     Instance instance;
@@ -107,6 +110,7 @@ class Supervisor {
   Source settler_;                 // settle() runs outside the hosts' own callbacks
   std::function<void()> stopped_;  // set once stop() was called
   bool watching_ = false;
+  BootTime broker_heard_{};
 };
 
 // What `fieldpost status` shows of one instance.

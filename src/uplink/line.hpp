@@ -39,7 +39,8 @@ class Line {
     std::function<void()> up;                                      // the broker has accepted us
     std::function<void(const std::string& reason, End end)> down;  // once, the last one
     std::function<void(const std::vector<int>& mids)> acknowledged;
-    Session::OnMessage message;  // must not call the line
+    Session::OnMessage message;        // must not call the line
+    std::function<void()> heard = {};  // something came, since up(); may be empty
   };
 
   Line(boost::asio::io_context& io, Options options, Events events);

@@ -169,7 +169,8 @@ void Uplink::Thread::connect() {
           .down = [this](const std::string& reason, Line::End end) { on_down(reason, end); },
           .acknowledged = [this](const std::vector<int>& mids) { on_acknowledged(mids); },
           .message = [this](std::string_view topic,
-                            std::string_view payload) { on_message(topic, payload); }});
+                            std::string_view payload) { on_message(topic, payload); },
+          .heard = [this] { heard.store(BootClock::now()); }});
 }
 
 // Once, until they are mended.
@@ -289,6 +290,7 @@ void Uplink::ping() {
   thread_->post(Thread::Wake{});
 }
 uint64_t Uplink::answered() const { return thread_->answers.load(); }
+BootTime Uplink::heard() const { return thread_->heard.load(); }
 
 void Uplink::stop(milliseconds limit) {
   if (!thread_->thread.joinable()) return;

@@ -116,6 +116,9 @@ class Uplink {
   // Asks for a sign of life; answered() counts the answers. For the watchdog.
   void ping();
   uint64_t answered() const;
+  // When something came from the broker last, of one that had accepted us; epoch: never. Where
+  // nothing else is said, that is the answer to a ping, every keepalive.
+  BootTime heard() const;
 
   // Disconnects in order if that is quick, and ends the thread; never takes longer than `limit`.
   void stop(std::chrono::milliseconds limit = std::chrono::milliseconds(500));

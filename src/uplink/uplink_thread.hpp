@@ -58,6 +58,7 @@ struct Uplink::Thread {
   std::atomic<int64_t> newest = item_id::kBeforeAll;
   std::atomic<uint64_t> pings = 0;
   std::atomic<uint64_t> answers = 0;
+  std::atomic<BootTime> heard{BootTime{}};
   Publications publications;  // any thread may reserve a place
   std::thread thread;
 

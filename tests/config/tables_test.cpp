@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "config/forms.hpp"
+#include "config/guard_table.hpp"
 #include "config/load.hpp"
 #include "config/scratch.hpp"
 #include "fakes/fake_probe.hpp"
@@ -50,6 +51,7 @@ TEST(Tables, FallbacksObeyTheirOwnLimits) {
   for (const CoreSection& section : core_sections()) check(section.name, section.options);
   check("row", row_options());
   check("unit", unit_options());
+  check("guard", guard_options());
 }
 
 TEST(Tables, UrlsOfBrokers) {

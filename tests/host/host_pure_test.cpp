@@ -8,6 +8,7 @@
 #include "base/unique_fd.hpp"
 #include "host/line_log.hpp"
 #include "host/packed_config.hpp"
+#include "host/punctuality.hpp"
 #include "host/schedule.hpp"
 
 namespace fieldpost {
@@ -90,6 +91,49 @@ TEST(Schedule, APhaseThatIsStillToComeIsTheNextSlot) {
   Schedule schedule(1, 24h, BootTime(1min), 20h);
   (void)schedule.answered(0, BootTime(1min));
   EXPECT_EQ(schedule.next()->when, BootTime(20h));
+}
+
+// The phase where the wall clock shows whole multiples, whichever clock is ahead.
+TEST(Schedule, AlignedItIsDueAtWholeMultiplesByTheWallClock) {
+  for (const nanoseconds offset :
+       {nanoseconds(1'700'000'123s), nanoseconds(-7s), nanoseconds(0s)}) {
+    Schedule schedule(1, 15min, kStart, Schedule::phase_aligned(offset, 15min));
+    EXPECT_EQ(schedule.next()->when, kStart);  // the first one
+    (void)schedule.answered(0, kStart + 10ms);
+    const nanoseconds wall = schedule.next()->when.time_since_epoch() + offset;
+    EXPECT_EQ(wall % 15min, nanoseconds(0));
+    EXPECT_GE(schedule.next()->when, kStart + 7min + 30s);
+    EXPECT_LE(schedule.next()->when, kStart + 22min + 30s);
+  }
+}
+
+TEST(Schedule, ASlotMovesWithTheClockThatIsSet) {
+  Schedule schedule(2, 10s, kStart, 0s);
+  (void)schedule.answered(0, kStart + 10ms);
+  schedule.silent(1, kStart);  // waits for its pause, not for a slot
+  const BootTime now = kStart + 2s;
+  schedule.move_to(500us, now);  // what a clock that is read twice differs by
+  EXPECT_EQ(schedule.next()->when, kStart + 10s);
+  schedule.move_to(7s, now);  // slots at 1007, 1017: the nearest to 1010
+  EXPECT_EQ(schedule.next()->when, kStart + 7s);
+  schedule.move_to(2s, kStart + 4s);               // 1002 has passed
+  EXPECT_EQ(schedule.next()->when, kStart + 10s);  // unit 1's
+  EXPECT_EQ(schedule.next()->unit, 1u);
+  schedule.move_to(2s, kStart + 13s);  // what is due is polled, however the clock is set
+  (void)schedule.answered(1, kStart + 10s);
+  EXPECT_EQ(schedule.next()->when, kStart + 12s);
+}
+
+TEST(Punctuality, IsToldOnceAMinuteOfThePollsSince) {
+  PunctualityMeter meter(kStart);
+  EXPECT_FALSE(meter.take(kStart + 60s)) << "nothing was polled";
+  meter.add(kStart, kStart + 2ms, kStart + 50ms, 0);
+  meter.add(kStart + 1s, kStart + 1s + 10ms, kStart + 1s + 20ms, 3);
+  EXPECT_FALSE(meter.take(kStart + 59s));
+  EXPECT_EQ(meter.take(kStart + 60s), (message::Punctuality{2, 3, 6ms, 10ms, 48ms}));
+  meter.add(kStart + 61s, kStart + 61s, kStart + 62s, 0);
+  EXPECT_FALSE(meter.take(kStart + 119s));
+  EXPECT_EQ(meter.take(kStart + 120s), (message::Punctuality{1, 0, 0ms, 0ms, 1s}));
 }
 
 TEST(Schedule, TenInstancesOfOneIntervalDoNotFireTogether) {

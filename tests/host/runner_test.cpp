@@ -59,6 +59,21 @@ TEST(Runner, DeclaresOpensAndPollsEveryUnitAtItsRate) {
 }
 
 // As an agent of another version would have it.
+TEST(Runner, AlignedPollsAreAtWholeMultiplesByTheWallClock) {
+  InstanceConfig config = puppet("good", 1, 1s);
+  config.align = true;
+  Running r(config);
+  ASSERT_TRUE(r.ready);
+  nanoseconds nearest = 1s;  // to a whole second, of the three after the one at the start
+  for (int i = 0; i < 4; ++i) {
+    const auto samples = r.host.await<Samples>();
+    ASSERT_TRUE(samples);
+    const nanoseconds wall = samples->samples.at(0).time.time_since_epoch() + wall_offset();
+    if (i > 0) nearest = std::min(nearest, (wall + 1ms) % nanoseconds(1s));
+  }
+  EXPECT_LT(nearest, nanoseconds(100ms));
+}
+
 TEST(Runner, SaysWhyItCannotFollowItsSupervisor) {
   const auto last_words = [](HostDriver& host) {
     EXPECT_EQ(host.exit_status(), static_cast<int>(HostExit::Protocol));
@@ -157,6 +172,98 @@ TEST(Runner, CallsEndInTheOutcomeThatFits) {
   EXPECT_EQ(wrong.status, Status::Rejected);
   EXPECT_EQ(wrong.reason, "argument 'value': expected a number");
   EXPECT_EQ(outcome({8, 0, {Value(1.0), std::nullopt}}).status, Status::Done);  // still alive
+}
+
+// The tally writes down each value that it is set to.
+struct Tallying {
+  explicit Tallying(const GuardRule& rule) : file(folder / "tally") {
+    config.name = "tally";
+    config.deadline = 10s;
+    config.sections.push_back({0, "", {{"file", file}, {"gate", std::string("/")}, {"work", 0.0}}});
+    config.guards = {rule};
+  }
+  void start() {
+    host.emplace("run", "tally");
+    host->send(message::Configure{config});
+    EXPECT_TRUE(host->await<Ready>());
+  }
+  Outcome set(double value) {
+    host->send(Call{++calls, 0, {Value(value)}});
+    return host->await<Outcome>().value_or(Outcome{0, {}, {}, "(none)"});
+  }
+  std::string written() const { return read_file(file, 4096).value_or(""); }
+
+  test::TempDir folder;
+  std::string file;
+  InstanceConfig config;
+  std::optional<HostDriver> host;
+  uint64_t calls = 0;
+};
+
+TEST(RunnerGuard, DrivesSafeFirstAndLast) {
+  Tallying t({.command = "tally", .safe = Value(0.0)});
+  t.start();
+  EXPECT_EQ(t.set(7).status, Outcome::Status::Done);
+  t.host->terminate();
+  EXPECT_EQ(t.host->exit_status(), 0);
+  EXPECT_EQ(t.written(), "0\n7\n0\n");
+}
+
+TEST(RunnerGuard, DrivesSafeWhenTheAgentIsGone) {
+  Tallying t({.command = "tally", .safe = Value(0.0)});
+  t.start();
+  EXPECT_EQ(t.set(7).status, Outcome::Status::Done);
+  t.host->hang_up();
+  EXPECT_EQ(t.host->exit_status(), 0);
+  EXPECT_EQ(t.written(), "0\n7\n0\n");
+}
+
+TEST(RunnerGuard, AProcessAfterAKillDrivesSafeBeforeAnythingElse) {
+  Tallying t({.command = "tally", .safe = Value(0.0)});
+  t.start();
+  EXPECT_EQ(t.set(7).status, Outcome::Status::Done);
+  t.host.reset();
+  t.start();
+  EXPECT_EQ(t.set(8).status, Outcome::Status::Done);
+  EXPECT_EQ(t.written(), "0\n7\n0\n8\n");
+}
+
+TEST(RunnerGuard, HoldsWhereItIsTold) {
+  Tallying t({.command = "tally", .safe = Value(0.0), .hold_at_stop = true});
+  t.start();
+  EXPECT_EQ(t.set(7).status, Outcome::Status::Done);
+  t.host->terminate();
+  EXPECT_EQ(t.host->exit_status(), 0);
+  EXPECT_EQ(t.written(), "7\n");
+}
+
+TEST(RunnerGuard, RefusesAndSaysWhichRule) {
+  Tallying t({.command = "tally", .safe = Value(0.0), .min_off = 1h});
+  t.start();
+  const Outcome refused = t.set(7);
+  EXPECT_EQ(refused.status, Outcome::Status::Rejected);
+  EXPECT_TRUE(refused.reason.starts_with("min_off: 'tally' has been off for ")) << refused.reason;
+  EXPECT_EQ(t.written(), "0\n");
+}
+
+TEST(RunnerGuard, SwitchesOffWhatIsOnForTooLong) {
+  Tallying t({.command = "tally", .safe = Value(0.0), .max_on = 50ms});
+  t.start();
+  EXPECT_EQ(t.set(7).status, Outcome::Status::Done);
+  EXPECT_TRUE(test::eventually([&] { return t.written() == "0\n7\n0\n"; })) << t.written();
+  const std::string said = "set 'tally' to its safe value 0, because it has been on for 50 ms";
+  EXPECT_TRUE(test::eventually([&] { return t.host->log().find(said) != std::string::npos; }));
+}
+
+TEST(RunnerGuard, DrivesSafeWhenTheBrokerIsNotHeardOf) {
+  Tallying t({.command = "tally", .safe = Value(0.0), .uplink_silent = 300ms});
+  t.start();
+  t.host->send(message::BrokerHeard{BootClock::now() + 1h});  // keeps it until then
+  EXPECT_EQ(t.set(7).status, Outcome::Status::Done);
+  t.host.reset();
+  t.start();
+  EXPECT_EQ(t.set(8).status, Outcome::Status::Done);
+  EXPECT_TRUE(test::eventually([&] { return t.written() == "0\n7\n0\n8\n0\n"; })) << t.written();
 }
 
 TEST(Runner, ABugInACallEndsTheHost) {

@@ -76,7 +76,10 @@ std::vector<Any> one_of_each() {
           message::Renew{},
           message::Keep{{{"total", INT64_MAX}}},
           message::ReadOnce{9, some_config()},
-          message::GuestReading{9, "", true, "", {"a", "b"}, {sample}}};
+          message::GuestReading{9, "", true, "", {"a", "b"}, {sample}},
+          message::Punctuality{600, 3, std::chrono::milliseconds(2), BootClock::duration(9),
+                               BootClock::duration(15)},
+          message::BrokerHeard{BootTime(std::chrono::nanoseconds(7))}};
 }
 
 TEST(Message, EachComesBackAsItWas) {

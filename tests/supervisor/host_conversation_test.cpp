@@ -109,7 +109,9 @@ TEST_F(HostConversationTest, CallsEndWithTheProcess) {
   EXPECT_EQ(said_.admit_call().error().code, Errc::Full);
   said_.fail_calls("exit status 7");
   ASSERT_EQ(outcomes_.size(), HostConversation::kMaxCalls);
-  EXPECT_EQ(outcomes_[0].reason, "the plugin ended before it answered: exit status 7");
+  EXPECT_EQ(outcomes_[0].status, message::Outcome::Status::Uncertain);
+  EXPECT_EQ(outcomes_[0].reason,
+            "the plugin ended before it answered: exit status 7; whether it took effect is not known");
   EXPECT_TRUE(said_.admit_call());
 }
 
