@@ -108,8 +108,8 @@ class CommandRouter {
   void on_outcome(const message::Outcome& outcome);
   // The instance's host is gone; what became of what it was running is unknown.
   void on_instance_down(std::string_view instance, std::string_view reason);
-  // Reports as unknown what has timed out. To be called every second or so. retry() reports what has waited
-  // for too long.
+  // Reports as unknown what has timed out. To be called every second or so. retry() reports what
+  // has waited for too long.
   void expire(BootTime now);
 
   const std::vector<CommandRoute>& routes() const { return routes_; }

@@ -110,8 +110,9 @@ TEST_F(HostConversationTest, CallsEndWithTheProcess) {
   said_.fail_calls("exit status 7");
   ASSERT_EQ(outcomes_.size(), HostConversation::kMaxCalls);
   EXPECT_EQ(outcomes_[0].status, message::Outcome::Status::Uncertain);
-  EXPECT_EQ(outcomes_[0].reason,
-            "the plugin ended before it answered: exit status 7; whether it took effect is not known");
+  EXPECT_EQ(
+      outcomes_[0].reason,
+      "the plugin ended before it answered: exit status 7; whether it took effect is not known");
   EXPECT_TRUE(said_.admit_call());
 }
 
