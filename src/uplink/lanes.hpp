@@ -131,6 +131,7 @@ class Lanes {
     int qos;
     int64_t bytes;
     int64_t queued;  // on their way when it was sent, with it
+    int64_t used;    // of the window: more, if it may have only a part of it
     BootTime sent;
     size_t record;  // of the limiter
   };
