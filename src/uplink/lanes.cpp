@@ -413,13 +413,12 @@ int64_t Lanes::array_bytes() const {
   return std::max(kLiveBytes, window_.bytes() / kLivePart);
 }
 
-bool Lanes::fills_messages(int64_t newest) const {
-  if (!item_id::is_sample(newest)) return false;
+int64_t Lanes::full_at() const {
   const int64_t before = std::max<int64_t>(0, item_id::number_of(main().newest()));
   const int64_t each = done_samples_ > 0 ? done_bytes_ / done_samples_ : kSampleBytes;
   const int64_t devices = std::max<int64_t>(1, options_.devices);
   const int64_t whole = std::min(array_bytes(), options_.max_payload);
-  return (item_id::number_of(newest) - before) * each >= whole * devices;
+  return item_id::of_sample(before + (whole * devices + each - 1) / each);
 }
 
 }  // namespace fieldpost
