@@ -178,7 +178,6 @@ void Runner::serve() {
     if (!ended_ && event_ready_) run_event();
     if (!ended_ && due && BootClock::now() >= due->when) poll_unit(*due);
     if (kept_due_ && BootClock::now() >= *kept_due_) send_kept();
-    if (!ended_) read_messages();  // first: a ping that came meanwhile would wait for two calls
     if (!ended_ && !socket_ready_) serve_guest();
     log_.summarise(BootClock::now());
   }
@@ -356,7 +355,9 @@ std::optional<BootTime> Runner::busy_at(const std::optional<Schedule::Due>& due)
 void Runner::serve_guest() {
   const BootTime now = BootClock::now();
   const auto turn = guests_.due(now, busy_at(schedule_->next()));
-  if (turn && *turn <= now) send(guests_.read_next());
+  if (!turn || *turn > now) return;
+  read_messages();  // first: a ping that came meanwhile would wait for two calls
+  if (!ended_) send(guests_.read_next());
 }
 
 void Runner::run_event() {

@@ -36,7 +36,7 @@ struct RecordHead {
 };
 constexpr int64_t kFirstRecord = sizeof(HeaderBytes);
 constexpr size_t kReadAtOnce = size_t{256} << 10;
-constexpr size_t kProbablyEnough = 512;  // for a record, to read it with one call
+constexpr size_t kProbablyEnough = 4096;  // for a record, to read it with one call
 
 int64_t bytes_of_record(size_t body) { return static_cast<int64_t>(sizeof(RecordHead) + 1 + body); }
 

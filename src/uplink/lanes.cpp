@@ -17,6 +17,7 @@ constexpr int kBacklogPercent = 75;
 // disk, and live stays what is new.
 constexpr size_t kLivePoints = 100;
 constexpr int64_t kLiveBytes = 4'000;
+constexpr int64_t kLivePart = 4;  // what is live may have one of so many parts of the window
 
 // Readings for custom topics that are asked for at a time. Each is a message, so they last.
 constexpr size_t kCustomPoints = 2'000;
@@ -328,7 +329,11 @@ void Lanes::sent(const Message& message, int mid, BootTime now) {
                           : message.lane == Lane::Backlog ? Traffic::Backlog
                                                           : Traffic::Live;
   in_flight_bytes_ += bytes;
-  if (message.lane == Lane::Live) live_bytes_ += bytes;
+  int64_t used = in_flight_bytes_;
+  if (message.lane == Lane::Live) {
+    live_bytes_ += bytes;
+    used = std::max(used, kLivePart * live_bytes_);
+  }
   if (message.lane == Lane::Backlog) ++backlog_in_flight_;
   if (message.lane == Lane::Custom) {
     ++custom_in_flight_;
@@ -340,6 +345,7 @@ void Lanes::sent(const Message& message, int mid, BootTime now) {
                      .qos = message.qos,
                      .bytes = bytes,
                      .queued = in_flight_bytes_,
+                     .used = used,
                      .sent = now,
                      .record = limiter_.sent(message.topic, traffic, now)};
   quarantine_.sent(message.topic);
@@ -361,7 +367,9 @@ std::optional<Sender::Acknowledged> Lanes::acknowledged(int mid, BootTime now) {
   }
   limiter_.arrived(message.record, now);
   quarantine_.acknowledged(message.topic);
-  if (message.qos > 0) window_.on_acknowledged(now - message.sent, message.queued, message.bytes);
+  if (message.qos > 0) {
+    window_.on_acknowledged(now - message.sent, message.queued, message.bytes, message.used);
+  }
   auto done = sender(message.lane).acknowledged(mid);
   if (done && (message.lane == Lane::All || message.lane == Lane::Live)) {
     done_bytes_ += done->bytes;
@@ -402,16 +410,15 @@ nanoseconds Lanes::batch_age(BootTime now) {
 
 int64_t Lanes::array_bytes() const {
   if (!options_.live_first) return window_.array_bytes();
-  return std::max(kLiveBytes, window_.bytes() / 4);
+  return std::max(kLiveBytes, window_.bytes() / kLivePart);
 }
 
-bool Lanes::fills_messages(int64_t newest) const {
-  if (!item_id::is_sample(newest)) return false;
+int64_t Lanes::full_at() const {
   const int64_t before = std::max<int64_t>(0, item_id::number_of(main().newest()));
   const int64_t each = done_samples_ > 0 ? done_bytes_ / done_samples_ : kSampleBytes;
   const int64_t devices = std::max<int64_t>(1, options_.devices);
   const int64_t whole = std::min(array_bytes(), options_.max_payload);
-  return (item_id::number_of(newest) - before) * each >= whole * devices;
+  return item_id::of_sample(before + (whole * devices + each - 1) / each);
 }
 
 }  // namespace fieldpost

@@ -103,9 +103,12 @@ class Lanes {
   bool is_held_back() const { return held_back_; }
   // How long what is new waits for others at present.
   nanoseconds batch_age(BootTime now);
-  // Whether what is new up to this item comes to a full message for each device: then it waits for
-  // no others.
-  bool fills_messages(int64_t newest) const;
+  // The first item at which what is new comes to a full message for each device: then it waits for
+  // no others. Samples alone count; rows are on the disk.
+  int64_t full_at() const;
+  bool fills_messages(int64_t newest) const {
+    return item_id::is_sample(newest) && newest >= full_at();
+  }
   // Whether what is new is to wait for others at all: in one lane not while that is behind.
   bool batches() const { return options_.live_first || main().caught_up(); }
   int64_t newest() const { return main().newest(); }
@@ -131,6 +134,7 @@ class Lanes {
     int qos;
     int64_t bytes;
     int64_t queued;  // on their way when it was sent, with it
+    int64_t used;    // of the window: more, if it may have only a part of it
     BootTime sent;
     size_t record;  // of the limiter
   };

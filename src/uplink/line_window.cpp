@@ -14,7 +14,7 @@ double seconds(nanoseconds time) { return std::chrono::duration<double>(time).co
 
 }  // namespace
 
-void LineWindow::on_acknowledged(nanoseconds took, int64_t queued, int64_t own) {
+void LineWindow::on_acknowledged(nanoseconds took, int64_t queued, int64_t own, int64_t used) {
   fastest_ = std::min(fastest_, took);
   const nanoseconds queue = took - fastest_;
   if (queue > kQueue) {
@@ -22,7 +22,7 @@ void LineWindow::on_acknowledged(nanoseconds took, int64_t queued, int64_t own) 
     const double rate = static_cast<double>(queued) / seconds(took);
     const auto carried = static_cast<int64_t>(rate * seconds(fastest_ + kQueue));
     bytes_ = std::clamp(std::min(bytes_, carried), kLeast, most_);
-  } else if (took < kQuick && queue < kQueue / 2 && queued > bytes_ / 2) {
+  } else if (took < kQuick && queue < kQueue / 2 && used > bytes_ / 2) {
     // The window was used, and the line is quick: twice as much within one round.
     bytes_ = std::min(bytes_ + own, most_);
   }

@@ -29,8 +29,9 @@ class LineWindow {
   int64_t array_bytes() const { return std::max(kLeast, bytes_ / 4); }
 
   // A message was acknowledged that was sent `took` ago, as one of `queued` bytes on their way,
-  // itself and what was sent before it; `own` are its own.
-  void on_acknowledged(nanoseconds took, int64_t queued, int64_t own);
+  // itself and what was sent before it; `own` are its own. `used` is how much of the window that
+  // is: more than `queued` where it had only a part of it to use.
+  void on_acknowledged(nanoseconds took, int64_t queued, int64_t own, int64_t used);
   // The next connection may take another way.
   void on_disconnected() { fastest_ = nanoseconds::max(); }
 

@@ -66,14 +66,23 @@ void Uplink::Thread::take(Wake) {
   answers.store(pings.load());
   // The first of a batch waits for others.
   const nanoseconds age = lanes.batch_age(BootClock::now());
-  if (age.count() == 0 || !lanes.batches() || lanes.fills_messages(newest.load())) {
-    return lanes.on_committed(newest.load());  // what comes next leaves by the timer that runs
+  const bool batches = age.count() > 0 && lanes.batches();
+  if (!batches || lanes.fills_messages(newest.load())) {
+    lanes.on_committed(newest.load());  // what comes next leaves by the timer that runs
+  } else if (!batch_waits && newest.load() > lanes.newest()) {
+    begin_batch(age);
   }
-  if (batch_waits || newest.load() <= lanes.newest()) return;
+  wake_at_item.store(batches && batch_waits ? lanes.full_at() : item_id::kBeforeAll);
+  // What came before that was stored has not seen it.
+  if (lanes.fills_messages(newest.load())) lanes.on_committed(newest.load());
+}
+
+void Uplink::Thread::begin_batch(nanoseconds age) {
   batch_waits = true;
   batch.expires_after(age);
   batch.async_wait([this](error_code error) {
     batch_waits = false;
+    wake_at_item.store(item_id::kBeforeAll);  // before the newest is looked at
     if (error) return;
     lanes.on_committed(newest.load());
     pump();
@@ -104,6 +113,7 @@ void Uplink::Thread::take(Reconnect) {
 }
 
 void Uplink::Thread::take(Options o) {
+  wake_at_item.store(item_id::kBeforeAll);  // batches may be others from now on
   const bool again = needs_reconnect(options, o);
   const Options before = std::exchange(options, std::move(o));
   if (before.brokers != options.brokers) next_broker = 0;
@@ -265,7 +275,7 @@ void Uplink::on_committed(int64_t newest) {
   int64_t before = thread_->newest.load();
   while (before < newest && !thread_->newest.compare_exchange_weak(before, newest)) {
   }
-  thread_->post(Thread::Wake{});
+  if (newest >= thread_->wake_at_item.load()) thread_->post(Thread::Wake{});
 }
 
 void Uplink::on_backlog() { thread_->post(Thread::Backlog{}); }

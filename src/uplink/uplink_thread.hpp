@@ -56,6 +56,8 @@ struct Uplink::Thread {
 
   Mailbox<Item> mailbox{4096};
   std::atomic<int64_t> newest = item_id::kBeforeAll;
+  // What comes before this one need not wake the thread: its batch leaves by the timer that runs.
+  std::atomic<int64_t> wake_at_item = item_id::kBeforeAll;
   std::atomic<uint64_t> pings = 0;
   std::atomic<uint64_t> answers = 0;
   std::atomic<BootTime> heard{BootTime{}};
@@ -72,6 +74,7 @@ struct Uplink::Thread {
   void take(Reconnect);
   void take(Options o);
   void take(Stop stop);
+  void begin_batch(nanoseconds age);
 
   void connect();
   void tell_of_modes(std::vector<std::string> troubles);

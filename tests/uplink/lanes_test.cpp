@@ -116,6 +116,34 @@ TEST_F(Window, IsKeptInBytesButOneMessageAlwaysGoes) {
   EXPECT_EQ(send_all(), 1);
 }
 
+// It never fills more than its part of the window, and still shows what the line carries: else each
+// state of a device that has many would be a message of its own for ever.
+TEST_F(Window, WhatIsLiveOpensItOnAQuickLineAlone) {
+  lanes_.set_options({.live_first = true, .window_messages = 100});
+  lanes_.on_connected();
+  const auto states = [&](int64_t first, int64_t last) {
+    Fetched fetched{.lane = Lane::Live, .from = first - 1, .up_to = last};
+    for (int64_t row = first; row <= last; ++row) {
+      const Point point{names_.intern("a"), std::string(2'600, 'x')};
+      fetched.chunks.push_back({.row = row,
+                                .device = names_.intern("d"),
+                                .states = {{.time_ms = row, .points = {point}}}});
+    }
+    lanes_.on_fetched(std::move(fetched));
+  };
+  states(1, 10);
+  EXPECT_EQ(send_all(), 1) << "4 KB, of which one state is more than the half";
+  for (int64_t row = 11; row <= 200; row += 10) {
+    states(row, row + 9);
+    for (int mid = 1; mid <= mid_; ++mid) {
+      if (lanes_.acknowledged(mid, now_ + 1ms)) send_all();
+    }
+  }
+  EXPECT_EQ(lanes_.in_flight(), 0);
+  states(201, 210);
+  EXPECT_EQ(send_all(), 1) << "ten states in one message";
+}
+
 // Where the disk comes first both lanes come to the same rows.
 TEST_F(Window, WhatTheBacklogHasIsNotTakenAsLiveAgain) {
   lanes_.set_options({.live_first = true, .window_messages = 100});

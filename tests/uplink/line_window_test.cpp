@@ -39,7 +39,7 @@ struct Simulated {
       queued -= m.bytes;
       if (now > end - seconds / 2) longest = std::max(longest, now - m.sent - delay);
       window.on_acknowledged(nanoseconds(static_cast<int64_t>((now - m.sent) * 1e9)), m.queued,
-                             m.bytes);
+                             m.bytes, m.queued);
     }
     return longest;
   }
