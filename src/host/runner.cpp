@@ -334,6 +334,7 @@ void Runner::count_missed(uint64_t missed) {
 
 bool Runner::finish_call(fp_status status, const char* what) {
   error_ = api_->take_error();
+  for (message::Remark& remark : api_->take_remarks()) send(std::move(remark));
   if (status == FP_OK) {
     error_.clear();
   } else if (error_.empty()) {

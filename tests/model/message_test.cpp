@@ -76,7 +76,8 @@ std::vector<Any> one_of_each() {
           message::Renew{},
           message::Keep{{{"total", INT64_MAX}}},
           message::ReadOnce{9, some_config()},
-          message::GuestReading{9, "", true, "", {"a", "b"}, {sample}}};
+          message::GuestReading{9, "", true, "", {"a", "b"}, {sample}},
+          message::Remark{300, "lower bound"}};
 }
 
 TEST(Message, EachComesBackAsItWas) {
