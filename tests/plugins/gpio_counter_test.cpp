@@ -453,6 +453,18 @@ TEST_F(GpioCounterTest, AnUnpluggedChipTakesNothingFromTheTotal) {
   EXPECT_EQ(host_->number("pulses"), 5);
 }
 
+// Rows of two devices may: what is kept would be one total.
+TEST_F(GpioCounterTest, NoTwoCountersAreKeptUnderOneName) {
+  host_ = std::make_unique<FakeHost>(
+      Row::Values{{"chip", gpio_rig::chip()}},
+      Row::Tables{{"counter", {kPlain, Row{{"attribute", "pulses"}, {"line", "pump"}}}}});
+  EXPECT_EQ(host_->declare(), FP_E_INVALID);
+  EXPECT_NE(host_->trouble().find("counter[1].attribute: \"pulses\" is kept for a counter above"),
+            std::string::npos)
+      << host_->trouble();
+  host_->refusals.clear();  // the fake knows no devices
+}
+
 TEST_F(GpioCounterTest, NoMoreCountersThanTotalsThatAreKept) {
   std::vector<Row> rows;
   for (int i = 0; i < 200; ++i) {
