@@ -24,6 +24,7 @@
  * load.
  *   0.1  first form
  *   0.2  fp_host.keep, fp_host.kept, fp_host.deadline_ns, FP_E_UNCERTAIN; plugins of 0.1 load
+ *   0.3  fp_host.remark; plugins of 0.1 and 0.2 load
  */
 #ifndef FIELDPOST_PLUGIN_H
 #define FIELDPOST_PLUGIN_H
@@ -36,7 +37,7 @@ extern "C" {
 #endif
 
 #define FP_ABI_MAJOR 0u
-#define FP_ABI_MINOR 2u
+#define FP_ABI_MINOR 3u
 #define FP_EXPORT __attribute__((visibility("default")))
 
 /* What a call ended with. The text that goes with a failure is given with fp_host.error. */
@@ -68,7 +69,7 @@ typedef struct fp_value {
 /* ---- Tables: what a plugin can be told, and what it has. ------------------------------------ */
 
 #define FP_OPT_TEXT 1u
-#define FP_OPT_INTEGER 2u   /* arrives as FP_NUMBER, a whole one */
+#define FP_OPT_INTEGER 2u /* arrives as FP_NUMBER, a whole one */
 #define FP_OPT_NUMBER 3u
 #define FP_OPT_BOOLEAN 4u
 #define FP_OPT_DURATION 5u  /* written "250ms", "5s", "1h"; arrives as FP_NUMBER, in seconds */
@@ -76,10 +77,11 @@ typedef struct fp_value {
 #define FP_OPT_ATTRIBUTE 7u /* names an attribute: ^[0-9a-zA-Z_-]{1,255}$; arrives as FP_STRING */
 #define FP_OPT_COMMAND 8u   /* names a command: 1..255 bytes; arrives as FP_STRING */
 
-#define FP_OPT_REQUIRED 1u  /* flag: must be given */
-#define FP_OPT_EXCLUSIVE 2u /* flag: no two instances may have the same value: a serial port, a
-                             * server. What follows '?' does not count, nor does it matter by which
-                             * of its names a device file is called. */
+#define FP_OPT_REQUIRED 1u /* flag: must be given */
+#define FP_OPT_EXCLUSIVE                                                     \
+  2u /* flag: no two instances may have the same value: a serial port, a     \
+      * server. What follows '?' does not count, nor does it matter by which \
+      * of its names a device file is called. */
 
 /* One option, or one argument of a command. The gateway checks values against it before the
  * plugin sees them, and makes error messages, help, example file and manual from it. In a table,
@@ -154,7 +156,7 @@ typedef struct fp_reading {
 
 /* Valid from declare until close has returned. `ctx` is the first argument of every function. */
 typedef struct fp_host {
-  uint32_t size; /* sizeof(fp_host) of the host; what lies beyond it is not there */
+  uint32_t size;    /* sizeof(fp_host) of the host; what lies beyond it is not there */
   uint32_t n_units; /* at least 1 */
   void* ctx;
 
@@ -189,7 +191,8 @@ typedef struct fp_host {
   void (*log)(void* ctx, int32_t priority, fp_str message);
 
   /* Whole numbers that outlive the process, such as totals: a kill of the plugin, of the agent and
-   * an upgrade cost at most what came in the last second, a power cut at most the last ten minutes;
+   * an upgrade cost at most what came in the last second, a power cut at most that of
+   * the last outbox.persist_interval (10 minutes, unless configured);
    * of what was emitted after keep() only a power cut can take anything back. They belong to the
    * instance, by its name and type. Cheap: nothing is written by the call itself.
    *
@@ -203,6 +206,12 @@ typedef struct fp_host {
   /* What any call may take, the instance's `deadline`: after that the process is killed. Time-outs
    * that together may exceed it are a problem to report in declare. */
   int64_t deadline_ns;
+
+  /* What is to be known of an attribute although its readings are good: "lower bound". Shown with
+   * it in the status and, with uplink.meta, sent along; it stands until another takes its place, an
+   * empty one takes it back, or the process ends. From open to close; at most 400 bytes, more are
+   * cut off. FP_E_INVALID, and a line in the log: the attribute was not declared. */
+  fp_status (*remark)(void* ctx, uint32_t attribute, fp_str text);
 } fp_host;
 
 /* ---- What the plugin offers. ----------------------------------------------------------------- */
@@ -216,18 +225,18 @@ typedef struct fp_host {
 
 /* One command to run. */
 typedef struct fp_call {
-  uint32_t size;    /* sizeof(fp_call) of the host */
-  uint32_t command; /* as declare_command returned it */
+  uint32_t size;        /* sizeof(fp_call) of the host */
+  uint32_t command;     /* as declare_command returned it */
   const fp_value* args; /* in the order of the command's table; type 0: not given, no fallback */
   size_t n_args;
 } fp_call;
 
 typedef struct fp_plugin {
-  uint32_t abi_major; /* FP_ABI_MAJOR */
-  uint32_t abi_minor; /* FP_ABI_MINOR */
-  uint32_t size;      /* sizeof(fp_plugin) */
-  uint32_t needs;     /* FP_NEEDS_... */
-  const char* type;   /* must equal the file's name without .so */
+  uint32_t abi_major;  /* FP_ABI_MAJOR */
+  uint32_t abi_minor;  /* FP_ABI_MINOR */
+  uint32_t size;       /* sizeof(fp_plugin) */
+  uint32_t needs;      /* FP_NEEDS_... */
+  const char* type;    /* must equal the file's name without .so */
   const char* version; /* the plugin's own, shown to people */
   const char* summary; /* one sentence: what it reads or drives */
   const fp_option* options;

@@ -207,6 +207,13 @@ class Host : public Context {
       throw std::logic_error("the host does not keep '" + key + "'");
     }
   }
+  // What is to be known of an attribute although its readings are good; "": nothing any more. See
+  // fp_host.remark.
+  void remark(uint32_t attribute, std::string_view text) const {
+    if (raw_->remark(raw_->ctx, attribute, detail::view(text)) != FP_OK) {
+      throw std::logic_error("the host takes no remark on attribute " + std::to_string(attribute));
+    }
+  }
   // What was kept last, by this process or one before it.
   std::optional<int64_t> kept(const std::string& key) const {
     int64_t value = 0;

@@ -26,25 +26,28 @@ int64_t counting(Edge edge, int64_t n, bool first_rising) {
 }  // namespace
 
 PulseCounter::PulseCounter(const Config& config, bool numbered)
-    : config_(config), numbered_(numbered), filter_(wanted(config, numbered), config.hold_ns) {}
+    : config_(config),
+      numbered_(numbered),
+      by_order_(!numbered && config.hold_ns == 0),
+      filter_(wanted(config, numbered), config.hold_ns) {}
 
 void PulseCounter::start(bool level, int64_t now) {
   filter_.start(level);
   seen_ = false;
   sequence_ = 0;
+  edges_ = told_ = counted_ = 0;
   active_since_.reset();
   if (marks_.empty()) marks_.push_back({now, pulses_});
 }
 
 void PulseCounter::on_edge(const EdgeEvent& edge, int64_t at) {
-  if (numbered_) {
-    note_lost(edge);
-  } else if (is_doubtful(edge)) {
+  if (numbered_) note_lost(edge);
+  if (by_order_) ++edges_;
+  if (is_doubtful(edge)) {
     ++missed_;
     exact_ = false;
     active_since_.reset();
-    if (config_.edge == Edge::Both) add(1);
-    return;
+    return count_by_order();
   }
   seen_ = true;
   last_rising_ = edge.rising;
@@ -54,6 +57,7 @@ void PulseCounter::on_edge(const EdgeEvent& edge, int64_t at) {
   } else {
     note({edge.rising, at});
   }
+  if (by_order_) count_by_order();
 }
 
 void PulseCounter::on_time(int64_t now) {
@@ -61,12 +65,20 @@ void PulseCounter::on_time(int64_t now) {
 }
 
 // Two of one direction in a row: one between them is missing, or the kernel, which without numbers
-// asks the line for its level after the interrupt, has taken this one for the other. So nothing is
-// counted that may not have been. Before the first edge nothing is known of the order: edges
-// between the request and the reading of the level come as events, too. That bounces run into each
-// other does no harm.
+// asks the line for its level after the interrupt, has taken this one for the other. Before the
+// first edge nothing is known of the order: edges between the request and the reading of the level
+// come as events, too. That bounces run into each other does no harm.
 bool PulseCounter::is_doubtful(const EdgeEvent& next) const {
-  return config_.hold_ns == 0 && seen_ && next.rising == last_rising_;
+  return by_order_ && seen_ && next.rising == last_rising_;
+}
+
+// Nothing is counted that may not have been, and all that must have been: each event has an edge of
+// its own, whatever its direction, and of any two edges one is of the direction that counts; and so
+// is one before each event that tells this direction after the other one.
+void PulseCounter::count_by_order() {
+  const int64_t sure = std::max(told_, config_.edge == Edge::Both ? edges_ : edges_ / 2);
+  add(sure - counted_);
+  counted_ = sure;
 }
 
 void PulseCounter::note_lost(const EdgeEvent& next) {
@@ -86,7 +98,7 @@ void PulseCounter::note_lost(const EdgeEvent& next) {
 }
 
 void PulseCounter::note(const Change& change) {
-  if (counts(config_.edge, change.level)) add(1);
+  if (counts(config_.edge, change.level)) by_order_ ? void(++told_) : add(1);
   if (change.level) {
     active_since_ = change.at;
   } else if (active_since_) {
@@ -105,7 +117,8 @@ void PulseCounter::add(int64_t pulses) {
   pulses_ += pulses;
 }
 
-void PulseCounter::set(int64_t total, int64_t missed) {
+void PulseCounter::set(int64_t total, int64_t missed, bool exact) {
+  exact_ = exact;
   total_ = std::clamp<int64_t>(total, 0, kMostPulses);
   missed_ = std::clamp<int64_t>(missed, 0, kMostPulses);
 }

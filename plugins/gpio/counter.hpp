@@ -43,10 +43,11 @@ class PulseCounter {
   // The kernel's buffer was found full: edges that nobody can number may be lost.
   void overrun() { exact_ = false; }
 
-  void set(int64_t total, int64_t missed);
+  // Goes on from there; `exact` as below.
+  void set(int64_t total, int64_t missed, bool exact = true);
   int64_t total() const { return total_; }  // never less than it was, but by set(); <= kMostPulses
   int64_t missed() const { return missed_; }  // edges that were not read
-  // Whether all that were missed are counted; else the total is a lower bound. Since the start.
+  // Whether all that were missed are counted; else the total is a lower bound. Since it was set.
   bool exact() const { return exact_; }
 
   // Pulses per second, over the window or, while that is longer, since the line was first taken.
@@ -65,16 +66,21 @@ class PulseCounter {
   bool is_doubtful(const EdgeEvent& next) const;
   void note_lost(const EdgeEvent& next);
   void note(const Change& change);
+  void count_by_order();
   void add(int64_t pulses);
 
   Config config_;
   bool numbered_;
+  bool by_order_;  // edges are known by their order alone
   EdgeFilter filter_;
   int64_t total_ = 0, missed_ = 0;
   bool exact_ = true;
   bool seen_ = false;                   // an edge since the line was taken, and then
   bool last_rising_ = false;            // its direction
   uint32_t sequence_ = 0;               // and its number
+  int64_t edges_ = 0;                   // by order: since the line was taken,
+  int64_t told_ = 0;                    // pulses by the directions that came with them,
+  int64_t counted_ = 0;                 // and those that are in the total
   int64_t pulses_ = 0;                  // since the start
   std::deque<Mark> marks_;              // of rate(): the oldest is as old as the window
   std::optional<int64_t> from_, last_;  // edges between which `periods_` lie

@@ -10,6 +10,19 @@ namespace sdk = fieldpost::sdk;
 
 constexpr int64_t kTellEvery = 60'000'000'000;  // between log lines about one counter
 constexpr int kWarning = 4;                     // syslog(3)
+constexpr const char* kInexact = "lower bound";
+
+// What is kept of a total says whether it is exact as well, so that neither is without the other:
+// of one that is not, the complement, which is less than 0.
+int64_t to_kept(const PulseCounter& pulses) {
+  return pulses.exact() ? pulses.total() : ~pulses.total();
+}
+
+void tell_inexact(const sdk::Host& host, Counter& counter) {
+  if (counter.remarked == !counter.pulses.exact()) return;
+  counter.remarked = !counter.pulses.exact();
+  host.remark(counter.row.total, counter.remarked ? kInexact : "");
+}
 
 void tell_missed(const sdk::Host& host, Counter& counter) {
   const int64_t missed = counter.pulses.missed();
@@ -33,8 +46,11 @@ Counter remembered(sdk::Host& host, const CounterRow& row) {
   Counter counter{row, PulseCounter(row.pulses, edge_buffer().numbered), nullptr, {}};
   counter.kept_total = host.kept(row.kept_total).value_or(0);
   if (row.missed) counter.kept_missed = host.kept(row.kept_missed).value_or(0);
-  counter.pulses.set(counter.kept_total, counter.kept_missed);
+  const bool exact = counter.kept_total >= 0;
+  counter.pulses.set(exact ? counter.kept_total : ~counter.kept_total, counter.kept_missed, exact);
   counter.told_missed = counter.pulses.missed();
+  counter.told_inexact = !exact;
+  tell_inexact(host, counter);
   host.keep(row.kept_total, counter.kept_total);
   if (row.missed) host.keep(row.kept_missed, counter.kept_missed);
   return counter;
@@ -70,13 +86,14 @@ size_t failed(const Counter& counter, std::vector<sdk::Reading>& ret) {
 
 void keep(sdk::Host& host, Counter& counter) {
   const PulseCounter& pulses = counter.pulses;
-  if (counter.kept_total != pulses.total()) {
-    host.keep(counter.row.kept_total, counter.kept_total = pulses.total());
+  if (const int64_t total = to_kept(pulses); counter.kept_total != total) {
+    host.keep(counter.row.kept_total, counter.kept_total = total);
   }
   if (counter.row.missed && counter.kept_missed != pulses.missed()) {
     host.keep(counter.row.kept_missed, counter.kept_missed = pulses.missed());
   }
   tell_missed(host, counter);
+  tell_inexact(host, counter);
 }
 
 }  // namespace gpio

@@ -22,6 +22,7 @@ struct Counter {
   int64_t kept_total = 0, kept_missed = 0;  // as the host has them
   int64_t told_missed = 0, told_at = 0;     // in the log
   bool told_inexact = false;
+  bool remarked = false;  // that it is a lower bound
 };
 
 // One that goes on from what an earlier process has counted.
@@ -33,7 +34,7 @@ size_t read(Counter& counter, std::vector<fieldpost::sdk::Reading>& ret);
 size_t failed(const Counter& counter, std::vector<fieldpost::sdk::Reading>& ret);
 
 // Keeps what has changed, which goes before a reading that tells of it; what was missed is said in
-// the log, once a minute at most.
+// the log, once a minute at most, and that a total is a lower bound in the status.
 void keep(fieldpost::sdk::Host& host, Counter& counter);
 
 }  // namespace gpio

@@ -89,8 +89,8 @@ struct Clocks {
 
 // The time of an edge: no later than now, so that a stamp of another clock (Linux before 5.7 used
 // the wall clock) becomes the time at which the edge was read.
-inline int64_t edge_time(int64_t stamp, const Clocks& now) {
-  return stamp <= 0 || stamp > now.monotonic ? now.monotonic : stamp;
+inline int64_t edge_time(int64_t stamp, int64_t now) {
+  return stamp <= 0 || stamp > now ? now : stamp;
 }
 
 // CLOCK_BOOTTIME of a moment of CLOCK_MONOTONIC. They differ by the time spent suspended, so this

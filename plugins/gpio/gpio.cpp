@@ -30,6 +30,7 @@ namespace sdk = fieldpost::sdk;
 // An unplugged chip is to be noticed within 5 s, by looking at its device file.
 constexpr int64_t kLookEvery = 2'000'000'000;
 constexpr int kWarning = 4, kNotice = 5;  // syslog(3)
+constexpr int kReady = 64;                // lines that are looked at in one turn
 constexpr size_t kBatch = 16;             // edges read at once, and
 constexpr int kBatches = 16;              // as often for one line before others have their turn
 
@@ -82,7 +83,7 @@ class Gpio {
     for (const OutputRow& row : plan.outputs) outputs_.push_back({row, nullptr, {}});
     for (const CounterRow& row : plan.counters) counters_.push_back(remembered(host, row));
     watch(timer_.get(), kTimer);
-    look(host, read_clocks().monotonic);
+    look(host, monotonic_now());
     arm();
   }
 
@@ -91,7 +92,7 @@ class Gpio {
     pump(host);
     std::vector<sdk::Reading> readings;
     size_t failed = 0;
-    const int64_t now = read_clocks().monotonic;
+    const int64_t now = monotonic_now();
     for (Input& input : inputs_) {
       failed += read(input, now, readings) ? 0 : 1;
       drain_counters();
@@ -119,7 +120,7 @@ class Gpio {
     const auto found =
         std::ranges::find(outputs_, call.command(), [](const Output& o) { return o.row.command; });
     if (found == outputs_.end()) return set_total(host, call);
-    if (!found->line) look(host, read_clocks().monotonic);
+    if (!found->line) look(host, monotonic_now());
     if (!found->line) throw sdk::IoError(found->fault);
     const bool wanted = call.boolean(0);
     try {
@@ -141,73 +142,78 @@ class Gpio {
  private:
   // ---- Edges and time. ----
 
-  // Takes what the lines and the timer have, and hands over what has come of it.
+  // Takes what the lines and the timer have, and hands over what has come of it. The kernel may
+  // have room for 16 edges only: they are taken first, and what is done at each edge is little.
   void pump(sdk::Host& host) {
-    std::array<epoll_event, 64> ready{};
-    const int n = epoll_wait(epoll_.get(), ready.data(), ready.size(), 0);
-    const Clocks now = read_clocks();
+    const int64_t now = monotonic_now();
     std::vector<Edged> edged;
-    for (int i = 0; i < n; ++i) {
-      const uint64_t which = ready[static_cast<size_t>(i)].data.u64;
-      if (which < inputs_.size()) {
-        take_edges(inputs_[which], now, edged);
-      } else if (which != kTimer) {
-        if (take_edges(counters_[which - inputs_.size()], now) == 0) next_look_ = 0;
-      }
-    }
+    for (const epoll_event& event : ready()) take(event.data.u64, edged);
     for (Input& input : inputs_) {
-      if (input.line) note(input, input.filter.on_time(now.monotonic), edged);
+      if (input.line) note(input, input.filter.on_time(now), edged);
     }
     for (Counter& counter : counters_) {
-      if (counter.line) counter.pulses.on_time(now.monotonic);
+      if (counter.line) counter.pulses.on_time(now);
     }
     keep(host);
+    emit(host, edged);
+    if (now >= next_look_) look(host, now);
+  }
+
+  void take(uint64_t which, std::vector<Edged>& ret) {
+    if (which == kTimer) {
+      uint64_t expirations = 0;
+      (void)!::read(timer_.get(), &expirations, sizeof expirations);
+      armed_for_ = 0;
+    } else if (which < inputs_.size()) {
+      take_edges(inputs_[which], ret);
+    } else {
+      take_edges(counters_[which - inputs_.size()]);
+    }
+  }
+
+  static void emit(sdk::Host& host, std::vector<Edged>& edged) {
+    if (edged.empty()) return;
+    const Clocks now = read_clocks();
     std::ranges::stable_sort(edged, {}, &Edged::at);
     for (const Edged& e : edged) {
       host.emit({{e.attribute, e.level, FP_GOOD, {}}}, to_boottime(e.at, now));
     }
-    uint64_t expirations = 0;
-    (void)!::read(timer_.get(), &expirations, sizeof expirations);  // EAGAIN: not expired
-    if (now.monotonic >= next_look_) look(host, now.monotonic);
   }
 
-  void take_edges(Input& input, const Clocks& now, std::vector<Edged>& ret) {
-    const Taken taken = take_edges(input, [&](const EdgeEvent& e) {
-      note(input, input.filter.on_edge(e.rising, edge_time(e.monotonic_ns, now)), ret);
+  void take_edges(Input& input, std::vector<Edged>& ret) {
+    take_edges(input, [&](const EdgeEvent& e, int64_t at) {
+      note(input, input.filter.on_edge(e.rising, at), ret);
     });
-    // Woken for nothing: the chip is gone (Linux 6.6 and later tell so), or seems to be.
-    if (taken.all == 0) next_look_ = 0;
   }
 
-  size_t take_edges(Counter& counter, const Clocks& now) {
-    const Taken taken = take_edges(counter, [&](const EdgeEvent& e) {
-      counter.pulses.on_edge(e, edge_time(e.monotonic_ns, now));
-    });
-    if (!buffer_.numbered && taken.first >= buffer_.edges) counter.pulses.overrun();
-    return taken.all;
+  void take_edges(Counter& counter) {
+    const size_t most =
+        take_edges(counter, [&](const EdgeEvent& e, int64_t at) { counter.pulses.on_edge(e, at); });
+    // Edges find no room while it is full, and only then.
+    if (!buffer_.numbered && most >= buffer_.edges) counter.pulses.overrun();
   }
 
-  struct Taken {
-    size_t first = 0, all = 0;  // edges: by the first call, by all
-  };
-  // Hands over the edges that wait.
+  // Hands over the edges that wait; returns the most that there were at once.
   template <class Row, class Use>
-  Taken take_edges(Row& row, Use use) {
+  size_t take_edges(Row& row, Use use) {
     std::array<EdgeEvent, kBatch> events;
-    Taken taken;
+    size_t most = 0;
     try {
       for (int i = 0; i < kBatches; ++i) {
         const size_t n = row.line->read_edges(events);
-        for (const EdgeEvent& e : std::span(events).first(n)) use(e);
-        if (i == 0) taken.first = n;
-        taken.all += n;
+        const int64_t now = monotonic_now();
+        for (const EdgeEvent& e : std::span(events).first(n))
+          use(e, edge_time(e.monotonic_ns, now));
+        most = std::max(most, n);
         if (n < events.size()) break;
       }
+      // Woken for nothing: the chip is gone (Linux 6.6 and later tell so), or seems to be.
+      if (most == 0) next_look_ = 0;
     } catch (const LineError& e) {
       drop(row, e);
       next_look_ = 0;
     }
-    return taken;
+    return most;
   }
 
   static void note(const Input& input, const std::optional<Change>& change,
@@ -229,8 +235,15 @@ class Gpio {
       }
     }
     next = std::max<int64_t>(next, 1);  // 0 would disarm it
+    if (std::exchange(armed_for_, next) == next) return;
     const itimerspec when{{}, {next / 1'000'000'000, next % 1'000'000'000}};
     (void)timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
+  }
+
+  // What waits to be read. Valid until it is asked again.
+  std::span<const epoll_event> ready() {
+    const int n = epoll_wait(epoll_.get(), ready_.data(), kReady, 0);
+    return std::span(ready_).first(static_cast<size_t>(std::max(n, 0)));
   }
 
   // `which`: an input, or a counter behind the last of these, or kTimer.
@@ -282,9 +295,9 @@ class Gpio {
   // kernel's buffers.
   void drain_counters() {
     if (counters_.empty()) return;
-    const Clocks now = read_clocks();
-    for (Counter& counter : counters_) {
-      if (counter.line) (void)take_edges(counter, now);
+    for (const epoll_event& event : ready()) {
+      const uint64_t which = event.data.u64;
+      if (which != kTimer && which >= inputs_.size()) take_edges(counters_[which - inputs_.size()]);
     }
   }
 
@@ -439,7 +452,9 @@ class Gpio {
 
   std::string wanted_;
   Fd epoll_, timer_;
-  int64_t next_look_ = 0;  // CLOCK_MONOTONIC
+  int64_t next_look_ = 0;  // CLOCK_MONOTONIC, as is
+  int64_t armed_for_ = 0;  // what the timer runs to; 0: nothing
+  std::array<epoll_event, kReady> ready_{};
   std::unique_ptr<Chip> chip_;
   std::string chip_fault_;
   std::vector<std::string> names_;  // of the chip's lines

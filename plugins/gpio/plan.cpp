@@ -68,8 +68,21 @@ std::optional<uint32_t> attribute_of(sdk::Declare& declare, const sdk::Section& 
                            sdk::Attribute{.name = name.c_str(), .unit = unit, .help = help});
 }
 
-CounterRow counter_of(sdk::Declare& declare, const sdk::Section& row,
-                      std::set<std::string>& taken) {
+// What is kept goes by an attribute's name, which rows of two devices may share.
+std::string kept_as(sdk::Declare& declare, const sdk::Section& row, const char* option,
+                    std::set<std::string>& kept) {
+  std::string name = row.text(option);
+  if (!kept.insert(name).second) {
+    declare.problem(row, option,
+                    "\"" + name +
+                        "\" is kept for a counter above, of whatever device; expected "
+                        "another name within one instance");
+  }
+  return name;
+}
+
+CounterRow counter_of(sdk::Declare& declare, const sdk::Section& row, std::set<std::string>& taken,
+                      std::set<std::string>& kept) {
   CounterRow counter;
   counter.line = line_of(declare, row, taken);
   counter.config = {row.boolean("active_low"), bias_of(row.text("bias")), Edge::None};
@@ -78,13 +91,13 @@ CounterRow counter_of(sdk::Declare& declare, const sdk::Section& row,
                     .width = row.has("width"),
                     .window_ns = row.duration("rate_window").count(),
                     .idle_ns = row.duration("frequency_timeout").count()};
-  counter.kept_total = row.text("attribute");
+  counter.kept_total = kept_as(declare, row, "attribute", kept);
   counter.total = attribute_of(declare, row, "attribute", "", kCounterHelp.total).value_or(0);
   counter.rate = attribute_of(declare, row, "rate", "1/s", kCounterHelp.rate);
   counter.frequency = attribute_of(declare, row, "frequency", "Hz", kCounterHelp.frequency);
   counter.width = attribute_of(declare, row, "width", "s", kCounterHelp.width);
   counter.missed = attribute_of(declare, row, "missed", "", kCounterHelp.missed);
-  if (counter.missed) counter.kept_missed = row.text("missed");
+  if (counter.missed) counter.kept_missed = kept_as(declare, row, "missed", kept);
   if (row.has("command")) {
     const std::string command = row.text("command");
     counter.command = declare.command(0, row,
@@ -99,9 +112,7 @@ CounterRow counter_of(sdk::Declare& declare, const sdk::Section& row,
 }
 
 // The host keeps so many values of an instance, and no more.
-void check_kept(sdk::Declare& declare, const std::vector<CounterRow>& counters) {
-  size_t kept = counters.size();
-  for (const CounterRow& counter : counters) kept += counter.missed ? 1 : 0;
+void check_kept(sdk::Declare& declare, size_t kept) {
   if (kept <= FP_MAX_KEPT) return;
   declare.problem(declare.options(), nullptr,
                   "expected at most " + std::to_string(FP_MAX_KEPT) +
@@ -143,10 +154,11 @@ Plan::Plan(sdk::Declare& declare) : chip(declare.options().text("chip")) {
   for (const sdk::Section& row : declare.options().rows("output")) {
     outputs.push_back(output_of(declare, row, taken));
   }
+  std::set<std::string> kept;
   for (const sdk::Section& row : declare.options().rows("counter")) {
-    counters.push_back(counter_of(declare, row, taken));
+    counters.push_back(counter_of(declare, row, taken, kept));
   }
-  check_kept(declare, counters);
+  check_kept(declare, kept.size());
   if (inputs.empty() && outputs.empty() && counters.empty()) {
     declare.problem(
         declare.options(), nullptr,

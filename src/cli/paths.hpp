@@ -22,6 +22,9 @@ struct Paths {
   // What src/main/traffic_counts.hpp counts: for crashes, and for power cuts.
   std::string traffic() const { return run_dir + "/traffic.json"; }
   std::string stored_traffic() const { return state_dir + "/traffic.json"; }
+  // What plugins keep (supervisor/kept_values.hpp): likewise.
+  std::string kept() const { return run_dir + "/kept"; }
+  std::string stored_kept() const { return state_dir + "/kept"; }
   std::string black_box() const { return state_dir + "/black-box.log"; }  // main/black_box.hpp
   std::string last_good_config() const { return state_dir + "/last-good-config"; }
   // For load_config(): the site's own, then those that are installed.

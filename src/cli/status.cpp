@@ -243,6 +243,8 @@ void print_plugin(const Json& p) {
   for (const Json& a : p["attributes"]) {
     if (const std::string q = text_of(a, "quality"); !q.empty() && q != "good") {
       std::cout << "  " << text_of(a, "name") << ": " << q << " (" << text_of(a, "detail") << ")\n";
+    } else if (const std::string remark = text_of(a, "remark"); !remark.empty()) {
+      std::cout << "  " << text_of(a, "name") << ": " << remark << "\n";
     }
   }
 }

@@ -74,12 +74,13 @@ struct UplinkConfig {
 };
 
 struct OutboxConfig {
-  std::string durability;        // "memory" or "disk"
-  nanoseconds flush_interval{};  // "memory": after that an unacknowledged sample goes to the disk
-  nanoseconds commit_delay{};    // "disk": how long a sample may wait for others to be committed
-  int64_t stage_size = 0;        // bytes of stage 1
-  int64_t max_size = 0;          // bytes on disk, all files together
-  nanoseconds max_age{};         // older readings are dropped
+  std::string durability;          // "memory" or "disk"
+  nanoseconds flush_interval{};    // "memory": after that an unacknowledged sample goes to the disk
+  nanoseconds commit_delay{};      // "disk": how long a sample may wait for others to be committed
+  nanoseconds persist_interval{};  // what a power cut may cost of what plugins keep
+  int64_t stage_size = 0;          // bytes of stage 1
+  int64_t max_size = 0;            // bytes on disk, all files together
+  nanoseconds max_age{};           // older readings are dropped
   bool operator==(const OutboxConfig&) const = default;
 };
 

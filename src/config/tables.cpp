@@ -89,6 +89,15 @@ std::vector<CoreOption> outbox_options() {
                 .min = 0,
                 .max = 10},
        .store = into<&OutboxConfig::commit_delay>},
+      {.spec = {.name = "persist_interval",
+                .type = Duration,
+                .fallback = "10min",
+                .help = "What a power cut may cost of the totals that plugins keep, such as pulse "
+                        "counts: they are written to the disk so often if they have changed, and "
+                        "at the stop. Each write wears it.",
+                .min = 1,
+                .max = kDay},
+       .store = into<&OutboxConfig::persist_interval>},
       {.spec = {.name = "stage_size",
                 .type = Size,
                 .fallback = "16MB",

@@ -12,7 +12,7 @@ namespace fieldpost {
 namespace {
 
 constexpr size_t kMaxProblems = 256;
-constexpr size_t kMaxDetail = 400;  // bytes of why a reading is not good
+constexpr size_t kMaxDetail = 400;  // bytes of why a reading is not good, and of a remark
 constexpr auto kFutureAllowed = std::chrono::seconds(1);
 // What one Samples message may take: encoded it stays below message::kMaxMessage.
 constexpr size_t kMaxBytes = message::kMaxMessage * 3 / 4;
@@ -94,6 +94,9 @@ HostApi::HostApi(const InstanceConfig& config, const std::vector<KeptValue>& kep
     if (found == self.kept_.end()) return FP_E_UNSUPPORTED;
     *ret = found->second;
     return FP_OK;
+  };
+  raw_.remark = [](void* ctx, uint32_t attribute, fp_str text) noexcept {
+    return static_cast<HostApi*>(ctx)->remark(attribute, view(text));
   };
 }
 
@@ -283,6 +286,28 @@ message::Keep HostApi::take_kept() {
   message::Keep keep;
   for (const std::string& key : std::exchange(news_, {})) keep.values.push_back({key, kept_[key]});
   return keep;
+}
+
+fp_status HostApi::remark(uint32_t attribute, std::string_view text) {
+  if (phase_ == Phase::Declaring || attribute >= declaration_.attributes.size()) {
+    log_.write(
+        4, "a remark was refused: attribute " + std::to_string(attribute) + " was not declared");
+    return FP_E_INVALID;
+  }
+  std::string& standing = remarks_[attribute];
+  std::string remark = printable(text, kMaxDetail);
+  if (remark == standing) return FP_OK;
+  standing = std::move(remark);
+  new_remarks_.insert(attribute);
+  return FP_OK;
+}
+
+std::vector<message::Remark> HostApi::take_remarks() {
+  std::vector<message::Remark> remarks;
+  for (const uint32_t attribute : std::exchange(new_remarks_, {})) {
+    remarks.push_back({attribute, remarks_[attribute]});
+  }
+  return remarks;
 }
 
 message::Samples HostApi::take_samples() {

@@ -10,6 +10,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -56,9 +57,12 @@ class HostApi {
   // What is kept and was not taken yet. To be sent before the samples that were emitted until now.
   bool has_kept() const { return !news_.empty(); }
   message::Keep take_kept();
+  // The remarks that are new since, one for each attribute.
+  std::vector<message::Remark> take_remarks();
 
  private:
   fp_status keep(const char* key, int64_t value);
+  fp_status remark(uint32_t attribute, std::string_view text);
   fp_status get(fp_section section, const char* option, fp_value* ret) const;
   int32_t declare_attribute(uint32_t unit, fp_section section, const fp_attribute* row);
   int32_t declare_command(uint32_t unit, fp_section section, const fp_command* row);
@@ -84,6 +88,8 @@ class HostApi {
   std::map<std::string, int64_t, std::less<>> kept_;
   std::set<std::string> own_keys_;  // that this process has kept
   std::set<std::string> news_;      // of which nobody was told
+  std::map<uint32_t, std::string> remarks_;
+  std::set<uint32_t> new_remarks_;
   ReportFilter filter_;
   std::vector<Sample> samples_;
   size_t sample_bytes_ = 0, sample_readings_ = 0;  // at most, of samples_

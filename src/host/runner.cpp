@@ -392,6 +392,7 @@ void Runner::note_poll(const Schedule::Due& due, BootTime began, BootTime ended)
 
 bool Runner::finish_call(fp_status status, const char* what) {
   error_ = api_->take_error();
+  for (message::Remark& remark : api_->take_remarks()) send(std::move(remark));
   if (status == FP_OK) {
     error_.clear();
   } else if (error_.empty()) {

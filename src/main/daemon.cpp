@@ -28,8 +28,6 @@ constexpr auto kHostsLimit = 1800ms;
 constexpr auto kUplinkLimit = 300ms;
 constexpr auto kStoreLimit = 700ms;
 
-constexpr auto kKeptPeriod = 10min;  // what a power cut may cost of what plugins keep
-
 // What is not for plugins: the outbox and what the agent keeps beside it, secrets, the broker's
 // side of the line.
 void hide_from_plugins(Config& config, const Paths& paths) {
@@ -110,7 +108,7 @@ Result<> Daemon::start() {
                      .max_size = outbox.max_size,
                      .max_age = outbox.max_age,
                      .notes = {{.path = paths_.stored_traffic()},
-                               {.path = stored_kept_path(), .period = kKeptPeriod}}},
+                               {.path = paths_.stored_kept(), .period = outbox.persist_interval}}},
       store_sinks(), symbols_);
   store_->set_keep(keep_rules(config_));
   load_traffic();

@@ -148,9 +148,6 @@ class Daemon {
   void save_traffic();  // in the run directory, and for the store to keep
   void load_kept(const std::string& boot);
   void save_kept();  // the same
-  // What plugins keep (supervisor/kept_values.hpp): for crashes, and for power cuts.
-  std::string kept_path() const { return paths_.run_dir + "/kept"; }
-  std::string stored_kept_path() const { return paths_.state_dir + "/kept"; }
 
   // Control requests: requests.cpp.
   Json handle(const Json& request, ControlRight right, bool* watch, UniqueFd passed);

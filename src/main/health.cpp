@@ -141,19 +141,19 @@ void Daemon::save_traffic() {
 // From the run directory if what is there is of this boot, else what the disk has.
 void Daemon::load_kept(const std::string& boot) {
   boot_ = boot;
-  for (const std::string& path : {kept_path(), stored_kept_path()}) {
+  for (const std::string& path : {paths_.kept(), paths_.stored_kept()}) {
     const auto text = read_file(path, kMaxKeptFile);
     if (!text && text.error().code == Errc::NotFound) continue;
-    if (text && path == kept_path() && KeptValues::boot_of(*text) != boot) continue;
+    if (text && path == paths_.kept() && KeptValues::boot_of(*text) != boot) continue;
     const auto restored = text ? supervisor_.kept().restore(*text) : Result<>(text.error());
     if (restored) break;
     // Of one that cannot be read nobody knows what is in it: it stays.
     const bool is_damaged = restored.error().code == Errc::Invalid;
     const std::string aside = is_damaged ? path + ".damaged" : path;
     if (is_damaged) (void)std::rename(path.c_str(), aside.c_str());
-    log::error(path == kept_path() ? "kept values are damaged; those of the disk are used, which "
-                                     "may be ten minutes old"
-                                   : "kept values are damaged; totals may start at 0",
+    log::error(path == paths_.kept() ? "kept values are damaged; those of the disk are used, which "
+                                       "may be as old as outbox.persist_interval"
+                                     : "kept values are damaged; totals may start at 0",
                {{"FP_PATH", aside}, {"FP_REASON", restored.error().message}});
   }
 }
@@ -162,13 +162,13 @@ void Daemon::save_kept() {
   const uint64_t changes = supervisor_.kept().changes();
   if (changes == kept_saved_) return;
   std::string text = supervisor_.kept().text(boot_);
-  const auto saved = replace_file(kept_path(), text);
+  const auto saved = replace_file(paths_.kept(), text);
   if (!saved && !kept_in_trouble_) {
     log::warning("kept values would not survive a crash of the agent",
                  {{"FP_REASON", saved.error().message}});
   }
   if (saved) kept_saved_ = changes;
-  if (!saved) (void)::unlink(kept_path().c_str());  // or the next start would take the older one
+  if (!saved) (void)::unlink(paths_.kept().c_str());  // or the next start would take the older one
   kept_in_trouble_ = !saved;
   store_->keep_note(kKeptNote, std::move(text));
 }

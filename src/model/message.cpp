@@ -264,6 +264,11 @@ void fields(Io& io, Is<GuestReading> auto& v) {
   io.list(v.attributes, kMaxTableRows);
   io.list(v.samples, kMaxReadings);
 }
+template <class Io>
+void fields(Io& io, Is<Remark> auto& v) {
+  io(v.attribute);
+  io(v.text);
+}
 
 namespace {
 

@@ -149,6 +149,13 @@ struct Keep {
   std::vector<KeptValue> values;
   bool operator==(const Keep&) const = default;
 };
+// What is to be known of an attribute although its readings are good; empty: nothing any more. Of a
+// host that runs: the next one says it again.
+struct Remark {
+  uint32_t attribute = 0;
+  std::string text;
+  bool operator==(const Remark&) const = default;
+};
 struct GuestReading {
   uint64_t id = 0;
   std::string refused;                  // why it was not read; empty: it was
@@ -162,7 +169,7 @@ struct GuestReading {
 // The position in this list is the frame's type: append only.
 using Any = std::variant<Configure, Call, Ping, Described, Problem, Declared, Ready, Refused,
                          Samples, UnitState, Outcome, Pong, Confined, Held, Renew, Keep, ReadOnce,
-                         GuestReading, Punctuality, BrokerHeard>;
+                         GuestReading, Punctuality, BrokerHeard, Remark>;
 
 inline constexpr size_t kMaxMessage = size_t{1} << 20;
 inline constexpr size_t kHeaderSize = 16;

@@ -19,6 +19,8 @@ inline constexpr std::string_view kSequence = "\x01sequence";
 inline constexpr std::string_view kQuality = "\x01quality:";
 // The same: the age of its last good reading, in ms.
 inline constexpr std::string_view kGoodAge = "\x01good_age:";
+// The same: what is to be known of it although it is good.
+inline constexpr std::string_view kRemark = "\x01remark:";
 
 inline bool is_meta(std::string_view name) { return name.starts_with(kMark); }
 inline bool is_meta(Symbol name) { return name != nullptr && is_meta(std::string_view(*name)); }

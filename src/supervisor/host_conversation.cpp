@@ -79,6 +79,16 @@ struct HostConversation::Listener {
     return Turn::None;
   }
 
+  Result<Turn> operator()(message::Remark&& remark) const {
+    if (!serving() || !self.declaration_) return invalid("made a remark before it was ready");
+    if (remark.attribute >= self.declaration_->attributes.size()) {
+      return invalid("made a remark on an attribute that it did not declare");
+    }
+    remark.text = printable(remark.text);
+    if (self.sinks_.remark) self.sinks_.remark(remark);
+    return Turn::None;
+  }
+
   Result<Turn> operator()(message::UnitState&& unit) const {
     if (!serving() || unit.unit >= self.config_.units.size()) {
       return invalid("sent the state of a unit that is not there");

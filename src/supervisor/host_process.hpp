@@ -58,6 +58,7 @@ class HostProcess {
     // What the instance's processes keep, and what was kept by those before the one that starts.
     std::function<void(const message::Keep&)> keep = [](const message::Keep&) {};
     std::function<std::vector<KeptValue>()> kept = [] { return std::vector<KeptValue>(); };
+    std::function<void(const message::Remark&)> remark = {};  // on a declared one; may be empty
     // Exactly one for each read_once() that succeeded.
     std::function<void(message::GuestReading&&)> guest = [](message::GuestReading&&) {};
   };

@@ -103,6 +103,10 @@ void Instance::on_held(const message::Held& held) {
   }
 }
 
+void Instance::on_remark(const message::Remark& remark) {
+  if (remark.attribute < attributes_.size()) attributes_[remark.attribute].remark = remark.text;
+}
+
 Instance::Verdict Instance::verdict(const Attribute& a, BootTime now) const {
   if (a.latest.quality != Quality::Good) return {a.latest.quality, a.latest.detail};
   // A bus may be slower than it is asked to be; one long gap was an outage.
@@ -133,7 +137,10 @@ Instance::Verdict Instance::verdict(const Attribute& a, BootTime now) const {
 void Instance::on_host_down(BootTime now) {
   if (!down_since_) down_since_ = now;
   for (Unit& unit : units_) unit.known = unit.read = false;
-  for (Attribute& attribute : attributes_) attribute.fresh = false;
+  for (Attribute& attribute : attributes_) {
+    attribute.fresh = false;
+    attribute.remark.clear();
+  }
 }
 
 bool Instance::accept(const Reading& reading, BootTime time) {

@@ -34,6 +34,7 @@ class Instance {
     BootTime changed{};               // since when good ones have had the value of the latest
     BootTime bad_since{};             // of the first that was not good since
     int64_t last_ms = 0;              // stamp of the newest point, so that none gets the same
+    std::string remark;               // what is to be known of good readings
   };
   struct Unit {
     std::string name;
@@ -89,6 +90,7 @@ class Instance {
   void on_host_up() { down_since_.reset(); }
   void on_host_down(BootTime now);
   void on_held(const message::Held& held);
+  void on_remark(const message::Remark& remark);
 
   // Of an attribute of this that has been read: the quality of its latest reading, or, where that
   // was good, `stale` when what should have confirmed it since did not come, and `stuck` when it

@@ -39,10 +39,14 @@ void StateNotes::add_qualities(DeviceSample& sample, const Instance& instance) {
     if (!is_read || a.symbol == nullptr) continue;
     if (instance.devices()[a.device].id != sample.device) continue;
     const Quality quality = instance.verdict(a, at).quality;
-    if (quality == Quality::Good) continue;
+    if (quality == Quality::Good && a.remark.empty()) continue;
     const auto name = [&](std::string_view prefix) {
       return symbols_->intern(std::string(prefix) + *a.symbol);
     };
+    if (quality == Quality::Good) {
+      sample.points.push_back({name(state_meta::kRemark), a.remark});
+      continue;
+    }
     sample.points.push_back({name(state_meta::kQuality), std::string(name_of(quality))});
     if (a.good_time == BootTime{}) continue;
     const auto age = static_cast<double>(sample.time.ms - in_ms(a.good_time));

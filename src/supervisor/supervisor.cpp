@@ -81,6 +81,7 @@ HostProcess::Sinks Supervisor::sinks_of(Entry& entry) {
           .state = [this, &entry] { on_state(entry); },
           .keep = [this, &entry](const message::Keep& keep) { on_keep(entry, keep); },
           .kept = [this, &entry] { return kept_.begin(id_of(*entry.config)); },
+          .remark = [&entry](const message::Remark& r) { entry.instance.on_remark(r); },
           .guest = [this](message::GuestReading&& r) { sinks_.guest(std::move(r)); }};
 }
 
@@ -289,6 +290,7 @@ Json to_json(const Instance& instance, const Instance::Attribute& a, BootTime no
   json["age_s"] = seconds(now - a.latest_time);
   if (verdict.quality == Quality::Good) {
     json["value"] = fieldpost::to_json(a.latest.value);
+    if (!a.remark.empty()) json["remark"] = a.remark;
   } else {
     json["detail"] = verdict.detail;
   }

@@ -168,6 +168,7 @@ char* write_meta(char* p, std::span<const Point> points, bool estimated) {
   }
   p = write_group(p, "quality", state_meta::kQuality, points);
   p = write_group(p, "good_age", state_meta::kGoodAge, points);
+  p = write_group(p, "remark", state_meta::kRemark, points);
   if (estimated) p = put(p, R"("time_estimated":true,)");
   return put(p - 1, "}");  // over the last comma
 }

@@ -73,6 +73,7 @@ TEST_F(Load, ReadsEveryCoreValue) {
            "batch_max_age = \"2s\"\norder = \"oldest-first\"\nlimits = \"plain\"\n"
            "topic_messages = 10\nconnection_messages = 100\n"
            "[outbox]\ndurability = \"disk\"\nflush_interval = \"30s\"\ncommit_delay = \"0s\"\n"
+           "persist_interval = \"1min\"\n"
            "stage_size = \"8MB\"\nmax_size = \"16MB\"\nmax_age = \"1h\"\n"
            "[clock]\ntrust = \"always\"\nhold = \"0s\"\n"
            "[commands]\nanswer_topic = \"a/${device_id}/b\"\n"
@@ -96,7 +97,8 @@ TEST_F(Load, ReadsEveryCoreValue) {
       .connection_messages = 100};
   EXPECT_EQ(expected.rate_limits(), (RateLimits{.per_topic = 10, .per_connection = 100}));
   EXPECT_EQ(loaded.config.uplink, expected);
-  EXPECT_EQ(loaded.config.outbox, (OutboxConfig{"disk", 30s, 0ns, 8'000'000, 16'000'000, 1h}));
+  EXPECT_EQ(loaded.config.outbox,
+            (OutboxConfig{"disk", 30s, 0ns, 1min, 8'000'000, 16'000'000, 1h}));
   EXPECT_EQ(loaded.config.clock, (ClockConfig{"always", 0ns}));
   EXPECT_EQ(loaded.config.commands,
             (CommandsConfig{"a/${device_id}/b", 1500ms, "/id", 60s, "run"}));

@@ -103,6 +103,7 @@ class FakeHost {
   std::vector<std::string> refusals;    // what the plugin did against the ABI
   std::string error;                    // of the last call that failed
   std::map<std::string, int64_t> kept;  // set it before open() for what earlier processes kept
+  std::map<std::string, std::string> remarks;  // by attribute; empty: taken back
 
   // What a call may take; a minute unless a test says otherwise. Before declare().
   void set_deadline(std::chrono::nanoseconds deadline) { api_.deadline_ns = deadline.count(); }
@@ -418,7 +419,13 @@ class FakeHost {
           *ret = found->second;
           return FP_OK;
         },
-        .deadline_ns = 60'000'000'000};
+        .deadline_ns = 60'000'000'000,
+        .remark = [](void* c, uint32_t attribute, fp_str text) -> fp_status {
+          const auto& known = self(c).attributes;
+          if (attribute >= known.size()) return FP_E_INVALID;
+          self(c).remarks[known[attribute].name].assign(text.data, text.len);
+          return FP_OK;
+        }};
   }
 
   const fp_plugin* plugin_;

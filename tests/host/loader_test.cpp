@@ -26,9 +26,9 @@ TEST(Loader, AnOlderPluginAndANewerOneAreToldApart) {
   EXPECT_TRUE(check_abi(FP_ABI_MAJOR, FP_ABI_MINOR));
   EXPECT_TRUE(check_abi(0, 1)) << "of plugins in the field";
   EXPECT_EQ(check_abi(2, 0).error().message,
-            "plugin speaks ABI 2.0, this gateway 0.2: upgrade fieldpost");
+            "plugin speaks ABI 2.0, this gateway 0.3: upgrade fieldpost");
   EXPECT_EQ(check_abi(0, 0).error().message,
-            "plugin speaks ABI 0.0, this gateway 0.2: upgrade or rebuild the plugin");
+            "plugin speaks ABI 0.0, this gateway 0.3: upgrade or rebuild the plugin");
 }
 
 TEST(Loader, DescribesAPluginWithAllItsTables) {
@@ -57,8 +57,8 @@ TEST(Loader, AcceptsAPluginInCThatLeavesOutWhatItDoesNotNeed) {
 
 TEST(Loader, EachMistakeHasItsOwnWords) {
   const std::pair<const char*, const char*> expected[] = {
-      {"wrong_major", "plugin speaks ABI 2.0, this gateway 0.2: upgrade fieldpost"},
-      {"wrong_minor", "plugin speaks ABI 0.3, this gateway 0.2: upgrade fieldpost"},
+      {"wrong_major", "plugin speaks ABI 2.0, this gateway 0.3: upgrade fieldpost"},
+      {"wrong_minor", "plugin speaks ABI 0.4, this gateway 0.3: upgrade fieldpost"},
       {"wrong_size", "descriptor of 16 bytes"},
       {"wrong_null", "summary is NULL"},
       {"wrong_endless", "rows, at most 256"},

@@ -400,6 +400,31 @@ TEST(Runner, WhatNoReadingTellsOfIsKeptOnceASecondAndAtTheEnd) {
   EXPECT_EQ(end->values[0].value, 7);
 }
 
+TEST(Runner, ARemarkComesOnceAndBeforeTheReadingsItIsOn) {
+  Running r(puppet("remark", 0, 2ms));
+  std::vector<std::string> remarks;
+  for (int readings = 0; readings < 30;) {
+    const auto message = r.host.receive();
+    ASSERT_TRUE(message);
+    if (const auto* remark = std::get_if<message::Remark>(&*message)) {
+      EXPECT_EQ(readings % 5, 0);
+      remarks.push_back(remark->text);
+    } else if (std::holds_alternative<Samples>(*message)) {
+      EXPECT_EQ(remarks.size(), static_cast<size_t>(readings++ / 5));
+    }
+  }
+  EXPECT_EQ(remarks, (std::vector<std::string>{"doubt?ful", "", "doubt?ful", "", "doubt?ful"}));
+}
+
+TEST(Runner, ARemarkOnWhatIsNotThereIsABugOfThePluginAndSaid) {
+  Running r(puppet("remark-badly", 0, 5ms));
+  const auto refused = r.host.await<Refused>();
+  ASSERT_TRUE(refused);
+  EXPECT_NE(refused->reason.find("the host takes no remark on attribute 4000000000"),
+            std::string::npos)
+      << refused->reason;
+}
+
 TEST(Runner, WhatCannotBeKeptIsABugOfThePluginAndSaid) {
   for (const auto& [mode, why] :
        {std::pair("keep-badly", "'not a key' is not kept: a key has 1 to 255 letters"),

@@ -78,6 +78,14 @@ class KeptTest(SiteTest):
             self.witness.states(METER), key=lambda state: state[1]) if t > cut and "count" in d], 20)[0]
         self.assertEqual(first, stored + 1)
 
+    def test_the_disk_is_as_far_behind_as_is_configured(self):
+        seen = self.wait_for_more()
+        self.agent.end()
+        self.agent = self.run_agent('[outbox]\npersist_interval = "1s"\n' + FAST)
+        for _ in range(3):
+            seen = self.wait_for_more(max(self.totals()))
+            eventually(lambda s=seen: int(re.search(r"value 0-count (\d+)", self.disk_file.read_text())[1]) >= s, 10)
+
     def test_a_damaged_file_is_said_and_the_disks_is_used(self):
         self.wait_for_more()
         self.agent.end()

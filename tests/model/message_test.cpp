@@ -79,7 +79,8 @@ std::vector<Any> one_of_each() {
           message::GuestReading{9, "", true, "", {"a", "b"}, {sample}},
           message::Punctuality{600, 3, std::chrono::milliseconds(2), BootClock::duration(9),
                                BootClock::duration(15)},
-          message::BrokerHeard{BootTime(std::chrono::nanoseconds(7))}};
+          message::BrokerHeard{BootTime(std::chrono::nanoseconds(7))},
+          message::Remark{300, "lower bound"}};
 }
 
 TEST(Message, EachComesBackAsItWas) {

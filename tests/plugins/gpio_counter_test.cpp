@@ -116,6 +116,37 @@ TEST(PulseCounter, WithoutNumbersWhateverDirectionsComeNothingIsCountedThatWasNo
   }
 }
 
+// As the kernel does it: an edge has an event, or is lost in the one before; and what it is taken
+// for is the level a moment later, by when the next one may have come.
+TEST(PulseCounter, WithoutNumbersOfShortPulsesNoneIsCountedTwiceAndOfTwoEdgesOne) {
+  std::mt19937 random(11);  // NOLINT(cert-msc51-cpp): the same each time
+  for (const Edge edge : {Edge::Rising, Edge::Falling, Edge::Both}) {
+    for (int round = 0; round < 300; ++round) {
+      PulseCounter counter(config(edge), false);
+      bool level = round % 2 == 0;
+      counter.start(level, 0);
+      int64_t edges = 0, events = 0;
+      const int64_t least = edge == Edge::Both ? 1 : 2;
+      const bool counts_high = edge != Edge::Falling;
+      int64_t pulses = 0;  // so far, those of the edge whose event is still to come among them
+      const auto happen = [&] {
+        level = !level;
+        ++edges;
+        pulses += edge == Edge::Both || level == counts_high ? 1 : 0;
+      };
+      for (bool waits = false; events < 60;) {
+        if (!waits) happen();
+        while (random() % 8 == 0) happen();  // without an event of their own
+        waits = random() % 3 == 0;
+        if (waits) happen();
+        counter.on_edge({level, ++events * kMs, 0}, events * kMs);
+        ASSERT_LE(counter.total(), pulses);
+        ASSERT_GE(counter.total(), events / least);
+      }
+    }
+  }
+}
+
 // The first event may be one that came before the level was read.
 TEST(PulseCounter, TheFirstEdgeAfterTheLineWasTakenProvesNothing) {
   PulseCounter counter(config(Edge::Rising), false);
@@ -321,6 +352,7 @@ TEST_F(GpioCounterTest, ABufferThatRanOverIsMadeUpForByItsNumbers) {
   EXPECT_EQ(host_->number("missed"), 236);
   EXPECT_NE(host_->trouble().find("236 are known to be missed"), std::string::npos);
   EXPECT_NE(host_->trouble().find("the total has them all the same"), std::string::npos);
+  EXPECT_EQ(host_->remarks["pulses"], "") << "it is exact";
 }
 
 // That of libgpiod 1.6 drops the newest of what finds no room, and numbers nothing.
@@ -340,6 +372,44 @@ TEST_F(GpioCounterTest, WithoutNumbersAFullBufferMakesTheTotalALowerBound) {
   EXPECT_EQ(host_->number("pulses"), 358);
   EXPECT_NE(host_->trouble().find("the total is a lower bound"), std::string::npos)
       << host_->trouble();
+}
+
+// What is known by order alone, and what full buffers have lost: both backends' totals may be.
+TEST_F(GpioCounterTest, ATotalThatIsALowerBoundSaysSoUntilItIsSet) {
+  gpio_rig::buffer_edges(false, 16);
+  gpio_rig::reset();
+  const Row row{{"attribute", "pulses"}, {"line", "door"}, {"command", "set-total"}};
+  start({row}, {{"pulses", 100}});
+  pulse(3);
+  poll();
+  EXPECT_EQ(host_->remarks["pulses"], "");
+  pulse(20);
+  serve();
+  EXPECT_EQ(host_->remarks["pulses"], "lower bound") << "at once, not with the next poll";
+  const auto kept = host_->kept;
+  start({row}, kept);
+  EXPECT_EQ(host_->remarks["pulses"], "lower bound") << "of the process before";
+  EXPECT_EQ(host_->number("pulses"), 111);
+  EXPECT_TRUE(host_->logs.empty() || host_->trouble().find("lower bound") == std::string::npos);
+  pulse(1);
+  poll();
+  EXPECT_EQ(host_->number("pulses"), 112);
+  EXPECT_EQ(host_->command("set-total", {{"value", 500.0}}).status, FP_OK);
+  EXPECT_EQ(host_->remarks["pulses"], "") << "somebody has read the meter";
+  EXPECT_EQ(host_->kept["pulses"], 500);
+}
+
+TEST_F(GpioCounterTest, WithNumbersLostBouncesMakeItALowerBoundToo) {
+  gpio_rig::buffer_edges(true, 16);
+  gpio_rig::reset();
+  start({Row{{"attribute", "pulses"}, {"line", "door"}, {"debounce", "1ms"}}}, {{"pulses", 0}});
+  pulse(20);
+  poll();
+  EXPECT_EQ(host_->remarks["pulses"], "lower bound");
+  EXPECT_LT(host_->kept["pulses"], 0) << "a total of 0 as well";
+  const auto kept = host_->kept;
+  start({kPlain}, kept);
+  EXPECT_EQ(host_->remarks["pulses"], "lower bound");
 }
 
 // Each row that is read takes its time; here none, but the edges are taken in between all the same.
@@ -381,6 +451,18 @@ TEST_F(GpioCounterTest, AnUnpluggedChipTakesNothingFromTheTotal) {
   pulse(1);
   poll();
   EXPECT_EQ(host_->number("pulses"), 5);
+}
+
+// Rows of two devices may: what is kept would be one total.
+TEST_F(GpioCounterTest, NoTwoCountersAreKeptUnderOneName) {
+  host_ = std::make_unique<FakeHost>(
+      Row::Values{{"chip", gpio_rig::chip()}},
+      Row::Tables{{"counter", {kPlain, Row{{"attribute", "pulses"}, {"line", "pump"}}}}});
+  EXPECT_EQ(host_->declare(), FP_E_INVALID);
+  EXPECT_NE(host_->trouble().find("counter[1].attribute: \"pulses\" is kept for a counter above"),
+            std::string::npos)
+      << host_->trouble();
+  host_->refusals.clear();  // the fake knows no devices
 }
 
 TEST_F(GpioCounterTest, NoMoreCountersThanTotalsThatAreKept) {

@@ -110,9 +110,10 @@ TEST(EdgeFilter, ALevelThatNoEdgeToldIsTakenFromNow) {
 
 TEST(EdgeTime, IsNeverLaterThanNowAndMovesWithTheTimeSuspended) {
   const gpio::Clocks now{.monotonic = 1'000, .boottime = 51'000};
-  EXPECT_EQ(gpio::edge_time(900, now), 900);
-  EXPECT_EQ(gpio::edge_time(1'700'000'000'000'000'000, now), 1'000);  // Linux < 5.7: wall clock
-  EXPECT_EQ(gpio::edge_time(0, now), 1'000);
+  EXPECT_EQ(gpio::edge_time(900, now.monotonic), 900);
+  EXPECT_EQ(gpio::edge_time(1'700'000'000'000'000'000, now.monotonic),
+            1'000);  // Linux < 5.7: wall clock
+  EXPECT_EQ(gpio::edge_time(0, now.monotonic), 1'000);
   EXPECT_EQ(gpio::to_boottime(900, now), 50'900);
 }
 

@@ -44,13 +44,15 @@ class HostConversationTest : public testing::Test {
   size_t samples_ = 0;
   std::vector<message::Outcome> outcomes_;
   std::vector<message::Keep> kept_;
+  std::vector<message::Remark> remarks_;
   const HostProcess::Sinks sinks_{
       .declared = [this](const Declaration&) { return verdict_; },
       .samples = [this](message::Samples&& s) { samples_ += s.samples.size(); },
       .unit_state = [](const message::UnitState&) {},
       .outcome = [this](const message::Outcome& o) { outcomes_.push_back(o); },
       .state = {},
-      .keep = [this](const message::Keep& keep) { kept_.push_back(keep); }};
+      .keep = [this](const message::Keep& keep) { kept_.push_back(keep); },
+      .remark = [this](const message::Remark& remark) { remarks_.push_back(remark); }};
   HostConversation said_{config_, sinks_};
 };
 
@@ -78,6 +80,16 @@ TEST_F(HostConversationTest, KeepsValuesFromItsOpeningOn) {
   EXPECT_TRUE(is(keep, HostState::Stopping, Turn::None));
   EXPECT_EQ(kept_, (std::vector{keep, keep}));
   EXPECT_EQ(fault(message::Keep{{{"a b", 7}}}, HostState::Up), "kept a value with a bad key");
+}
+
+TEST_F(HostConversationTest, RemarksOnWhatItHasDeclared) {
+  EXPECT_EQ(fault(message::Remark{0, "a"}, HostState::Starting),
+            "made a remark before it was ready");
+  come_up();
+  EXPECT_TRUE(is(message::Remark{0, "lower\nbound"}, HostState::Up, Turn::None));
+  EXPECT_EQ(remarks_, (std::vector{message::Remark{0, "lower?bound"}}));
+  EXPECT_EQ(fault(message::Remark{1, "a"}, HostState::Up),
+            "made a remark on an attribute that it did not declare");
 }
 
 TEST_F(HostConversationTest, AHostThatIsToStopCannotBecomeReady) {

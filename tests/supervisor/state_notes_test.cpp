@@ -84,6 +84,20 @@ TEST_F(StateNotesTest, WhatHasNoGoodValueIsNamedUntilItHas) {
   EXPECT_EQ(later.at('b'), (Meta{{"sequence", 2.0}})) << "the meter's trouble is the meter's";
 }
 
+TEST_F(StateNotesTest, ARemarkGoesWithWhatIsGoodUntilItIsTakenBackOrTheHostEnds) {
+  const Value remark = std::string("lower bound");
+  instance_->on_remark({1, "lower bound"});
+  EXPECT_EQ(take(1000, {good(0)})['a'], (Meta{{"sequence", 1.0}})) << "of what was not read yet";
+  EXPECT_EQ(take(2000, {good(1)})['a'], (Meta{{"sequence", 2.0}, {"remark:watt", remark}}));
+  EXPECT_EQ(take(3000, {good(0)})['a'], (Meta{{"sequence", 3.0}, {"remark:watt", remark}}));
+  EXPECT_EQ(take(4000, {good(0), bad(1)})['a'].count("remark:watt"), 0U) << "the quality says more";
+  instance_->on_remark({1, ""});
+  EXPECT_EQ(take(5000, {good(1)})['a'], (Meta{{"sequence", 5.0}}));
+  instance_->on_remark({1, "lower bound"});
+  instance_->on_host_down(BootTime(5500ms));
+  EXPECT_EQ(take(6000, {good(1)})['a'], (Meta{{"sequence", 6.0}})) << "the next host's to say";
+}
+
 TEST_F(StateNotesTest, ASampleIsNotToldOfWhatCameLater) {
   const auto at = [](int64_t ms) { return BootTime(std::chrono::milliseconds(ms)); };
   auto samples = instance_->on_samples(

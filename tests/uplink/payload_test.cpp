@@ -118,17 +118,19 @@ TEST(Payload, WhatAccompaniesReadingsIsInTheMeta) {
   const std::string quality = std::string(state_meta::kQuality) + "b";
   const std::string age = std::string(state_meta::kGoodAge) + "b";
   const std::string other = std::string(state_meta::kQuality) + "c";
+  const std::string remark = std::string(state_meta::kRemark) + "a";
   std::string out;
   append_state(out, 1700000000123,
                std::vector<Point>{{&age, 61000.0},
                                   {&quality, std::string("comm-error")},
                                   {&a, 1.5},
                                   {&sequence, 7.0},
+                                  {&remark, std::string("lower bound")},
                                   {&other, std::string("stale")}},
                true);
   EXPECT_EQ(out, R"({"time":1700000000123,"data":{"a":1.5},"meta":{"sequence":7,)"
                  R"("quality":{"b":"comm-error","c":"stale"},"good_age":{"b":61000},)"
-                 R"("time_estimated":true}})");
+                 R"("remark":{"a":"lower bound"},"time_estimated":true}})");
   out.clear();
   append_state(out, 1700000000123, std::vector<Point>{{&sequence, 7.0}, {&a, 1.5}});
   EXPECT_EQ(out, R"({"time":1700000000123,"data":{"a":1.5},"meta":{"sequence":7}})");
@@ -147,7 +149,7 @@ TEST(Payload, SizesAreBoundsOfWhatIsWritten) {
     ASSERT_LE(out.size(), kStateOverhead + max_size(point));
   }
   std::vector<std::string> names = {"a", std::string(state_meta::kSequence)};
-  for (const auto prefix : {state_meta::kQuality, state_meta::kGoodAge}) {
+  for (const auto prefix : {state_meta::kQuality, state_meta::kGoodAge, state_meta::kRemark}) {
     names.push_back(std::string(prefix) + "a");
   }
   std::vector<Point> points;

@@ -128,6 +128,7 @@ struct Puppet {
     if (mode == "flood") flood(host);
     if (mode == "bulk") bulk(host);
     if (mode.starts_with("keep")) return keep(host, unit);
+    if (mode.starts_with("remark")) remark(host, unit);
     if (mode == "bad-values") return emit_nonsense(host);
     if (mode == "bad-neighbours") return emit_bad_neighbours(host, ++counts[unit]);
     if (mode == "chatter") chatter(host);
@@ -191,6 +192,13 @@ struct Puppet {
     host.keep("n", n);
     if (!quietly) host.emit(plan.counters[unit], static_cast<double>(n));
   }
+
+  // Of each ten readings the last five are doubtful.
+  void remark(Host& host, unsigned unit) const {
+    const uint32_t attribute = mode_is_wild() ? 4'000'000'000 : plan.counters[unit];
+    host.remark(attribute, counts[unit] % 10 < 5 ? "" : "doubt\nful");
+  }
+  bool mode_is_wild() const { return plan.mode == "remark-badly"; }
 
   void bulk(Host& host) const {  // 200,000 readings in one call: more than fits a message
     for (int i = 0; i < 200; ++i) {
