@@ -21,7 +21,6 @@
 #include <utility>
 
 #include "../common/access.hpp"
-#include "tcp_read.hpp"
 
 namespace fieldpost::modbus {
 namespace {
@@ -310,10 +309,6 @@ Answer Bus::read(int unit, const Extent& what, nanoseconds timeout) {
   const int bytes = 8 + 5 + (bits ? (what.count + 7) / 8 : 2 * what.count);
   return transact(unit, timeout, bytes, true, [&](modbus_t* line, Answer& ret) {
     int rc = -1;
-    ret.words = std::span(words_).first(what.count);
-    if (endpoint_.line == Line::Tcp) {
-      return read_over_tcp(modbus_get_socket(line), ++last_id_, unit, what, timeout, words_);
-    }
     switch (what.table) {
       case Table::Coil:
         rc = modbus_read_bits(line, what.address, what.count, flags_.data());
@@ -329,6 +324,7 @@ Answer Bus::read(int unit, const Extent& what, nanoseconds timeout) {
         break;
     }
     if (bits) std::copy_n(flags_.begin(), what.count, words_.begin());
+    ret.words = std::span(words_).first(what.count);
     return rc;
   });
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One Modbus line, TCP, RTU or RTU over TCP: the only place that knows libmodbus, but for its
-// errors (tcp_read.hpp). It connects when it is first needed, and an answer that comes too late is
-// never taken for that of a later request: a TCP connection is not used again after a request that
-// went wrong, and on a serial line, also behind a converter, the unit that fell silent is not asked
-// again before its answer can no longer come.
+// One Modbus line, TCP, RTU or RTU over TCP: the only place that knows libmodbus. It connects when
+// it is first needed, and an answer that comes too late is never taken for that of a later request:
+// a TCP connection is not used again after a request that went wrong, and on a serial line, also
+// behind a converter, the unit that fell silent is not asked again before its answer can no longer
+// come.
 #pragma once
 
 #include <fieldpost/plugin.hpp>
@@ -82,7 +82,6 @@ class Bus {
   bool fresh_ = false;               // nothing has been answered on this connection yet
   Clock::time_point quiet_since_{};  // when the last byte passed at the latest
   int silences_ = 0;                 // requests without an answer, since there was one
-  uint16_t last_id_ = 0x8000;        // of a read over TCP: others than libmodbus gives to writes
   // RTU: until then the answer of a unit that was silent may still come.
   std::array<Clock::time_point, 256> late_until_{};
   // What the last request read.
