@@ -191,8 +191,7 @@ typedef struct fp_host {
   void (*log)(void* ctx, int32_t priority, fp_str message);
 
   /* Whole numbers that outlive the process, such as totals: a kill of the plugin, of the agent and
-   * an upgrade cost at most what came in the last second, a power cut at most that of
-   * the last outbox.persist_interval (10 minutes, unless configured);
+   * an upgrade cost at most what came in the last second, a power cut outbox.persist_interval;
    * of what was emitted after keep() only a power cut can take anything back. They belong to the
    * instance, by its name and type. Cheap: nothing is written by the call itself.
    *
