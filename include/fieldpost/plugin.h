@@ -69,7 +69,7 @@ typedef struct fp_value {
 /* ---- Tables: what a plugin can be told, and what it has. ------------------------------------ */
 
 #define FP_OPT_TEXT 1u
-#define FP_OPT_INTEGER 2u /* arrives as FP_NUMBER, a whole one */
+#define FP_OPT_INTEGER 2u   /* arrives as FP_NUMBER, a whole one */
 #define FP_OPT_NUMBER 3u
 #define FP_OPT_BOOLEAN 4u
 #define FP_OPT_DURATION 5u  /* written "250ms", "5s", "1h"; arrives as FP_NUMBER, in seconds */
@@ -77,11 +77,10 @@ typedef struct fp_value {
 #define FP_OPT_ATTRIBUTE 7u /* names an attribute: ^[0-9a-zA-Z_-]{1,255}$; arrives as FP_STRING */
 #define FP_OPT_COMMAND 8u   /* names a command: 1..255 bytes; arrives as FP_STRING */
 
-#define FP_OPT_REQUIRED 1u /* flag: must be given */
-#define FP_OPT_EXCLUSIVE                                                     \
-  2u /* flag: no two instances may have the same value: a serial port, a     \
-      * server. What follows '?' does not count, nor does it matter by which \
-      * of its names a device file is called. */
+#define FP_OPT_REQUIRED 1u  /* flag: must be given */
+#define FP_OPT_EXCLUSIVE 2u /* flag: no two instances may have the same value: a serial port, a
+                             * server. What follows '?' does not count, nor does it matter by which
+                             * of its names a device file is called. */
 
 /* One option, or one argument of a command. The gateway checks values against it before the
  * plugin sees them, and makes error messages, help, example file and manual from it. In a table,
@@ -156,7 +155,7 @@ typedef struct fp_reading {
 
 /* Valid from declare until close has returned. `ctx` is the first argument of every function. */
 typedef struct fp_host {
-  uint32_t size;    /* sizeof(fp_host) of the host; what lies beyond it is not there */
+  uint32_t size; /* sizeof(fp_host) of the host; what lies beyond it is not there */
   uint32_t n_units; /* at least 1 */
   void* ctx;
 
@@ -224,18 +223,18 @@ typedef struct fp_host {
 
 /* One command to run. */
 typedef struct fp_call {
-  uint32_t size;        /* sizeof(fp_call) of the host */
-  uint32_t command;     /* as declare_command returned it */
+  uint32_t size;    /* sizeof(fp_call) of the host */
+  uint32_t command; /* as declare_command returned it */
   const fp_value* args; /* in the order of the command's table; type 0: not given, no fallback */
   size_t n_args;
 } fp_call;
 
 typedef struct fp_plugin {
-  uint32_t abi_major;  /* FP_ABI_MAJOR */
-  uint32_t abi_minor;  /* FP_ABI_MINOR */
-  uint32_t size;       /* sizeof(fp_plugin) */
-  uint32_t needs;      /* FP_NEEDS_... */
-  const char* type;    /* must equal the file's name without .so */
+  uint32_t abi_major; /* FP_ABI_MAJOR */
+  uint32_t abi_minor; /* FP_ABI_MINOR */
+  uint32_t size;      /* sizeof(fp_plugin) */
+  uint32_t needs;     /* FP_NEEDS_... */
+  const char* type;   /* must equal the file's name without .so */
   const char* version; /* the plugin's own, shown to people */
   const char* summary; /* one sentence: what it reads or drives */
   const fp_option* options;
