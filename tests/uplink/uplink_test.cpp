@@ -191,6 +191,21 @@ TEST(Uplink, AFullMessageDoesNotWaitForItsAge) {
   EXPECT_TRUE(eventually([&] { return harness.status().published > 0; }));
 }
 
+// What comes in while a batch waits does not wake the thread: the next batch has to.
+TEST(Uplink, EachBatchLeavesAtItsAge) {
+  const LosantBroker broker;
+  Harness harness(broker.port());
+  harness.options.batch_max_age = milliseconds(100);
+  harness.row_step = item_id::of_sample(1);
+  harness.start();
+  ASSERT_TRUE(harness.wait_state(State::Connected));
+  for (int batch = 1; batch <= 3; ++batch) {
+    harness.append(kGateway, 1);
+    harness.append(kGateway, 1);
+    ASSERT_TRUE(eventually([&] { return harness.status().readings == 2 * batch; })) << batch;
+  }
+}
+
 TEST(Uplink, AnswersAreDeliveredOrGivenUpInWords) {
   LosantBroker broker;
   const Subscriber subscriber(broker.port(), "answers/#");
