@@ -413,7 +413,8 @@ TEST(Runner, ARemarkComesOnceAndBeforeTheReadingsItIsOn) {
       EXPECT_EQ(remarks.size(), static_cast<size_t>(readings++ / 5));
     }
   }
-  EXPECT_EQ(remarks, (std::vector<std::string>{"doubt?ful", "", "doubt?ful", "", "doubt?ful"}));
+  EXPECT_EQ(remarks,
+            (std::vector<std::string>{"doubt\\x0aful", "", "doubt\\x0aful", "", "doubt\\x0aful"}));
 }
 
 TEST(Runner, ARemarkOnWhatIsNotThereIsABugOfThePluginAndSaid) {

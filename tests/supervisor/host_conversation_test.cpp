@@ -87,7 +87,7 @@ TEST_F(HostConversationTest, RemarksOnWhatItHasDeclared) {
             "made a remark before it was ready");
   come_up();
   EXPECT_TRUE(is(message::Remark{0, "lower\nbound"}, HostState::Up, Turn::None));
-  EXPECT_EQ(remarks_, (std::vector{message::Remark{0, "lower?bound"}}));
+  EXPECT_EQ(remarks_, (std::vector{message::Remark{0, "lower\\x0abound"}}));
   EXPECT_EQ(fault(message::Remark{1, "a"}, HostState::Up),
             "made a remark on an attribute that it did not declare");
 }
