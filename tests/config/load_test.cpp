@@ -56,7 +56,8 @@ TEST_F(Load, FillsInEveryFallback) {
   EXPECT_EQ(config.uplink.batch_max_age, 1s);
   EXPECT_EQ(config.uplink.order, "live-first");
   EXPECT_EQ(config.uplink.rate_limits(), kLosantLimits);
-  EXPECT_EQ(config.outbox, (OutboxConfig{"memory", 5s, 50ms, 16'000'000, 512'000'000, 30 * 24h}));
+  EXPECT_EQ(config.outbox,
+            (OutboxConfig{"memory", 5s, 50ms, 10min, 16'000'000, 512'000'000, 30 * 24h}));
   EXPECT_EQ(config.clock, (ClockConfig{"auto", 24h}));
   EXPECT_EQ(config.commands, (CommandsConfig{"", 10s, "/id", 60s, "run"}));
   ASSERT_EQ(config.devices.size(), 1u);
