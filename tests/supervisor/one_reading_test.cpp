@@ -56,6 +56,21 @@ TEST(OneReading, TakesWhatEventsBring) {
   EXPECT_EQ(one->attributes[1]->value, Value(std::string("event")));
 }
 
+// A guard would set the safe value when the plugin opens and once more when it closes.
+TEST(OneReading, DrivesNothing) {
+  const test::TempDir folder;
+  InstanceConfig config;
+  config.name = "tally";
+  config.interval = 50ms;
+  config.deadline = 10s;
+  config.sections.push_back(
+      {0, "", {{"file", folder / "tally"}, {"gate", std::string("/")}, {"work", 0.0}}});
+  config.guards = {{.command = "tally", .safe = Value(0.0)}};
+  const auto one = read_once(test::plugin_host(), test::plugin_path("tally"), config, 10s);
+  ASSERT_TRUE(one) << one.error().message;
+  EXPECT_EQ(read_file(folder / "tally", 4096).value_or("none"), "");
+}
+
 TEST(OneReading, SaysWhyThereIsNone) {
   const auto absent = taken(puppet("absent", 1));
   EXPECT_EQ(absent.error().code, Errc::Unavailable);

@@ -97,7 +97,7 @@ TEST(Probe, RemembersUntilTheFileChanges) {
   EXPECT_FALSE(without_host.describe("puppet"));
   const BootTime start = BootClock::now();
   for (int i = 0; i < 10'000; ++i) ASSERT_TRUE(p.describe("puppet"));
-  EXPECT_LT(BootClock::now() - start, nanoseconds(1s));  // 10,000 hosts take longer
+  EXPECT_LT(BootClock::now() - start, nanoseconds(5s));  // 10,000 hosts take longer
   std::filesystem::remove(file);
   std::filesystem::copy_file(test::plugin_path("wrong_major"), file);
   EXPECT_FALSE(p.describe("puppet"));
