@@ -2,6 +2,7 @@
 #include "fakes/mqtt_server.hpp"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -30,6 +31,16 @@ std::optional<std::pair<uint8_t, std::string>> take_packet(std::string& input) {
     return packet;
   }
   return std::nullopt;
+}
+
+// One connection is served at a time: a client that could not say goodbye, because its link was
+// pulled, must not keep out the next.
+void find_out_who_is_gone(int fd) {
+  const int on = 1, seconds = 1, probes = 3;
+  ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
 }
 
 }  // namespace
@@ -70,6 +81,7 @@ void MqttServer::run() {
     if (polls[0].revents != 0) return;
     const UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!fd) continue;
+    find_out_who_is_gone(fd.get());
     ++connections_;
     held_.clear();
     serve(fd.get());

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "fakes/sanitizer.hpp"
 #include "fakes/test_env.hpp"
 #include "small_tmpfs.hpp"
 
@@ -304,7 +305,7 @@ TEST_F(StageFileTest, TakesAnyBytes) {
       put(file, std::string(random() % 100, 'a'), static_cast<uint8_t>(i));
   }
   const std::string valid = contents(path_).substr(0, 1000);
-  for (int round = 0; round < (test::is_long() ? 1'000'000 : 100'000); ++round) {
+  for (int round = 0; round < test::turns(test::is_long() ? 1'000'000 : 100'000); ++round) {
     std::string bytes = valid.substr(0, random() % 8 == 0 ? random() % valid.size() : valid.size());
     if (random() % 4 == 0)
       std::ranges::generate(bytes, [&] { return static_cast<char>(random()); });

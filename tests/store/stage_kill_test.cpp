@@ -224,7 +224,7 @@ TEST(StageTortureFiles, TakesAnyFiles) {
   const test::TempDir dir{test::tmpfs()};
   const size_t before = peak_memory_kib();
   int64_t found = 0;
-  for (int round = 0; round < (test::is_long() ? 1'000'000 : 100'000); ++round) {
+  for (int round = 0; round < test::turns(test::is_long() ? 1'000'000 : 100'000); ++round) {
     SymbolTable symbols;
     for (size_t f = 0; f < 2; ++f) {
       const std::string path = dir / ("stage." + std::to_string(f));

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/unique_fd.hpp"
+#include "fakes/sanitizer.hpp"
 #include "stage_fixture.hpp"
 
 namespace fieldpost {
@@ -249,7 +250,7 @@ TEST(StageTorture, DoesAsTheModelDoes) {
   for (const int64_t bytes : {1500, 6000, 40'000, 1'000'000}) {
     const test::TempDir dir{test::tmpfs()};
     Model model(stage_options(dir / "", bytes), seed + static_cast<uint64_t>(bytes));
-    for (int i = 0; i < (test::is_long() ? 200'000 : 20'000); ++i) {
+    for (int i = 0; i < test::turns(test::is_long() ? 200'000 : 20'000); ++i) {
       ASSERT_NO_FATAL_FAILURE(model.step()) << "step " << i << ", " << bytes << " bytes";
       ASSERT_NO_FATAL_FAILURE(model.check()) << "step " << i << ", " << bytes << " bytes";
     }

@@ -10,6 +10,7 @@
 #include <span>
 
 #include "base/seqpacket.hpp"
+#include "fakes/sanitizer.hpp"
 #include "fakes/test_env.hpp"
 
 namespace fieldpost {
@@ -18,7 +19,7 @@ namespace {
 using Bytes = std::vector<std::byte>;
 using Random = std::mt19937_64;
 
-int count() { return test::is_long() ? 1'000'000 : 20'000; }
+int count() { return test::turns(test::is_long() ? 1'000'000 : 20'000); }
 
 // One message of each type, as frames whose sequence begins at 0.
 std::vector<Bytes> valid_frames() {
