@@ -57,20 +57,22 @@ std::string obstacle(const Json& status) {
 }
 
 // What is in the way; empty: nothing.
-std::string look(const Paths& paths, const std::string& device_id, int64_t before) {
+std::string look(const Paths& paths, const std::string& device_id, const Before& before) {
   auto client = ControlClient::connect(paths, false);
   if (!client) return client.error().message;
   const auto answer = client->ask(Json{{"do", "status"}}, std::chrono::seconds(2));
   if (!answer) return answer.error().message;
   const Json& status = (*answer)["status"];
+  // Until then it runs on what was there before, which is no success.
+  if (status["config"]["loads"] <= before.loads) return "the agent reads its configuration";
   // What others have said is acknowledged as well.
   if (std::string why = difference(status, device_id); !why.empty()) return why;
-  return status["uplink"]["readings"] > before ? "" : obstacle(status);
+  return status["uplink"]["readings"] > before.readings ? "" : obstacle(status);
 }
 
 }  // namespace
 
-Result<> await_first_state(const Paths& paths, const std::string& device_id, int64_t before,
+Result<> await_first_state(const Paths& paths, const std::string& device_id, const Before& before,
                            std::chrono::nanoseconds limit) {
   const auto start = Steady::now();
   std::string said;

@@ -42,31 +42,32 @@ Result<> restart_service() {
                "systemctl could not restart the service; see  journalctl -u fieldpost"};
 }
 
-// Has the agent that runs here use the files. How many readings it had delivered before; nothing:
-// there is none, which has been said.
-Result<std::optional<int64_t>> take_up(const Paths& paths, bool by_systemd) {
+// Has the agent that runs here use the files. What it had done before; nothing: there is none,
+// which has been said.
+Result<std::optional<Before>> take_up(const Paths& paths, bool by_systemd) {
   if (by_systemd && is_systemd_there()) {
     FP_CHECK_OK(restart_service());
     std::cout << "the service was restarted\n" << std::flush;
-    return std::optional<int64_t>(0);
+    return std::optional(Before{});
   }
   if (by_systemd) {
     std::cout << "systemd does not run here: the service starts with the next boot\n";
-    return std::optional<int64_t>();
+    return std::optional<Before>();
   }
   auto agent = ControlClient::connect(paths, true);
   if (!agent && agent.error().code == Errc::NotFound) {
     std::cout << "no agent runs at '" << paths.run_dir << "': start it with  fieldpostd --config "
               << paths.config << " --run-dir " << paths.run_dir << "\n";
-    return std::optional<int64_t>();
+    return std::optional<Before>();
   }
   if (!agent) return agent.error();
   const auto answer = agent->ask(Json{{"do", "status"}});
   // One that waits for its configuration looks for it by itself.
-  if (!answer && answer.error().code == Errc::NotFound) return std::optional<int64_t>(0);
+  if (!answer && answer.error().code == Errc::NotFound) return std::optional(Before{});
   if (!answer) return answer.error();
-  (void)FP_TRY(agent->ask(Json{{"do", "reload"}}));
-  return std::optional<int64_t>((*answer)["status"]["uplink"]["readings"].get<int64_t>());
+  const Json reload = FP_TRY(agent->ask(Json{{"do", "reload"}}));
+  return std::optional(Before{.readings = (*answer)["status"]["uplink"]["readings"].get<int64_t>(),
+                              .loads = reload["loads"].get<int64_t>()});
 }
 
 // While a configuration is on trial, or what was rolled back is in place, what is written is not
