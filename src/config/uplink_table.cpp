@@ -136,10 +136,11 @@ std::vector<CoreOption> uplink_options() {
       {.spec = {.name = "meta",
                 .type = Boolean,
                 .fallback = "false",
-                .help = "Whether the states of plugins carry `meta`: a `sequence` by which the "
-                        "receiver sees what is missing, and of attributes without a good value the "
-                        "`quality` and, in ms, the `good_age`. Where readings are "
-                        "counted, each of these is one."},
+                .help =
+                    "Whether the states of plugins carry `meta`: a `sequence` by which the "
+                    "receiver sees what is missing, and of attributes without a good value the "
+                    "`quality` and, in ms, the `good_age`, and what a plugin remarks on good ones. "
+                    "Where readings are counted, each of these is one."},
        .store = into<&UplinkConfig::meta>},
       {.spec = {.name = "limits",
                 .type = Choice,

@@ -129,7 +129,10 @@ void OutputGuard::on_heard(BootTime heard) {
 }
 
 std::optional<BootTime> OutputGuard::on_limit(const Output& output) {
-  if (output.rule.max_on.count() == 0 || !output.on_since) return std::nullopt;
+  const GuardRule& rule = output.rule;
+  // Where no value is safe, or on is, there is nothing to do then.
+  if (rule.max_on.count() == 0 || !rule.safe || is_on(*rule.safe)) return std::nullopt;
+  if (!output.on_since) return std::nullopt;
   return *output.on_since + output.rule.max_on;
 }
 

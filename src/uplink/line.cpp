@@ -91,13 +91,13 @@ void Line::on_readable() {
   if (!session_) return;  // closed since
   last_heard_ = std::chrono::steady_clock::now();
   // Several packets for each turn of the loop, but not without end: others have a turn too.
-  if (up_ && events_.heard) events_.heard();
   for (int i = 0; i < 32; ++i) {
     const bool fine = go_on(session_->read());
     deliver();
     if (!fine || ended_) return;
     if (!is_readable(watched_.native_handle())) break;
   }
+  if (up_ && events_.heard) events_.heard();
   flush();
   if (!ended_) watch_read();
 }

@@ -148,6 +148,18 @@ TEST_F(Guard, OnForTooLongIsSwitchedOff) {
   EXPECT_FALSE(guard_.next());
 }
 
+// As a configuration that was kept when its plugin changed may have it: the host must not spin.
+TEST_F(Guard, ALimitOfTimeThatNothingCouldKeepIsNone) {
+  begin({{.command = "pump", .hold_at_stop = true, .max_on = 10min},
+         {.command = "left", .safe = Value(true), .max_on = 10min}});
+  set(kPump, true);
+  set(kLeft, true);
+  EXPECT_FALSE(guard_.next());
+  now_ += 1h;
+  EXPECT_FALSE(guard_.next());
+  EXPECT_EQ(driven(), "");
+}
+
 // Whether the device has taken a command nobody knows: for each rule the worse is taken for true.
 TEST_F(Guard, WhatIsNotKnownCountsAsWhatIsWorse) {
   begin({{.command = "pump", .safe = Value(false), .min_off = 1min, .max_on = 10min}});
